@@ -1,0 +1,369 @@
+"""Every message that crosses a link: tagged arrays (msgspec), append-only, with defaults.
+
+Rules: never reorder, rename the meaning of, or remove a field; new fields go last with a default;
+a new message takes a new tag. `tests/contract` holds golden bytes of each. `ref` ties an answer to
+its question on one link; it means nothing elsewhere.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+from msgspec.msgpack import Decoder, Encoder
+
+from payments.channels.base import Book, Outcome
+from payments.reference import Record
+
+PROTOCOL_MIN: Final = 1
+PROTOCOL_MAX: Final = 1
+
+
+# --- handshake (both directions, before anything else) --------------------------------------
+
+
+class Hello(Struct, array_like=True, tag=1, gc=False):
+    """Who is speaking. `proof`: HMAC over the other side's challenge with the cluster secret."""
+
+    role: str
+    name: str
+    incarnation: int
+    epoch: int
+    protocol_min: int
+    protocol_max: int
+    map_version: int
+    challenge: bytes
+    proof: bytes = b""
+
+
+# --- front door -> shard ---------------------------------------------------------------------
+
+
+class Pay(Struct, array_like=True, tag=10, gc=False):
+    """Create a payment. The id is minted by the front door: a re-sent command is the same one.
+
+    `nonce`: 63-bit digest of the signature's nonce (0: unsigned), `nonce_at` its `created` in
+    seconds. `auth_code` stays in memory only. `wait_ms`: how long the answer may be held.
+    """
+
+    ref: int
+    id: str
+    merchant: str
+    key_digest: bytes
+    fingerprint: bytes
+    nonce: int
+    nonce_at: int
+    order_no: str
+    amount: int
+    currency: str
+    way: str
+    wait_ms: int
+    wallet: str | None = None
+    auth_code: str | None = None
+    auth_digest: bytes | None = None
+    store: str | None = None
+    terminal: str | None = None
+    operator: str | None = None
+    subject: str | None = None
+    order_ref: str | None = None
+    table: str | None = None
+    tip_amount: int = 0
+    metadata: dict[str, str] = {}
+    expires_in: int | None = None
+    payer: str | None = None
+    channel_hint: str | None = None
+    return_url: str | None = None
+
+
+class MakeRefund(Struct, array_like=True, tag=11, gc=False):
+    """Refund a payment; `amount` None means all that is left."""
+
+    ref: int
+    id: str
+    merchant: str
+    payment: str
+    key_digest: bytes
+    fingerprint: bytes
+    nonce: int
+    nonce_at: int
+    amount: int | None
+    wait_ms: int
+    reason: str | None = None
+    metadata: dict[str, str] = {}
+    terminal: str | None = None
+
+
+class CancelPayment(Struct, array_like=True, tag=12, gc=False):
+    """Cancel a payment. `refund_id`: minted ahead, in case a succeeded one must be refunded."""
+
+    ref: int
+    merchant: str
+    payment: str
+    refund_id: str
+    fingerprint: bytes
+    nonce: int
+    nonce_at: int
+    wait_ms: int
+    key_digest: bytes | None = None
+    terminal: str | None = None
+
+
+class ReadOne(Struct, array_like=True, tag=13, gc=False):
+    """Read one object: kind payment, refund or timeline. `wait_ms`: until its status changes."""
+
+    ref: int
+    merchants: tuple[str, ...]
+    kind: str
+    id: str
+    wait_ms: int = 0
+    store: str | None = None
+
+
+class ReadList(Struct, array_like=True, tag=14, gc=False):
+    """List objects of one merchant: kind payment or refund, filters as text."""
+
+    ref: int
+    merchant: str
+    kind: str
+    limit: int
+    filters: dict[str, str] = {}
+    starting_after: str | None = None
+    ending_before: str | None = None
+
+
+class Act(Struct, array_like=True, tag=15, gc=False):
+    """Test helper: the payer acts on a code. `verb`: pay, decline, pay_late, pay_twice."""
+
+    ref: int
+    merchant: str
+    payment: str
+    verb: str
+
+
+class ReadBooks(Struct, array_like=True, tag=16, gc=False):
+    """Test helper: what a simulated channel really took. `account`: channel or account name."""
+
+    ref: int
+    account: str
+
+
+class ReadStatus(Struct, array_like=True, tag=17, gc=False):
+    """The shard's numbers for /v1/status, /readyz and /metrics; or the trial balance."""
+
+    ref: int
+    kind: str = "stats"
+
+
+# --- shard (or directory) -> front door ------------------------------------------------------
+
+
+class Answer(Struct, array_like=True, tag=30, gc=False):
+    """An answer whose effects are durable. `body`: the JSON to send, as it stands."""
+
+    ref: int
+    status: int
+    body: bytes
+    replayed: bool = False
+    retry_after: int = 0
+
+
+class Refusal(Struct, array_like=True, tag=31, gc=False):
+    """The business said no: a code of `payments/errors.py`. The front door words the problem."""
+
+    ref: int
+    code: str
+    detail: str
+    param: str | None = None
+    retry_after: int = 0
+
+
+# --- shard -> lane ---------------------------------------------------------------------------
+
+
+class LanePay(Struct, array_like=True, tag=40, gc=False):
+    """Send one attempt. Only after its intent is durable."""
+
+    ref: int
+    out_trade_no: str
+    amount: int
+    currency: str
+    way: str
+    merchant: str
+    wallet: str | None = None
+    auth_code: str | None = None
+    subject: str | None = None
+    expires_at: int | None = None
+    payer: str | None = None
+
+
+class LaneAsk(Struct, array_like=True, tag=41, gc=False):
+    """`op`: inquire, reverse or close."""
+
+    ref: int
+    op: str
+    out_trade_no: str
+
+
+class LaneRefund(Struct, array_like=True, tag=42, gc=False):
+    """`op`: refund or inquire_refund."""
+
+    ref: int
+    op: str
+    out_trade_no: str
+    out_refund_no: str
+    amount: int
+    total: int
+    currency: str
+
+
+class LaneAct(Struct, array_like=True, tag=43, gc=False):
+    ref: int
+    out_trade_no: str
+    verb: str
+
+
+class LaneBooks(Struct, array_like=True, tag=44, gc=False):
+    ref: int
+
+
+# --- lane -> shard ---------------------------------------------------------------------------
+
+
+class LaneReply(Struct, array_like=True, tag=50, gc=False):
+    """The answer to LanePay, LaneAsk, LaneRefund or LaneAct. Gives one credit back."""
+
+    ref: int
+    out_trade_no: str
+    outcome: Outcome
+
+
+class LaneNotice(Struct, array_like=True, tag=51, gc=False):
+    """A verified callback of the channel; answered with NoticeTaken once it is durable."""
+
+    ref: int
+    out_trade_no: str
+    outcome: Outcome
+
+
+class NoticeTaken(Struct, array_like=True, tag=52, gc=False):
+    ref: int
+
+
+class LaneCredit(Struct, array_like=True, tag=53, gc=False):
+    """The lane's window for this shard and its circuit: closed, half_open or open."""
+
+    account: str
+    lane: int
+    credits: int
+    circuit: str
+
+
+class LaneBookList(Struct, array_like=True, tag=54, gc=False):
+    ref: int
+    books: tuple[Book, ...]
+    last: bool
+
+
+# --- directory -> everybody, and back --------------------------------------------------------
+
+
+class Subscribe(Struct, array_like=True, tag=60, gc=False):
+    """Ask for the reference data after change `since` (0: all of it)."""
+
+    name: str
+    since: int
+
+
+class Changes(Struct, array_like=True, tag=61, gc=False):
+    """Records up to change `number`; a full snapshot comes in several, `complete` on the last.
+
+    A removed key arrives as a record whose `not_after` is past. An empty one is the heartbeat:
+    a snapshot without word for 10 s means not ready.
+    """
+
+    number: int
+    records: tuple[Record, ...]
+    complete: bool
+
+
+class ClockSet(Struct, array_like=True, tag=62, gc=False):
+    """The deployment's test clock: business time is real time plus `offset_ms`."""
+
+    step: int
+    offset_ms: int
+
+
+class ClockQuiet(Struct, array_like=True, tag=63, gc=False):
+    """All timers due at `step` were handled. `next_due`: business ms of the next one, if any."""
+
+    step: int
+    next_due: int | None
+
+
+class DirectoryAsk(Struct, array_like=True, tag=64, gc=False):
+    """A request on reference data. `caller`: the id of the key that asks, already verified."""
+
+    ref: int
+    op: str
+    caller: str
+    merchant: str | None
+    target: str | None
+    body: bytes
+    query: dict[str, str] = {}
+    key_digest: bytes | None = None
+    fingerprint: bytes = b""
+    nonce: int = 0
+    nonce_at: int = 0
+
+
+# --- numbers, from any actor -----------------------------------------------------------------
+
+
+class Stats(Struct, array_like=True, tag=70, gc=False):
+    """Plain numbers: `values` by metric name and label text. Only the gateway knows Prometheus."""
+
+    ref: int
+    name: str
+    values: dict[str, float]
+
+
+class Ping(Struct, array_like=True, tag=71, gc=False):
+    ref: int
+
+
+class Pong(Struct, array_like=True, tag=72, gc=False):
+    ref: int
+
+
+Message = (
+    Hello
+    | Pay
+    | MakeRefund
+    | CancelPayment
+    | ReadOne
+    | ReadList
+    | Act
+    | ReadBooks
+    | ReadStatus
+    | Answer
+    | Refusal
+    | LanePay
+    | LaneAsk
+    | LaneRefund
+    | LaneAct
+    | LaneBooks
+    | LaneReply
+    | LaneNotice
+    | NoticeTaken
+    | LaneCredit
+    | LaneBookList
+    | Subscribe
+    | Changes
+    | ClockSet
+    | ClockQuiet
+    | DirectoryAsk
+    | Stats
+    | Ping
+    | Pong
+)
+
+encoder: Final = Encoder()
+decoder: Final = Decoder(list[Message])

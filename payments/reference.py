@@ -1,0 +1,114 @@
+"""Reference data: who may do what. Written by the DirectoryActor alone, held as snapshots by others.
+
+Every record is frozen; a change replaces it. `number` is the directory's dense number of a
+merchant, used where a row must be small.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+
+class MerchantStatus(StrEnum):
+    APPLICATION = "application"
+    IN_REVIEW = "in_review"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    CLOSED = "closed"
+
+
+class Merchant(Struct, frozen=True, array_like=True, gc=False, tag="merchant", tag_field="object"):
+    """A seller. `partition` is also in its id. `platform`: the service provider acting for it."""
+
+    id: str
+    number: int
+    name: str
+    status: MerchantStatus
+    partition: int
+    platform: str | None = None
+    created: int = 0
+    metadata: dict[str, str] = {}
+    fee_plan: str = "default"
+
+
+class Store(Struct, frozen=True, array_like=True, gc=False, tag="store", tag_field="object"):
+    """A place. `closing_minute`: minutes after local midnight at which its business day ends."""
+
+    id: str
+    merchant: str
+    name: str
+    closing_minute: int = 0
+    external_id: str | None = None
+    created: int = 0
+    metadata: dict[str, str] = {}
+
+
+class Terminal(Struct, frozen=True, array_like=True, gc=False, tag="terminal", tag_field="object"):
+    """A device in a store."""
+
+    id: str
+    merchant: str
+    store: str
+    name: str
+    created: int = 0
+    metadata: dict[str, str] = {}
+
+
+class KeyType(StrEnum):
+    BEARER = "bearer"
+    HMAC_SHA256 = "hmac-sha256"
+    ED25519 = "ed25519"
+
+
+class KeyOwner(StrEnum):
+    """Whose key it is: decides what it can see (`api.md` Authentication)."""
+
+    MERCHANT = "merchant"
+    PLATFORM = "platform"
+    TERMINAL = "terminal"
+    OPERATOR = "operator"
+
+
+class Key(Struct, frozen=True, array_like=True, gc=False, tag="key", tag_field="object"):
+    """A credential.
+
+    `secret` is, by type: SHA-256 of the whole bearer secret; the HMAC key itself; the raw 32-byte
+    Ed25519 public key. `merchant` is empty for platform and operator keys. Instants: real-time
+    milliseconds; `not_after` 0 means without end.
+    """
+
+    id: str
+    type: KeyType
+    owner: KeyOwner
+    merchant: str
+    secret: bytes
+    scopes: tuple[str, ...]
+    platform: str | None = None
+    terminal: str | None = None
+    store: str | None = None
+    roles: tuple[str, ...] = ()
+    not_before: int = 0
+    not_after: int = 0
+    created: int = 0
+    name: str = ""
+    livemode: bool = False
+
+    def __repr__(self) -> str:
+        return f"Key({self.id}, {self.type}, {self.owner})"
+
+
+Record = Merchant | Store | Terminal | Key
+
+SCOPE_ALL: Final = "*"
+SCOPES: Final = (
+    "payments:write",
+    "payments:read",
+    "refunds:write",
+    "merchants:write",
+    "merchants:read",
+    "keys:write",
+    "ledger:read",
+    "test_helpers",
+    SCOPE_ALL,
+)

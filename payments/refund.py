@@ -1,0 +1,54 @@
+"""Refunds: their own state machine, with a channel number that is never made anew.
+
+    PROCESSING ──> SUCCEEDED* · FAILED*         unknown answers keep it PROCESSING: query the refund,
+                                                then ask again under the same number
+The hold (`payment.refunding`) is taken with the refund's intent and let go with its end, so that
+refunds together never exceed the payment, however concurrent.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from payments.payment import Failure, Moment
+
+
+class RefundStatus(StrEnum):
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class Refund(Struct, frozen=True, array_like=True, gc=False):
+    """The whole state of a refund: what the store packs into one row.
+
+    `amount` is in terms of the payment's `amount`; `settle_back` and `fee_back` are what the
+    books give back. `automatic`: made by us for a late success (booked through suspense).
+    """
+
+    id: str
+    payment: str
+    merchant: str
+    amount: int
+    currency: str
+    status: RefundStatus
+    created: int
+    business_date: int
+    key_digest: bytes
+    fingerprint: bytes
+    method: str = "refund"
+    reason: str | None = None
+    metadata: dict[str, str] = {}
+    next_action_at: int | None = None
+    asked: int = 0
+    inquiries: int = 0
+    settle_back: int = 0
+    fee_back: int = 0
+    channel_refund_no: str | None = None
+    succeeded_at: int | None = None
+    failure: Failure | None = None
+    automatic: bool = False
+    attempt_no: int = 0
+    account: str = ""
+    channel: str = ""
+    history: tuple[Moment, ...] = ()
