@@ -1,0 +1,66 @@
+# One way to run things. `make demo` and `make test` do all the set-up themselves.
+#
+#   make demo     a running gateway with a shop, a till and payments; ARGS="--rate 5 --port 8080"
+#   make test     everything a change must pass (under 10 minutes); it is what .ci/run calls
+#   make check    format, lint, types, import contracts, unit tests (under a minute)
+#   make fmt      put the code in shape
+#   make bench    the figures, each with its audit; ARGS="--json"
+#   make prove    the long proofs: many kills, many seeds, millions of rows
+#   make lock     pin all dependencies again; UPGRADE=1 for newer versions
+#   make clean    remove what make and the tools made
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -q
+# Two at a time: the figure of the smallest machine we promise to work on.
+JOBS ?= 2
+ARGS ?=
+UPGRADE ?=
+
+# What `make check` has already run, `make test` does not run again.
+REST := tests --ignore=tests/unit --ignore=tests/test_tidy.py
+
+.PHONY: help setup demo test check types fmt bench prove lock clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -10
+
+setup:
+	@scripts/setup.sh dev
+
+demo:
+	@scripts/setup.sh run
+	@$(BIN)/tillway demo $(ARGS)
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PYTEST) -n $(JOBS) tests/unit tests/test_tidy.py
+
+# Tests with Ray run alone: each starts processes of its own and is watched by the clock.
+test: check
+	$(PYTEST) -n $(JOBS) -m "not ray and not slow" $(REST)
+	$(PYTEST) -m "ray and not slow" $(REST)
+
+prove: setup
+	$(PYTEST) -m slow tests $(ARGS)
+
+bench: setup
+	@$(BIN)/tillway bench $(ARGS)
+
+fmt: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: setup
+	scripts/lock.sh $(if $(UPGRADE),--upgrade,)
+
+clean:
+	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
