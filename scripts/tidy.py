@@ -283,7 +283,8 @@ def impure(source: Source) -> Iterator[str]:
             continue
         if top in WORLDLY:
             yield source.at(line, f"{top} touches the world; keep it in a folder of payments/")
-        if within(used, ("payments.storage", "payments.channels")):
+        base = ("payments.channels.base", "payments.storage.base")  # Words and promises only.
+        if within(used, ("payments.storage", "payments.channels")) and not within(used, base):
             yield source.at(line, f"{used} touches the world; let an actor bring the two together")
 
 

@@ -61,7 +61,12 @@ PLANTED = [
     ("print", "actors/shard.py", "print(1)", "log.info('one')"),
     ("impure", "payments/risk.py", "import cryptography", "import hashlib"),
     ("impure", "payments/risk.py", "from asyncio import sleep", "from payments import money"),
-    ("impure", "payments/risk.py", "from payments.storage import base", "import payments.errors"),
+    (
+        "impure",
+        "payments/risk.py",
+        "import payments.storage.sqlite",
+        "import payments.storage.base",
+    ),
     ("long_functions", "gateway/app.py", TOO_LONG_FUNCTION, LONGEST_FUNCTION),
     ("long_functions", "tests/a.py", "async " + TOO_LONG_FUNCTION, "async " + LONGEST_FUNCTION),
     ("long_files", "tests/a.py", "\n" * (FILE_LINES_MAX + 1), "\n" * FILE_LINES_MAX),
