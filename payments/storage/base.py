@@ -14,11 +14,11 @@ shard's own numbers, counted by the owner (never by the database).
     commit    no, epoch, at_ms, marks, nonces
 
 `id` and `source` are texts of the whole id. `body` is a msgpack array: Payment, Refund, or (event)
-the JSON webhook body. Hashes are signed 64-bit integers made of the first 8 bytes of a keyed digest;
-two different digests may share one, so callers compare the digest in the body.
+the JSON webhook body. Hashes are signed 64-bit integers made of the first 8 bytes of a keyed
+digest; two different digests may share one, so callers compare the digest in the body.
 `postings` is a msgpack array of [account, minor]; `chain` the 32-byte hash after the entry.
-`nonces` is a msgpack array of [digest, created seconds] accepted in that commit; `marks` is a msgpack map
-of the small facts that recovery starts from, such as {"balance_floor": entry_no}.
+`nonces` is a msgpack array of [digest, created seconds] accepted in that commit; `marks` is a
+msgpack map of the small facts that recovery starts from, such as {"balance_floor": entry_no}.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,0 +1,60 @@
+"""Opening SQLite connections: the version guard, and the settings that measurement chose."""
+
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from payments.storage.base import StoreRefused
+
+SQLITE_MIN: Final = (3, 51, 3)
+"""Before 3.51.3, a checkpoint beside a commit could lose committed pages (the WAL-reset race)."""
+
+PAGE_BYTES: Final = 4096
+CACHE_KIB: Final = 64 * 1024
+READER_CACHE_KIB: Final = 16 * 1024
+MMAP_BYTES: Final = 1 << 36
+BUSY_MS: Final = 5_000
+"""How long a statement waits for another process (a backup, the query actor) to let go."""
+
+
+def guard_version(version: str | None = None) -> None:
+    """Raise StoreRefused for an SQLite that can lose data with two connections."""
+    found = version or apsw.sqlite_lib_version()
+    if tuple(int(part) for part in found.split(".")) < SQLITE_MIN:
+        raise StoreRefused(
+            f"SQLite {found} is older than {'.'.join(map(str, SQLITE_MIN))} and may lose committed "
+            "rows; install apsw >= 3.51.3 from its wheel, which brings its own SQLite"
+        )
+
+
+def writer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
+    """The connection that commits. Creates the file; its first user decides the page size."""
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    return _opened(path, flags, CACHE_KIB, vfs)
+
+
+def reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:
+    """A connection that only reads; rows of the file itself come through the memory map."""
+    connection = _opened(path, apsw.SQLITE_OPEN_READWRITE, READER_CACHE_KIB, vfs)
+    connection.pragma("query_only", True)
+    return connection
+
+
+def checkpointer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
+    """The connection that copies the log into the file, beside the writer."""
+    return _opened(path, apsw.SQLITE_OPEN_READWRITE, 0, vfs)
+
+
+def _opened(path: Path, flags: int, cache_kib: int, vfs: str | None) -> apsw.Connection:
+    connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=64)
+    connection.set_busy_timeout(BUSY_MS)
+    connection.pragma("page_size", PAGE_BYTES)
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "full")
+    connection.wal_autocheckpoint(0)
+    connection.pragma("mmap_size", MMAP_BYTES)
+    connection.pragma("cache_size", -cache_kib)
+    connection.pragma("temp_store", "memory")
+    connection.pragma("foreign_keys", False)
+    return connection

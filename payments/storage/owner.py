@@ -1,0 +1,49 @@
+"""One owner per file: a lifelong lock on `<file>.owner`, which also says who holds it."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from payments.storage.base import StoreRefused
+
+
+class OwnerLock:
+    """Held from `take` until `release` or the end of the process, however it ends.
+
+    The lock is on a file of its own: locking the database file itself would be undone by SQLite,
+    whose own locks go away whenever the process closes any handle of that file.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._path = store.with_name(store.name + ".owner")
+        self._handle: int | None = None
+
+    def take(self) -> None:
+        """Lock and sign, or raise StoreRefused naming the process that owns the store."""
+        assert self._handle is None, "taken already"
+        try:
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreRefused(
+                f"cannot write {self._path}: {error.strerror}; "
+                "check the owner and the mode of the data directory"
+            ) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(handle, 64, 0).decode("ascii", "replace").strip()
+            os.close(handle)
+            raise StoreRefused(
+                f"{self._store} is owned by process {holder or 'unknown'}; "
+                "stop that one first, or choose another data directory"
+            ) from error
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)
+        self._handle = handle
+
+    def release(self) -> None:
+        """Let go. The file stays: removing it would let two owners lock two different files."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None

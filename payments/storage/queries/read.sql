@@ -1,0 +1,98 @@
+-- payments_by_key --
+-- The array drives the look-up (CROSS JOIN keeps that order): one index probe for each hash.
+SELECT p.no, p.id, p.merchant_no, p.partition, p.key_hash, p.order_hash, p.auth_hash, p.due_ms, p.body
+FROM carray(?) AS asked CROSS JOIN payment AS p WHERE p.key_hash = asked.value;
+
+-- payments_by_order --
+SELECT p.no, p.id, p.merchant_no, p.partition, p.key_hash, p.order_hash, p.auth_hash, p.due_ms, p.body
+FROM carray(?) AS asked CROSS JOIN payment AS p WHERE p.order_hash = asked.value;
+
+-- payments_by_auth --
+SELECT p.no, p.id, p.merchant_no, p.partition, p.key_hash, p.order_hash, p.auth_hash, p.due_ms, p.body
+FROM carray(?) AS asked CROSS JOIN payment AS p
+WHERE p.auth_hash = asked.value AND p.auth_hash IS NOT NULL;
+
+-- refunds_by_key --
+SELECT r.no, r.id, r.payment_no, r.merchant_no, r.partition, r.key_hash, r.due_ms, r.body
+FROM carray(?) AS asked CROSS JOIN refund AS r WHERE r.key_hash = asked.value;
+
+-- payment --
+SELECT no, id, merchant_no, partition, key_hash, order_hash, auth_hash, due_ms, body
+FROM payment WHERE id = ?;
+
+-- payment_by_no --
+SELECT no, id, merchant_no, partition, key_hash, order_hash, auth_hash, due_ms, body
+FROM payment WHERE no = ?;
+
+-- refund --
+SELECT no, id, payment_no, merchant_no, partition, key_hash, due_ms, body FROM refund WHERE id = ?;
+
+-- refunds_of --
+SELECT no, id, payment_no, merchant_no, partition, key_hash, due_ms, body
+FROM refund WHERE payment_no = ? ORDER BY no;
+
+-- newest_payments --
+SELECT no, id, merchant_no, partition, key_hash, order_hash, auth_hash, due_ms, body
+FROM payment WHERE merchant_no = ? AND no > ? AND no < ? ORDER BY no DESC LIMIT ?;
+
+-- oldest_payments --
+SELECT no, id, merchant_no, partition, key_hash, order_hash, auth_hash, due_ms, body
+FROM payment WHERE merchant_no = ? AND no > ? ORDER BY no LIMIT ?;
+
+-- newest_refunds --
+SELECT no, id, payment_no, merchant_no, partition, key_hash, due_ms, body
+FROM refund WHERE merchant_no = ? AND no > ? AND no < ? ORDER BY no DESC LIMIT ?;
+
+-- oldest_refunds --
+SELECT no, id, payment_no, merchant_no, partition, key_hash, due_ms, body
+FROM refund WHERE merchant_no = ? AND no > ? ORDER BY no LIMIT ?;
+
+-- due_payments --
+SELECT no, id, merchant_no, partition, key_hash, order_hash, auth_hash, due_ms, body
+FROM payment WHERE due_ms IS NOT NULL AND due_ms <= ? ORDER BY due_ms, no LIMIT ?;
+
+-- due_refunds --
+SELECT no, id, payment_no, merchant_no, partition, key_hash, due_ms, body
+FROM refund WHERE due_ms IS NOT NULL AND due_ms <= ? ORDER BY due_ms, no LIMIT ?;
+
+-- entries_of --
+SELECT no, partition, seq, id, source, at_ms, currency, postings, chain
+FROM entry WHERE source = ? ORDER BY no;
+
+-- entries_after --
+SELECT no, partition, seq, id, source, at_ms, currency, postings, chain
+FROM entry WHERE no > ? ORDER BY no LIMIT ?;
+
+-- events_after --
+SELECT no, partition, merchant_no, id, type, at_ms, body
+FROM event WHERE no > ? ORDER BY no LIMIT ?;
+
+-- events_of --
+-- Ids of events begin with the body of what they are about: a range of the unique index.
+SELECT no, partition, merchant_no, id, type, at_ms, body
+FROM event WHERE id >= ? AND id < ? ORDER BY no;
+
+-- balance --
+SELECT account, currency, minor, entry_no FROM balance WHERE account = ? AND currency = ?;
+
+-- balances --
+SELECT account, currency, minor, entry_no FROM balance ORDER BY account, currency;
+
+-- heads --
+SELECT partition, seq, chain, entry_no FROM head ORDER BY partition;
+
+-- counter --
+SELECT merchant_no, body, payment_no FROM counter WHERE merchant_no = ?;
+
+-- nonces --
+-- Of every commit kept: pruning bounds them.
+SELECT nonces FROM "commit" ORDER BY no;
+
+-- numbers --
+-- The last used of each number, and the oldest commit still kept.
+SELECT (SELECT coalesce(max(no), 0) FROM payment), (SELECT coalesce(max(no), 0) FROM refund),
+       (SELECT coalesce(max(no), 0) FROM entry), (SELECT coalesce(max(no), 0) FROM event),
+       (SELECT coalesce(max(no), 0) FROM "commit"), (SELECT coalesce(min(no), 0) FROM "commit");
+
+-- last_marks --
+SELECT marks FROM "commit" ORDER BY no DESC LIMIT 1;
