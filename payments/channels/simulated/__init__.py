@@ -1,0 +1,1 @@
+"""The `simulated` channel: an outside party in our own process, with books of its own."""
