@@ -1,0 +1,360 @@
+"""The directory's counter: one request on reference data in, one decision out.
+
+    desk = Desk(register, mint, entropy, livemode)
+    decision = desk.decide(Question(...), now_ms, real_ms)     # PaymentError: the refusal
+    for record in decision.records: register.apply(record)
+
+Deciding changes nothing. Which operation needs which scope stands in OPERATIONS, on one screen.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from msgspec import Struct
+
+from payments.directory import (
+    Holder,
+    MerchantChange,
+    NewKey,
+    NewMerchant,
+    NewStore,
+    NewTerminal,
+    Rotation,
+    change_merchant,
+    create_key,
+    create_merchant,
+    create_store,
+    create_terminal,
+    place_merchant,
+    refuse_closed,
+    refuse_too_many,
+    revoke_key,
+    rotate_key,
+)
+from payments.directory_access import (
+    acting_merchant,
+    grantable,
+    may_set_status,
+    reachable,
+    require,
+)
+from payments.directory_view import page, view, wish_of
+from payments.errors import (
+    InsufficientScope,
+    InvalidField,
+    NotFound,
+    Unauthorized,
+)
+from payments.ids import Entropy, IdMint, partition_of
+from payments.reference import (
+    Key,
+    KeyOwner,
+    Merchant,
+    MerchantStatus,
+    Record,
+    Store,
+    Terminal,
+)
+from payments.register import Register, is_revoked
+
+PLATFORM_PARTITION: Final = 0
+"""Keys of platforms and operators belong to no merchant; their ids carry this partition."""
+
+
+Kind = TypeVar("Kind", Merchant, Store, Terminal, Key)
+
+
+class Question(Struct, frozen=True):
+    """A request: `caller` is the id of the key that asks, already verified."""
+
+    op: str
+    caller: str
+    merchant: str | None
+    target: str | None
+    body: bytes = b""
+    query: Mapping[str, str] = {}
+
+
+class Decision(Struct, frozen=True):
+    """The answer, true once `records` are durable. `object_id`: for a replay of the request."""
+
+    status: int
+    body: dict[str, Any]
+    records: tuple[Record, ...] = ()
+    object_id: str | None = None
+
+
+class Desk:
+    """Decides over the register it was given; the caller applies and stores."""
+
+    def __init__(
+        self, register: Register, mint: IdMint, entropy: Entropy, *, livemode: bool
+    ) -> None:
+        self._register = register
+        self._mint = mint
+        self._entropy = entropy
+        self._livemode = livemode
+        self._now_ms = 0
+        self._real_ms = 0
+
+    def decide(self, question: Question, now_ms: int, real_ms: int) -> Decision:
+        """`now_ms`: business time, of what is created; `real_ms`: of keys. Raise PaymentError."""
+        self._now_ms, self._real_ms = now_ms, real_ms
+        caller = self.caller(question.caller, real_ms)
+        scope, decide = OPERATIONS.get(question.op, (None, None))
+        if scope is None or decide is None:
+            raise NotFound(f"there is no {question.op}")
+        require(caller, scope)
+        return decide(self, caller, question)
+
+    def caller(self, key_id: str, real_ms: int) -> Key:
+        """The key that asks. Unauthorized when it stopped being valid on the way here."""
+        caller = self._register.key(key_id)
+        if caller is None or is_revoked(caller):
+            raise Unauthorized("the key is not valid")
+        if caller.not_after and caller.not_after <= real_ms:
+            raise Unauthorized("the key is not valid")
+        return caller
+
+    def show(self, record: Record) -> dict[str, Any]:
+        """The JSON of a record."""
+        return view(record, livemode=self._livemode, real_ms=self._real_ms)
+
+    def again(self, object_id: str, real_ms: int) -> dict[str, Any]:
+        """The object of an earlier request as it stands now, without its secret."""
+        record = self._register.get(object_id)
+        if record is None:
+            raise NotFound("the object of that request is gone")
+        self._real_ms = real_ms
+        return self.show(record)
+
+    # --- merchants ----------------------------------------------------------------------------
+
+    def _create_merchant(self, caller: Key, question: Question) -> Decision:
+        wish = wish_of(NewMerchant, question.body)
+        if caller.owner is KeyOwner.MERCHANT:
+            raise InsufficientScope("merchants are created by a platform or an operator")
+        platform = caller.platform if caller.owner is KeyOwner.PLATFORM else wish.platform
+        if wish.platform is not None and wish.platform != platform:
+            raise NotFound("no such platform for this key", param="platform")
+        if platform is not None and not self._register.has_platform(platform):
+            raise NotFound("no such platform; make its key first", param="platform")
+        number, partition = place_merchant(self._register, dedicated=wish.dedicated)
+        merchant = create_merchant(
+            wish,
+            platform=platform,
+            identifier=self._mint.new("mch", self._now_ms, partition),
+            number=number,
+            partition=partition,
+            # In live mode somebody looks first; in test mode nobody has to wait for that.
+            status=MerchantStatus.APPLICATION if self._livemode else MerchantStatus.ACTIVE,
+            now_ms=self._now_ms,
+        )
+        return self._created(merchant)
+
+    def _get_merchant(self, caller: Key, question: Question) -> Decision:
+        return self._found(self._target(caller, question, Merchant))
+
+    def _update_merchant(self, caller: Key, question: Question) -> Decision:
+        merchant = self._target(caller, question, Merchant)
+        wish = wish_of(MerchantChange, question.body)
+        if wish.status is not None:
+            may_set_status(caller, merchant, wish.status, livemode=self._livemode)
+        changed = change_merchant(merchant, wish)
+        return Decision(200, self.show(changed), (changed,), changed.id)
+
+    def _list_merchants(self, caller: Key, question: Question) -> Decision:
+        register, query = self._register, question.query
+        _refuse_filters(query, {"status", "platform"})
+        records: list[Record]
+        match caller.owner:
+            case KeyOwner.OPERATOR:
+                records = list(register.merchants_newest_first())
+            case KeyOwner.PLATFORM:
+                records = list(reversed(register.merchants_of_platform(caller.platform or "")))
+            case _:
+                own = register.merchant(caller.merchant)
+                records = [own] if own is not None else []
+        for name in ("status", "platform"):
+            if name in query:
+                records = [each for each in records if getattr(each, name) == query[name]]
+        return self._listed(records, "/v1/merchants", query)
+
+    # --- stores and terminals -----------------------------------------------------------------
+
+    def _create_store(self, caller: Key, question: Question) -> Decision:
+        merchant = self._merchant(caller, question)
+        refuse_too_many(self._register, merchant.id)
+        wish = wish_of(NewStore, question.body)
+        identifier = self._mint.new("sto", self._now_ms, merchant.partition)
+        return self._created(
+            create_store(wish, merchant=merchant, identifier=identifier, now_ms=self._now_ms)
+        )
+
+    def _get_store(self, caller: Key, question: Question) -> Decision:
+        return self._found(self._target(caller, question, Store))
+
+    def _list_stores(self, caller: Key, question: Question) -> Decision:
+        _refuse_filters(question.query, set())
+        records = self._members(self._merchant(caller, question).id, Store)
+        return self._listed(records, "/v1/stores", question.query)
+
+    def _create_terminal(self, caller: Key, question: Question) -> Decision:
+        merchant = self._merchant(caller, question)
+        refuse_too_many(self._register, merchant.id)
+        wish = wish_of(NewTerminal, question.body)
+        terminal = create_terminal(
+            wish,
+            merchant=merchant,
+            store=self._register.store(wish.store),
+            identifier=self._mint.new("trm", self._now_ms, merchant.partition),
+            now_ms=self._now_ms,
+        )
+        return self._created(terminal)
+
+    def _get_terminal(self, caller: Key, question: Question) -> Decision:
+        return self._found(self._target(caller, question, Terminal))
+
+    def _list_terminals(self, caller: Key, question: Question) -> Decision:
+        _refuse_filters(question.query, {"store"})
+        records = self._members(self._merchant(caller, question).id, Terminal)
+        store = question.query.get("store")
+        if store is not None:
+            records = [each for each in records if getattr(each, "store", None) == store]
+        return self._listed(records, "/v1/terminals", question.query)
+
+    # --- keys ---------------------------------------------------------------------------------
+
+    def _create_key(self, caller: Key, question: Question) -> Decision:
+        wish = wish_of(NewKey, question.body)
+        grantable(caller, wish.scopes)
+        holder = self._holder(caller, question, wish)
+        refuse_too_many(self._register, holder.merchant or holder.platform or "")
+        partition = partition_of(holder.merchant) if holder.merchant else PLATFORM_PARTITION
+        key, secret = create_key(
+            wish,
+            holder,
+            identifier=self._mint.new("key", self._now_ms, partition),
+            entropy=self._entropy,
+            livemode=self._livemode,
+            now_ms=self._now_ms,
+        )
+        return self._created(key, secret)
+
+    def _holder(self, caller: Key, question: Question, wish: NewKey) -> Holder:
+        """For whom the key is made: the acting merchant or its terminal, else the caller's kind."""
+        merchant = acting_merchant(self._register, caller, question.merchant)
+        if caller.owner is not KeyOwner.OPERATOR and (wish.roles or wish.platform):
+            raise InsufficientScope("keys with roles or of a platform are made by an operator")
+        if merchant is not None:
+            if wish.roles or wish.platform:
+                raise InvalidField("a merchant's key has neither roles nor a platform")
+            refuse_closed(merchant)
+            return self._merchant_holder(merchant, wish.terminal)
+        if wish.terminal is not None:
+            raise InvalidField("say with Tillway-Merchant whose terminal it is", param="terminal")
+        if caller.owner is KeyOwner.PLATFORM:
+            return Holder(KeyOwner.PLATFORM, platform=caller.platform)
+        if bool(wish.roles) == bool(wish.platform):
+            raise InvalidField("say `roles`, `platform`, or Tillway-Merchant", param="roles")
+        if wish.platform:
+            return Holder(KeyOwner.PLATFORM, platform=wish.platform)
+        return Holder(KeyOwner.OPERATOR, roles=tuple(sorted(set(wish.roles))))
+
+    def _merchant_holder(self, merchant: Merchant, terminal_id: str | None) -> Holder:
+        if terminal_id is None:
+            return Holder(KeyOwner.MERCHANT, merchant.id)
+        terminal = self._register.terminal(terminal_id)
+        if terminal is None or terminal.merchant != merchant.id:
+            raise NotFound("no such terminal", param="terminal")
+        return Holder(KeyOwner.TERMINAL, merchant.id, store=terminal.store, terminal=terminal.id)
+
+    def _list_keys(self, caller: Key, question: Question) -> Decision:
+        _refuse_filters(question.query, set())
+        merchant = acting_merchant(self._register, caller, question.merchant)
+        owner = merchant.id if merchant is not None else caller.platform or ""
+        return self._listed(self._members(owner, Key), "/v1/keys", question.query)
+
+    def _get_key(self, caller: Key, question: Question) -> Decision:
+        return self._found(self._target(caller, question, Key))
+
+    def _rotate_key(self, caller: Key, question: Question) -> Decision:
+        old = self._target(caller, question, Key)
+        grantable(caller, old.scopes)
+        old_ended, new, secret = rotate_key(
+            old,
+            wish_of(Rotation, question.body),
+            identifier=self._mint.new("key", self._now_ms, partition_of(old.id)),
+            entropy=self._entropy,
+            real_ms=self._real_ms,
+            now_ms=self._now_ms,
+        )
+        body = {**self.show(new), "secret": secret, "replaces": self.show(old_ended)}
+        return Decision(201, body, (old_ended, new), new.id)
+
+    def _revoke_key(self, caller: Key, question: Question) -> Decision:
+        key = revoke_key(self._target(caller, question, Key), real_ms=self._real_ms)
+        return Decision(200, self.show(key), (key,), key.id)
+
+    # --- shared -------------------------------------------------------------------------------
+
+    def _merchant(self, caller: Key, question: Question) -> Merchant:
+        merchant = acting_merchant(self._register, caller, question.merchant)
+        if merchant is None:
+            raise InvalidField(
+                "say for which merchant: Tillway-Merchant: mch_…", param="tillway-merchant"
+            )
+        return merchant
+
+    def _target(self, caller: Key, question: Question, kind: type[Kind]) -> Kind:
+        record = reachable(self._register, caller, self._register.get(question.target or ""))
+        if not isinstance(record, kind):
+            raise NotFound("no such object for this key; check the id and whose key this is")
+        return record
+
+    def _members(self, owner: str, kind: type[Record]) -> list[Record]:
+        """Newest first."""
+        found = [self._register.get(each) for each in self._register.members_of(owner)]
+        return [each for each in reversed(found) if isinstance(each, kind)]
+
+    def _created(self, record: Record, secret: str | None = None) -> Decision:
+        body = self.show(record)
+        if isinstance(record, Key):
+            body["secret"] = secret
+        return Decision(201, body, (record,), record.id)
+
+    def _found(self, record: Record) -> Decision:
+        return Decision(200, self.show(record))
+
+    def _listed(self, records: list[Record], url: str, query: Mapping[str, str]) -> Decision:
+        body = page(records, url, query, livemode=self._livemode, real_ms=self._real_ms)
+        return Decision(200, body)
+
+
+def _refuse_filters(query: Mapping[str, str], known: set[str]) -> None:
+    """A filter that is silently ignored shows more than was asked for."""
+    wrong = sorted(set(query) - known - {"limit", "starting_after", "ending_before"})
+    if wrong:
+        raise InvalidField(f"this list has no filter {wrong[0]!r}", param=wrong[0][:40])
+
+
+Decide = Callable[[Desk, Key, Question], Decision]
+
+OPERATIONS: Final[Mapping[str, tuple[str, Decide]]] = {
+    "merchants.create": ("merchants:write", Desk._create_merchant),
+    "merchants.get": ("merchants:read", Desk._get_merchant),
+    "merchants.list": ("merchants:read", Desk._list_merchants),
+    "merchants.update": ("merchants:write", Desk._update_merchant),
+    "stores.create": ("merchants:write", Desk._create_store),
+    "stores.get": ("merchants:read", Desk._get_store),
+    "stores.list": ("merchants:read", Desk._list_stores),
+    "terminals.create": ("merchants:write", Desk._create_terminal),
+    "terminals.get": ("merchants:read", Desk._get_terminal),
+    "terminals.list": ("merchants:read", Desk._list_terminals),
+    "keys.create": ("keys:write", Desk._create_key),
+    "keys.get": ("keys:read", Desk._get_key),
+    "keys.list": ("keys:read", Desk._list_keys),
+    "keys.rotate": ("keys:write", Desk._rotate_key),
+    "keys.revoke": ("keys:write", Desk._revoke_key),
+}
+"""Operation -> (scope that the caller needs, what decides it). `keys:read` comes with write."""

@@ -1,0 +1,156 @@
+"""Reference data as the JSON that callers see: never a secret, never a digest of one."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from payments.calendar import rfc3339
+from payments.errors import InvalidField, Malformed
+from payments.reference import Key, Merchant, Record, Store, Terminal
+from payments.register import is_revoked
+
+LIMIT_DEFAULT: Final = 10
+LIMIT_MAX: Final = 100
+
+Wish = TypeVar("Wish", bound=msgspec.Struct)
+
+
+def view(record: Record, *, livemode: bool, real_ms: int) -> dict[str, Any]:
+    """The object of `api.md`: id, object, created, livemode, metadata, and what it is."""
+    head = {
+        "id": record.id,
+        "object": record.__struct_config__.tag,
+        "created": rfc3339(record.created),
+        "livemode": livemode,
+    }
+    match record:
+        case Merchant():
+            body: dict[str, Any] = {
+                "metadata": record.metadata,
+                "name": record.name,
+                "status": record.status.value,
+                "platform": record.platform,
+                "dedicated": record.partition >= 256,
+                "fee_plan": record.fee_plan,
+            }
+        case Store():
+            body = {
+                "metadata": record.metadata,
+                "merchant": record.merchant,
+                "name": record.name,
+                "closing_minute": record.closing_minute,
+                "external_id": record.external_id,
+            }
+        case Terminal():
+            body = {
+                "metadata": record.metadata,
+                "merchant": record.merchant,
+                "store": record.store,
+                "name": record.name,
+            }
+        case Key():
+            body = _key(record, real_ms)
+    return {**head, **body}
+
+
+def _key(key: Key, real_ms: int) -> dict[str, Any]:
+    return {
+        "metadata": {},
+        "type": key.type.value,
+        "owner": key.owner.value,
+        "merchant": key.merchant or None,
+        "platform": key.platform,
+        "store": key.store,
+        "terminal": key.terminal,
+        "scopes": list(key.scopes),
+        "roles": list(key.roles),
+        "name": key.name,
+        "not_before": rfc3339(key.not_before) if key.not_before else None,
+        "not_after": rfc3339(key.not_after) if key.not_after else None,
+        "status": key_status(key, real_ms),
+    }
+
+
+def key_status(key: Key, real_ms: int) -> str:
+    """active, revoked, expired, or ending: it works until `not_after`."""
+    if is_revoked(key):
+        return "revoked"
+    if key.not_after == 0:
+        return "active"
+    return "expired" if key.not_after <= real_ms else "ending"
+
+
+def page(
+    records: list[Record], url: str, query: Mapping[str, str], *, livemode: bool, real_ms: int
+) -> dict[str, Any]:
+    """One page of `records`, which come newest first. InvalidField for a wrong cursor or limit."""
+    limit = _limit(query.get("limit"))
+    after, before = query.get("starting_after"), query.get("ending_before")
+    if after is not None and before is not None:
+        raise InvalidField("give starting_after or ending_before", param="ending_before")
+    start, end = 0, len(records)
+    if after is not None:
+        start = _position(records, after, "starting_after") + 1
+    if before is not None:
+        end = _position(records, before, "ending_before")
+        start = max(0, end - limit)
+        has_more = start > 0
+    else:
+        has_more = end - start > limit
+        end = min(end, start + limit)
+    return {
+        "object": "list",
+        "url": url,
+        "has_more": has_more,
+        "data": [view(r, livemode=livemode, real_ms=real_ms) for r in records[start:end]],
+    }
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return LIMIT_DEFAULT
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LIMIT_MAX:
+        raise InvalidField(f"limit is a number from 1 to {LIMIT_MAX}", param="limit")
+    return int(text)
+
+
+def _position(records: list[Record], identifier: str, param: str) -> int:
+    for at, record in enumerate(records):
+        if record.id == identifier:
+            return at
+    raise InvalidField("this list has no such object", param=param)
+
+
+def wish_of(kind: type[Wish], body: bytes) -> Wish:
+    """The request in a body. Malformed for what is not JSON, InvalidField names the field."""
+    try:
+        plain = json.loads(body or b"{}", object_pairs_hook=_once, parse_float=_no_float)
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        raise Malformed("the body is not JSON") from None
+    try:
+        return msgspec.convert(plain, kind)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        raise InvalidField(text, param=_param(text)) from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = {key for key, _ in pairs}
+    if len(keys) < len(pairs):
+        raise Malformed("a key stands twice in one object")
+    return dict(pairs)
+
+
+def _no_float(text: str) -> None:
+    raise InvalidField(f"{text[:20]}: numbers are whole here")
+
+
+def _param(text: str) -> str | None:
+    """The field in a decoder's complaint: `… - at `$.name``, or the one that is too much."""
+    _, found, path = text.partition(" - at `$.")
+    if found:
+        return path.rstrip("`")
+    quoted = text.split("`")
+    return quoted[1] if "field" in text and len(quoted) > 1 else None
