@@ -1,0 +1,1 @@
+"""Load tests: a stranger to the gateway. Talks HTTP to a process that it started, nothing else."""

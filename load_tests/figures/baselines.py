@@ -1,0 +1,107 @@
+"""Figure 3: how many times more payments than what others would build, in the same run."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from load_tests import wrk
+from load_tests.audit import Audit
+from load_tests.baselines.common import RAY_ENVIRONMENT
+from load_tests.figures.base import Bar, Figure, Lab, free_port, median
+from load_tests.process import Server
+from load_tests.saturation import closed_run, echo_requests
+from load_tests.wrk import WrkResult
+
+READY_TIMEOUT_S: Final = 120.0
+WARM_UP_S: Final = 2
+BASELINE_PER_SECOND_MAX: Final = 8_000
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Something else that takes payments, and how many times faster we have to be."""
+
+    module: str
+    title: str
+    times_min: float
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+BASELINES: Final = (
+    Baseline("fastapi_postgres", "FastAPI + PostgreSQL, two commits", 4.0),
+    Baseline("ray_call", "one Ray call a payment", 4.0, RAY_ENVIRONMENT),
+    Baseline("ray_serve", "Ray Serve echo", 20.0, RAY_ENVIRONMENT),
+)
+
+
+def baseline_run(lab: Lab, baseline: Baseline) -> WrkResult:
+    """Start it on an empty folder, warm it up, saturate it, end it.
+
+    The warm-up replays requests of its own: stores refuse an order that they have seen.
+    """
+    data = lab.fresh(baseline.module)
+    data.mkdir(parents=True)
+    port = free_port()
+    argv = [sys.executable, "-m", f"load_tests.baselines.{baseline.module}"]
+    argv += ["--port", str(port), "--data", str(data)]
+    log = lab.out / f"{baseline.module}.log"
+    warm_up, requests = (
+        echo_requests(lab, seconds, BASELINE_PER_SECOND_MAX)
+        for seconds in (WARM_UP_S, lab.duration_s)
+    )
+    try:
+        with Server(
+            argv, log, environment=baseline.environment, ready_timeout_s=READY_TIMEOUT_S
+        ) as server:
+            wrk.run(server.url, warm_up, WARM_UP_S)
+            return wrk.run(server.url, requests, lab.duration_s)
+    finally:
+        warm_up.unlink()
+        requests.unlink()
+        lab.discard(data)
+
+
+def measure(lab: Lab) -> Figure:
+    """The gateway and each baseline by turns; each value is the median of the runs."""
+    times: dict[str, list[float]] = {baseline.module: [] for baseline in BASELINES}
+    results: dict[str, list[WrkResult]] = {baseline.module: [] for baseline in BASELINES}
+    audited = Audit(0, 0, 0, 0, 0)
+    ours = []
+    for _ in range(lab.runs):
+        run = closed_run(lab, lab.options)
+        audited += run.audit
+        ours.append(run.wrk.per_second)
+        for baseline in BASELINES:
+            result = baseline_run(lab, baseline)
+            results[baseline.module].append(result)
+            times[baseline.module].append(run.wrk.per_second / result.per_second)
+            lab.progress.say(
+                f"{baseline.title}: {result.per_second:,.0f}/s, we do "
+                f"{times[baseline.module][-1]:.1f} times that, {result.errors} errors"
+            )
+    return Figure(
+        name="baselines",
+        title="Times the payments a second of other ways to build it",
+        bars=tuple(
+            Bar(
+                f"× {baseline.title}",
+                median(times[baseline.module]),
+                baseline.times_min,
+                at_least=True,
+            )
+            for baseline in BASELINES
+        ),
+        values={
+            "payments_per_second": median(ours),
+            "baselines": {
+                module: {
+                    "per_second": median([result.per_second for result in of]),
+                    "p50_ms": median([result.latency_ms["p50"] for result in of]),
+                    "errors": sum(result.errors for result in of),
+                }
+                for module, of in results.items()
+            },
+        },
+        audit=audited,
+    )

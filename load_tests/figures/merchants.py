@@ -1,0 +1,94 @@
+"""Figure 5: a hundred thousand registered merchants: waking any of them, keeping one idle."""
+
+import random
+import time
+from dataclasses import replace
+from typing import Final
+
+import uvloop
+
+from load_tests import audit, cpu, gateway, presign
+from load_tests.figures.base import Bar, Figure, Lab
+from load_tests.gateway import Gateway
+from load_tests.http1 import LOST, Answer, ask_all
+from load_tests.open_loop import histogram_of, percentiles_ms
+from load_tests.seed import SeedPlan
+
+REGISTERED: Final = 100_000
+FEW: Final = 1_000
+WOKEN: Final = 1_000
+ACTIVATION_MS_MAX: Final = 10.0
+IDLE_BYTES_MAX: Final = 4_096
+SETTLE_S: Final = 5.0
+SEED: Final = 5
+
+
+class PaymentRefused(RuntimeError):
+    """A merchant's payment was not acknowledged, so its activation was not measured."""
+
+
+def _pay_one_by_one(server: Gateway) -> list[int]:
+    """Microseconds of one payment at each keyed merchant, one after the other."""
+    authority = server.url.removeprefix("http://")
+    keys = list(server.keys)
+    random.Random(SEED).shuffle(keys)
+    plan = presign.Plan(keys, authority, presign.fresh_tag(), len(keys))
+    lines = presign.request_lines(plan, presign.now_s())
+    requests = [presign.raw_request(line, authority) for line in lines]
+    taken_us = []
+
+    async def pay() -> None:
+        for request in requests:
+            began = time.perf_counter_ns()
+            answer: Answer = (await ask_all(server.url, [request], 1) or [LOST])[0]
+            taken_us.append((time.perf_counter_ns() - began) // 1_000)
+            if not answer.acknowledged:
+                raise PaymentRefused(f"{answer.status} {answer.body[:300]!r}")
+
+    uvloop.run(pay())
+    return taken_us
+
+
+def _resting_bytes(lab: Lab, merchants: int) -> float:
+    """Memory of all our processes with so many registered merchants and no payment yet."""
+    data = lab.fresh("data")
+    options = replace(lab.options, seed=SeedPlan(merchants, keyed=1))
+    with Gateway(options, data, lab.out / "gateway.log") as server:
+        time.sleep(SETTLE_S)
+        used = cpu.memory_bytes([server.pid])
+    lab.discard(data)
+    return used
+
+
+def measure(lab: Lab) -> Figure:
+    """Register few and many, compare the memory; then wake a thousand of the many."""
+    few = _resting_bytes(lab, FEW)
+    data = lab.fresh("data")
+    options = replace(lab.options, seed=SeedPlan(REGISTERED, keyed=WOKEN))
+    with Gateway(options, data, lab.out / "gateway.log") as server:
+        time.sleep(SETTLE_S)
+        many = cpu.memory_bytes([server.pid])
+        lab.progress.say(f"{REGISTERED:,} merchants registered: {many / 1e6:,.0f} MB in all")
+        first = percentiles_ms(histogram_of(_pay_one_by_one(server)))
+        again = percentiles_ms(histogram_of(_pay_one_by_one(server)))
+        time.sleep(SETTLE_S)
+        woken = cpu.memory_bytes([server.pid])
+    audited = audit.of_counts(2 * WOKEN, 0, gateway.verify_ledger(data))
+    lab.discard(data)
+    idle_bytes = max(0.0, (many - few) / (REGISTERED - FEW))
+    return Figure(
+        name="merchants",
+        title=f"{REGISTERED:,} registered merchants",
+        bars=(
+            Bar("first payment p99", first["p99"], ACTIVATION_MS_MAX, at_least=False, unit=" ms"),
+            Bar("memory of an idle one", idle_bytes, IDLE_BYTES_MAX, at_least=False, unit=" B"),
+        ),
+        values={
+            "first_payment_ms": first,
+            "second_payment_ms": again,
+            "activation_p50_ms": first["p50"] - again["p50"],
+            "registered_bytes": idle_bytes,
+            "woken_bytes": (woken - many) / WOKEN,
+        },
+        audit=audited,
+    )

@@ -1,0 +1,95 @@
+"""The gateway as a stranger sees it: a command, its ready line, its exit code.
+
+Everything that knows the command line stands in this file.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Self
+
+from load_tests.process import Server
+from load_tests.seed import SeedPlan, write_seed
+from load_tests.signing import MerchantKey
+
+COMMAND: Final = (sys.executable, "-m", "gateway.cli")
+VERIFY_TIMEOUT_S: Final = 600
+SEED_BULK_TIMEOUT_S: Final = 3_600
+READY_TIMEOUT_S: Final = 120.0
+DEFAULT_SEED: Final = SeedPlan(merchants=64, keyed=64)
+
+
+class CommandFailed(RuntimeError):
+    """A command of the gateway ended with an exit code that is not 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the gateway is started for a figure."""
+
+    front_doors: int = 2
+    shards: int = 1
+    runtime: str = "ray"
+    channel_latency_ms: int = 0
+    seed: SeedPlan = DEFAULT_SEED
+
+    def with_shards(self, shards: int) -> Self:
+        """The same with another number of shards."""
+        return replace(self, shards=shards)
+
+
+def serve_argv(options: Options, data: Path, seed_file: Path) -> list[str]:
+    """The command line that serves on free ports with the simulated channel."""
+    argv = [*COMMAND, "serve", "--json", "--port", "0", "--admin-port", "0"]
+    argv += ["--data", str(data), "--runtime", options.runtime]
+    argv += ["--front-doors", str(options.front_doors), "--shards", str(options.shards)]
+    argv += ["--channels", "simulated"]
+    argv += ["--channel-latency-ms", str(options.channel_latency_ms)]
+    return [*argv, "--seed-file", str(seed_file)]
+
+
+class Gateway(Server):
+    """A running gateway that the load test started, with keys that may pay."""
+
+    def __init__(self, options: Options, data: Path, log: Path) -> None:
+        data.mkdir(parents=True, exist_ok=True)
+        seed_file = data.parent / f"{data.name}.seed.json"
+        self.keys: list[MerchantKey] = write_seed(options.seed, seed_file)
+        self.data = data
+        super().__init__(serve_argv(options, data, seed_file), log, ready_timeout_s=READY_TIMEOUT_S)
+
+    @property
+    def api_key(self) -> str:
+        """A bearer key that may read the ledger."""
+        return str(self.ready["api_key"])
+
+
+def _run_json(arguments: list[str], timeout_s: int) -> dict[str, Any]:
+    """Run a command of the gateway and read the JSON object on its last line."""
+    done = subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False
+    )
+    lines = done.stdout.strip().splitlines()
+    # Exit code 1 means "looked and found something wrong": the answer is still wanted.
+    if done.returncode not in (0, 1) or not lines:
+        raise CommandFailed(f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"[-4000:])
+    answer: dict[str, Any] = json.loads(lines[-1])
+    return answer
+
+
+def verify_ledger(data: Path) -> dict[str, Any]:
+    """Have a stopped gateway's books recomputed.
+
+    {"ok", "payments": {status: count}, "entries", "doubled", "trial_balance", "chain_ok"}
+    """
+    return _run_json(["ledger", "verify", "--data", str(data), "--json"], VERIFY_TIMEOUT_S)
+
+
+def seed_bulk(data: Path, payments: int) -> None:
+    """Put `payments` finished payments into an empty data directory, in bulk."""
+    _run_json(
+        ["migrate", "seed-bulk", "--data", str(data), "--payments", str(payments), "--json"],
+        SEED_BULK_TIMEOUT_S,
+    )

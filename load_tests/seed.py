@@ -1,0 +1,79 @@
+"""The seed file: merchants, terminals and keys that a gateway starts with.
+
+The one place that knows the file's format. Ids follow the public rule: a prefix, then 24
+characters (10 of time, 3 of partition, 11 that make it unique).
+"""
+
+import base64
+import json
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from load_tests.signing import MerchantKey
+
+ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+SHARED_PARTITIONS: Final = 256
+SECRET_BYTES: Final = 32
+SECRET_PREFIX: Final = "sk_test_"
+
+
+@dataclass(frozen=True, slots=True)
+class SeedPlan:
+    """How many merchants to register, how many of them get a key and are returned."""
+
+    merchants: int
+    keyed: int
+    terminals: int = 4
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.keyed <= self.merchants:
+            raise ValueError(f"{self.keyed} keys for {self.merchants} merchants")
+
+
+def _characters(value: int, length: int) -> str:
+    return "".join(ALPHABET[value >> 5 * place & 31] for place in reversed(range(length)))
+
+
+def _bodies(partition_of: range) -> Iterator[str]:
+    """Endless id bodies; the caller takes one after the other, partitions in rotation."""
+    now_ms = time.time_ns() // 1_000_000
+    serial = 0
+    while True:
+        partition = partition_of[serial % len(partition_of)]
+        yield _characters(now_ms, 10) + _characters(partition, 3) + _characters(serial, 11)
+        serial += 1
+
+
+def write_seed(plan: SeedPlan, path: Path) -> list[MerchantKey]:
+    """Write the seed file; return the keys of the first `plan.keyed` merchants."""
+    bodies = _bodies(range(SHARED_PARTITIONS))
+    keys = []
+    rows = []
+    for number in range(plan.merchants):
+        body = next(bodies)
+        terminals = [f"trm_{body[:-2]}{_characters(n, 2)}" for n in range(plan.terminals)]
+        row: dict[str, object] = {
+            "id": f"mch_{body}",
+            "name": f"Load test {number}",
+            "stores": [
+                {
+                    "id": f"sto_{body}",
+                    "name": "Counter",
+                    "terminals": [{"id": terminal} for terminal in terminals],
+                }
+            ],
+        }
+        if number < plan.keyed:
+            secret = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+            key = MerchantKey(f"mch_{body}", f"key_{body}", secret, tuple(terminals))
+            keys.append(key)
+            row["keys"] = [{"id": key.key_id, "type": "hmac-sha256", "secret": secret}]
+        rows.append(row)
+    with path.open("w", encoding="utf-8") as file:
+        json.dump({"merchants": rows}, file)
+    path.chmod(0o600)
+    return keys
