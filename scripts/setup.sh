@@ -6,10 +6,11 @@ cd "$(dirname "$0")/.."
 
 level="${1:-dev}"
 case "$level" in
-    run) lock=requirements.lock ;;
-    dev) lock=requirements-dev.lock ;;
+    run) suffix="" ;;
+    dev) suffix="-dev" ;;
     *) echo "usage: scripts/setup.sh run|dev" >&2; exit 2 ;;
 esac
+lock="requirements$suffix.lock"
 
 # Two of us at once in one checkout would tread on each other's files.
 exec 9<scripts/setup.sh
@@ -50,7 +51,8 @@ install_packages() {
     say "installing $*"
     refresh_package_lists
     as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -qq -y --no-install-recommends "$@" </dev/null >&2
+        apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@" \
+        </dev/null >/dev/null
 }
 
 # wrk makes the load, fuser (psmisc) finds who holds a port, strace lets a test see fsync fail.
@@ -122,7 +124,7 @@ pip_install() {
 # where only pip knows the way to the packages it fails, and pip does the work.
 install_locked() {
     say "installing $lock"
-    if UV_HTTP_TIMEOUT=30 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" \
+    if UV_SYSTEM_CERTS=1 UV_HTTP_TIMEOUT=30 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" \
         --require-hashes -r "$lock" </dev/null; then
         return
     fi
@@ -130,20 +132,28 @@ install_locked() {
     pip_install --require-hashes -r "$lock"
 }
 
+# A stamp says what was installed for a level: the checksum of all that decides it.
+stamp_of() {
+    cat pyproject.toml "$setup_lock" "requirements$2.lock" scripts/setup.sh | sha256sum
+}
+
+is_installed() {
+    [[ -f "$venv/.stamp-$1" && "$(cat "$venv/.stamp-$1")" == "$(stamp_of "$1" "$2")" ]]
+}
+
 install_python_packages() {
-    local stamp="$venv/.stamp-$1" sum
-    sum="$(cat pyproject.toml "$setup_lock" "$lock" scripts/setup.sh | sha256sum)"
-    # Whoever has everything also has what is needed to run.
-    if [[ -f "$stamp" && "$(cat "$stamp")" == "$sum" ]]; then return; fi
-    rm -f "$stamp"
+    # Whoever has all that development needs also has what the demo needs.
+    if is_installed dev -dev; then return; fi
+    if [[ "$level" == run ]] && is_installed run ""; then return; fi
+    rm -f "$venv"/.stamp-*
     pip_install --require-hashes -r "$setup_lock"
     install_locked
     pip_install --no-deps --no-build-isolation --editable .
-    echo "$sum" >"$stamp"
+    stamp_of "$level" "$suffix" >"$venv/.stamp-$level"
 }
 
 make_venv
-install_python_packages "$level"
+install_python_packages
 if [[ "$level" == dev ]]; then
     install_tools
     install_promtool
