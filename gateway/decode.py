@@ -1,0 +1,213 @@
+"""Bytes of a request body -> a checked struct, or Malformed (400) or InvalidField (422).
+
+The body is read once without a type. Counting colons proves cheaply that no key came twice: a body
+has one colon for each member and one for each colon in its strings, and the untyped value has lost
+what came twice. Equal counts mean no duplicates; anything else is looked at exactly.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final, NoReturn, TypeVar
+
+from msgspec import DecodeError, Struct, ValidationError, convert
+from msgspec.json import Decoder
+from msgspec.structs import fields
+
+from gateway.schemas import CARD_FREE, EMPTY_ALLOWED, RULES
+from payments.errors import InvalidField, Malformed
+
+BODY_BYTES_MAX: Final = 64 * 1024
+DEPTH_MAX: Final = 8
+
+_CONTROL: Final = re.compile(
+    # Controls, line and paragraph separators, what turns the direction of writing, non-characters.
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff\ufffe\uffff]"
+)
+_CARD: Final = re.compile(
+    # 13-19 digits in one piece, or in the groups printed on cards. Issuers begin with 22-27, 3-6,
+    # 81 or 9; this spares numbers that are dates. The check digit decides.
+    r"(?<![0-9])(?=[3-69]|2[2-7]|81)"
+    r"(?:[0-9]{13,19}"
+    r"|[0-9]{4}(?:[ -][0-9]{4}){3}(?:[ -][0-9]{1,3})?"
+    r"|[0-9]{4}[ -][0-9]{6}[ -][0-9]{5})"
+    r"(?![0-9])"
+)
+_PATH: Final = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
+_STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]")
+_DOUBLES: Final = str.maketrans("0123456789", "0246813579")
+
+_read: Final = Decoder().decode
+
+T = TypeVar("T", bound=Struct)
+
+
+def decode(kind: type[T], body: bytes) -> T:
+    """Read a body of the given kind. Raise Malformed or InvalidField, and nothing else."""
+    if not body and kind in EMPTY_ALLOWED:
+        body = b"{}"
+    try:
+        raw = _read(body)
+    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _unreadable(body, error)
+    if type(raw) is not dict:
+        raise Malformed("The body must be a JSON object.")
+    if body.count(b":") != len(raw):
+        _refuse_duplicates(raw, body)
+    if b"\\" in body or not body.isascii() or b"\x7f" in body:
+        _refuse_controls(raw)
+    try:
+        value = convert(raw, kind)
+    except ValidationError as error:
+        _invalid(kind, raw, str(error))
+    if not CARD_FREE.isdisjoint(raw):
+        _refuse_cards(raw)
+    rule = RULES.get(kind)
+    if rule is not None:
+        rule(value)
+    return value
+
+
+# --- Malformed --------------------------------------------------------------------------------
+
+
+def _unreadable(body: bytes, error: Exception) -> NoReturn:
+    if not body:
+        raise Malformed("The body is empty; send a JSON object.")
+    if isinstance(error, RecursionError):
+        raise Malformed(f"The body is nested deeper than {DEPTH_MAX}.")
+    if isinstance(error, UnicodeDecodeError):
+        raise Malformed("The body is not UTF-8.")
+    raise Malformed("The body is not JSON.")
+
+
+class _Twice(ValueError):
+    """A key that came twice."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _Twice(key)
+            seen.add(key)
+    return found
+
+
+def _refuse_duplicates(raw: dict[str, Any], body: bytes) -> None:
+    """Raise Malformed if a key comes twice anywhere, or if the body is nested too deep."""
+    members, depth = _measure(raw)
+    if depth > DEPTH_MAX:
+        raise Malformed(f"The body is nested deeper than {DEPTH_MAX}.")
+    if body.count(b":") == members:
+        return
+    try:
+        json.loads(body, object_pairs_hook=_unique, parse_int=len, parse_float=len)
+    except _Twice as error:
+        raise Malformed(
+            f"The key {error.args[0][:40]!r} comes twice.", param="/" + _escaped(error.args[0])
+        ) from None
+    except (ValueError, RecursionError):
+        raise Malformed("The body is not JSON, or nested too deep.") from None
+
+
+def _measure(value: Any) -> tuple[int, int]:
+    """How many members the objects in a value have together, and how deep it is nested.
+
+    Stops below DEPTH_MAX: nobody needs to know how much deeper.
+    """
+    members, depth = 0, 0
+    level = [value]
+    while level and depth <= DEPTH_MAX:
+        depth += 1
+        below: list[Any] = []
+        for part in level:
+            if type(part) is dict:
+                members += len(part)
+                below += part.values()
+            elif type(part) is list:
+                below += part
+        level = [part for part in below if type(part) is dict or type(part) is list]
+    return members, depth
+
+
+# --- Invalid ----------------------------------------------------------------------------------
+
+
+def _escaped(key: str) -> str:
+    """A key as a step of a JSON pointer, cut to what a message can bear."""
+    return key[:64].replace("~", "~0").replace("/", "~1")
+
+
+def _texts(value: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
+    """Every string in a value, keys too, each with the pointer to its place."""
+    if type(value) is str:
+        yield pointer, value
+    elif type(value) is dict:
+        for key, part in value.items():
+            here = f"{pointer}/{_escaped(key)}"
+            yield here, key
+            yield from _texts(part, here)
+    elif type(value) is list:
+        for index, part in enumerate(value):
+            yield from _texts(part, f"{pointer}/{index}")
+
+
+def _refuse_controls(raw: dict[str, Any]) -> None:
+    if _measure(raw)[1] > DEPTH_MAX:
+        raise Malformed(f"The body is nested deeper than {DEPTH_MAX}.")
+    for pointer, text in _texts(raw):
+        if _CONTROL.search(text):
+            raise InvalidField(
+                "Control characters and line ends are not allowed.",
+                param=_CONTROL.sub("\N{REPLACEMENT CHARACTER}", pointer),
+            )
+
+
+def _refuse_cards(raw: dict[str, Any]) -> None:
+    """Raise InvalidField for free text with a card number in it: it must never be kept."""
+    for name, part in raw.items():
+        if name in CARD_FREE:
+            for pointer, text in _texts(part, f"/{name}"):
+                if has_card_number(text):
+                    raise InvalidField(
+                        "This looks like a card number; those must not be sent here.",
+                        # The pointer of a metadata key would repeat the number.
+                        param=pointer if not has_card_number(pointer) else f"/{name}",
+                    )
+
+
+def has_card_number(text: str) -> bool:
+    """Whether a text holds 13-19 digits that could be a card's, check digit included."""
+    return any(_luhn(found.group()) for found in _CARD.finditer(text))
+
+
+def _luhn(text: str) -> bool:
+    digits = text.replace(" ", "").replace("-", "")[::-1]
+    return (sum(map(int, digits[::2])) + sum(map(int, digits[1::2].translate(_DOUBLES)))) % 10 == 0
+
+
+def _invalid(kind: type[Struct], raw: dict[str, Any], message: str) -> NoReturn:
+    """Turn msgspec's refusal into ours. Unknown and missing fields are found without its text."""
+    known = {field.encode_name: field for field in fields(kind)}
+    for key in raw:
+        if key not in known:
+            raise InvalidField("This field is not known here.", param="/" + _escaped(key))
+    for name, field in known.items():
+        if field.required and name not in raw:
+            raise InvalidField("This field is required.", param="/" + name)
+    found = _PATH.search(message)
+    pointer, reason = "", message
+    if found is not None:
+        reason = message[: found.start()]
+        steps = (name or index for name, index in _STEP.findall(found.group(1)))
+        pointer = "".join(f"/{step}" for step in steps)
+    if missing := re.search(r"missing required field `([a-z_]+)`", reason):
+        pointer, reason = f"{pointer}/{missing.group(1)}", "This field is required"
+    elif unknown := re.search(r"contains unknown field `([^`]{1,64})", reason):
+        pointer, reason = f"{pointer}/{_escaped(unknown.group(1))}", "This field is not known here"
+    elif reason.startswith("Invalid enum value"):
+        reason = "This is not one of the values allowed here"
+    raise InvalidField(reason.replace("`", "") + ".", param=pointer or "/")

@@ -1,0 +1,194 @@
+"""Lists: what may be asked in a query string, and the page that answers."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import Final
+from urllib.parse import parse_qsl
+
+from msgspec import Struct
+from msgspec.json import encode
+
+from payments.errors import InvalidField, Malformed
+from payments.payment import Status, Way
+
+LIMIT_DEFAULT: Final = 10
+LIMIT_MAX: Final = 100
+PARAMETERS_MAX: Final = 20
+VALUE_LENGTH_MAX: Final = 128
+WAIT_S_MAX: Final = 30
+
+_NUMBER: Final = re.compile(r"[0-9]{1,6}")
+_ID: Final = re.compile(r"[a-z]{3}_[0-9A-Z]{24}")
+_NAME: Final = re.compile(r"[!-~]{1,128}")
+_DAY: Final = re.compile(r"[0-9]{8}")
+_INSTANT: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+class ListQuery(Struct, frozen=True, gc=False):
+    """One page asked for. Instants in `filters` are milliseconds since 1970, in decimal."""
+
+    limit: int = LIMIT_DEFAULT
+    starting_after: str | None = None
+    ending_before: str | None = None
+    filters: dict[str, str] = {}
+
+
+def instant_ms(text: str) -> int:
+    """Milliseconds since 1970 of an RFC 3339 instant. Raise ValueError."""
+    # An unescaped plus sign before the offset arrives as a space.
+    if len(text) > 6 and text[-6] == " ":
+        text = f"{text[:-6]}+{text[-5:]}"
+    found = _INSTANT.fullmatch(text)
+    if found is None:
+        raise ValueError("not an instant of RFC 3339, such as 2026-12-01T08:00:00Z")
+    day, time, fraction, offset = found.groups()
+    instant = datetime.fromisoformat(f"{day}T{time}{'+00:00' if offset in 'Zz' else offset}")
+    try:
+        whole_s = int(instant.astimezone(UTC).timestamp())
+    except OverflowError:
+        raise ValueError("outside the calendar") from None
+    return whole_s * 1000 + int((fraction or "").ljust(3, "0")[:3] or 0)
+
+
+def _instant(text: str) -> str:
+    return str(instant_ms(text))
+
+
+def _day(text: str) -> str:
+    if not _DAY.fullmatch(text):
+        raise ValueError("not a date yyyymmdd")
+    date.fromisoformat(f"{text[:4]}-{text[4:6]}-{text[6:]}")
+    return text
+
+
+def _identifier(text: str) -> str:
+    if not _ID.fullmatch(text):
+        raise ValueError("not an id of this API")
+    return text
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError("1 to 128 printable characters without spaces")
+    return text
+
+
+def _one_of(values: Iterable[str]) -> Callable[[str], str]:
+    allowed = tuple(values)
+
+    def check(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"one of {', '.join(allowed)}")
+        return text
+
+    return check
+
+
+Filters = Mapping[str, Callable[[str], str]]
+
+CREATED: Final[dict[str, Callable[[str], str]]] = {
+    f"created[{bound}]": _instant for bound in ("gt", "gte", "lt", "lte")
+}
+PAYMENT_FILTERS: Final[Filters] = {
+    "order_no": _name,
+    "store": _identifier,
+    "terminal": _identifier,
+    "status": _one_of(Status),
+    "channel": _name,
+    "way": _one_of(Way),
+    "business_date": _day,
+    **CREATED,
+}
+REFUND_FILTERS: Final[Filters] = {
+    "payment": _identifier,
+    "status": _one_of(("processing", "succeeded", "failed")),
+    **CREATED,
+}
+MERCHANT_FILTERS: Final[Filters] = {**CREATED}
+STORE_FILTERS: Final[Filters] = {"external_id": _name, **CREATED}
+TERMINAL_FILTERS: Final[Filters] = {"store": _identifier, **CREATED}
+KEY_FILTERS: Final[Filters] = {"terminal": _identifier, **CREATED}
+
+
+def parameters(query: str) -> dict[str, str]:
+    """The parameters of a query string. Raise Malformed, or InvalidField for a repeated one."""
+    if not query:
+        return {}
+    try:
+        pairs = parse_qsl(
+            query, keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX
+        )
+    except ValueError:
+        raise Malformed(
+            f"The query string cannot be read, or has more than {PARAMETERS_MAX} parameters."
+        ) from None
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidField("This parameter comes twice.", param=twice[:64])
+    return found
+
+
+def no_parameters(query: str) -> None:
+    """Refuse every parameter. Raise Malformed or InvalidField."""
+    for name in parameters(query):
+        raise InvalidField("This parameter is not known here.", param=name[:64])
+
+
+def wait_s(query: str) -> int:
+    """Seconds of `?wait=1…30` on a GET of one object; 0 without. Raise Malformed, InvalidField."""
+    if not query:
+        return 0
+    found = parameters(query)
+    for name in found:
+        if name != "wait":
+            raise InvalidField("This parameter is not known here.", param=name[:64])
+    return _whole(found["wait"], WAIT_S_MAX, "wait")
+
+
+def list_query(query: str, filters: Filters) -> ListQuery:
+    """Read the query string of a list. Raise Malformed, or InvalidField naming the parameter."""
+    if not query:
+        return ListQuery()
+    limit, after, before = LIMIT_DEFAULT, None, None
+    chosen: dict[str, str] = {}
+    for name, value in parameters(query).items():
+        check = _identifier if name in ("starting_after", "ending_before") else filters.get(name)
+        if name == "limit":
+            limit = _whole(value, LIMIT_MAX, "limit")
+            continue
+        if check is None:
+            raise InvalidField("This parameter is not known here.", param=name[:64])
+        try:
+            checked = check(value[: VALUE_LENGTH_MAX + 1])
+        except ValueError as error:
+            raise InvalidField(f"Not allowed here: {error}.", param=name) from None
+        if name == "starting_after":
+            after = checked
+        elif name == "ending_before":
+            before = checked
+        else:
+            chosen[name] = checked
+    if after is not None and before is not None:
+        raise InvalidField("Say either starting_after or ending_before.", param="ending_before")
+    return ListQuery(limit, after, before, chosen)
+
+
+def _whole(text: str, most: int, name: str) -> int:
+    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= most:
+        raise InvalidField(f"A whole number from 1 to {most}.", param=name)
+    return int(text)
+
+
+def list_page(url: str, data: Iterable[bytes], has_more: bool) -> bytes:
+    """The JSON of one page; `data` holds the JSON of each object, newest first."""
+    return b'{"object":"list","url":%s,"has_more":%s,"data":[%s]}' % (
+        encode(url),
+        b"true" if has_more else b"false",
+        b",".join(data),
+    )

@@ -1,0 +1,242 @@
+"""What comes in: the body of every POST, with ranges and patterns, nothing unknown allowed.
+
+Rules that need two fields stand in `RULES`, one function a body. The field named in a refusal is a
+JSON pointer.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta, Struct
+
+from payments.errors import InvalidField
+from payments.money import AMOUNT_MAX
+
+# `$` would let a line end through, so each pattern says that none may follow.
+_ORDER_NO: Final = r"^[0-9A-Za-z_-]{1,64}$(?!\n)"
+_AUTH_CODE: Final = r"^[0-9]{16,24}$(?!\n)"
+_URL: Final = r"^https?://[!-~]+$(?!\n)"
+_CLOCK_TIME: Final = r"^(?:[01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)"
+
+EXPIRES_IN_S_MIN: Final = 30
+EXPIRES_IN_S_MAX: Final = 7200
+OVERLAP_S_MAX: Final = 30 * 24 * 3600
+ADVANCE_S_MAX: Final = 5 * 366 * 24 * 3600
+METADATA_KEYS_MAX: Final = 50
+SPLITS_MAX: Final = 50
+
+Minor = Annotated[int, Meta(ge=1, le=AMOUNT_MAX)]
+Line = Annotated[str, Meta(min_length=1, max_length=128)]
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Identifier = Annotated[str, Meta(min_length=1, max_length=64)]
+Metadata = Annotated[
+    dict[
+        Annotated[str, Meta(min_length=1, max_length=40)],
+        Annotated[str, Meta(max_length=500)],
+    ],
+    Meta(max_length=METADATA_KEYS_MAX),
+]
+WayName = Literal["barcode", "qr", "cashier", "jsapi", "app", "h5"]
+WalletName = Literal["alipay", "wechat", "unionpay", "ecny"]
+
+
+class Payer(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """Who pays, as the wallet knows them."""
+
+    openid: Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class Split(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A receiver's share: `amount` in minor units, or `ratio_ppm`."""
+
+    receiver: Identifier
+    amount: Minor | None = None
+    ratio_ppm: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+
+
+class CreatePayment(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`POST /v1/payments`. Amounts in minor units; `amount` includes `tip_amount`."""
+
+    order_no: Annotated[str, Meta(pattern=_ORDER_NO)]
+    amount: Minor
+    currency: Literal["cny"]
+    way: WayName
+    auth_code: Annotated[str, Meta(pattern=_AUTH_CODE)] | None = None
+    wallet: WalletName | None = None
+    payer: Payer | None = None
+    subject: Line | None = None
+    store: Identifier | None = None
+    terminal: Identifier | None = None
+    operator: Name | None = None
+    order_ref: Name | None = None
+    table: Name | None = None
+    tip_amount: Annotated[int, Meta(ge=0, le=AMOUNT_MAX)] = 0
+    expires_in: Annotated[int, Meta(ge=EXPIRES_IN_S_MIN, le=EXPIRES_IN_S_MAX)] | None = None
+    splits: Annotated[tuple[Split, ...], Meta(max_length=SPLITS_MAX)] | None = None
+    split_base: Literal["net", "gross"] | None = None
+    split_fee: Literal["merchant", "pro_rata"] | None = None
+    escrow: bool = False
+    channel_hint: Name | None = None
+    metadata: Metadata = {}
+    return_url: Annotated[str, Meta(max_length=2048, pattern=_URL)] | None = None
+
+
+class CreateRefund(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`POST /v1/payments/{id}/refunds`. Without `amount`: all that is left."""
+
+    amount: Minor | None = None
+    reason: Line | None = None
+    metadata: Metadata = {}
+
+
+class CancelRequest(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`POST /v1/payments/{id}/cancel`: nothing to say."""
+
+
+class CreateMerchant(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`POST /v1/merchants`. Status, fees and platform are not the caller's to choose."""
+
+    name: Name
+    metadata: Metadata = {}
+
+
+class CreateStore(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`POST /v1/stores`. `closing_hour`: local time at which the business day ends."""
+
+    name: Name
+    closing_hour: Annotated[str, Meta(pattern=_CLOCK_TIME)] = "00:00"
+    external_id: Name | None = None
+    metadata: Metadata = {}
+
+    @property
+    def closing_minute(self) -> int:
+        """Minutes after local midnight."""
+        hours, _, minutes = self.closing_hour.partition(":")
+        return int(hours) * 60 + int(minutes)
+
+
+class CreateTerminal(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`POST /v1/terminals`."""
+
+    store: Identifier
+    name: Name
+    metadata: Metadata = {}
+
+
+ScopeName = Literal[
+    "payments:write",
+    "payments:read",
+    "refunds:write",
+    "merchants:write",
+    "merchants:read",
+    "keys:write",
+    "ledger:read",
+    "test_helpers",
+    "*",
+]
+
+
+class CreateKey(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`POST /v1/keys`. `public_key`: base64 of the 32 raw bytes, for ed25519 only."""
+
+    type: Literal["bearer", "hmac-sha256", "ed25519"]
+    scopes: Annotated[tuple[ScopeName, ...], Meta(min_length=1, max_length=16)]
+    terminal: Identifier | None = None
+    public_key: Annotated[str, Meta(max_length=64)] | None = None
+    name: Annotated[str, Meta(max_length=64)] = ""
+
+    @property
+    def public_bytes(self) -> bytes | None:
+        """The 32 bytes of the public key; None for the other types."""
+        return None if self.public_key is None else base64.b64decode(self.public_key)
+
+
+class RotateKey(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`POST /v1/keys/{id}/rotate`. The old key lives on for `overlap_seconds`."""
+
+    overlap_seconds: Annotated[int, Meta(ge=0, le=OVERLAP_S_MAX)] = 24 * 3600
+
+
+class CreateClock(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`POST /v1/test_helpers/clocks`: nothing to say."""
+
+
+class AdvanceClock(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`POST /v1/test_helpers/clocks/{id}/advance`: by `seconds` or `to` an instant, forward."""
+
+    seconds: Annotated[int, Meta(ge=1, le=ADVANCE_S_MAX)] | None = None
+    to: Annotated[datetime, Meta(tz=True)] | None = None
+
+    @property
+    def to_ms(self) -> int | None:
+        """`to` in milliseconds since 1970."""
+        return None if self.to is None else round(self.to.timestamp() * 1000)
+
+
+EMPTY_ALLOWED: Final = frozenset({CancelRequest, CreateClock})
+"""Bodies that say nothing may be left out."""
+
+
+# --- Rules over more than one field -----------------------------------------------------------
+
+
+def _payment(body: CreatePayment) -> None:
+    way = body.way
+    if way == "barcode":
+        if body.auth_code is None:
+            raise InvalidField("A barcode payment needs the payer's code.", param="/auth_code")
+    elif body.auth_code is not None:
+        raise InvalidField("Only a barcode payment has a payer's code.", param="/auth_code")
+    elif body.wallet is None and way != "cashier":
+        raise InvalidField(f"{way} needs the wallet it is for.", param="/wallet")
+    elif way == "jsapi" and body.payer is None:
+        raise InvalidField("jsapi needs the payer's openid.", param="/payer/openid")
+    if body.tip_amount > body.amount:
+        raise InvalidField("The tip is part of the amount.", param="/tip_amount")
+    if body.splits or body.split_base or body.split_fee or body.escrow:
+        for name in ("splits", "split_base", "split_fee", "escrow"):
+            if getattr(body, name):
+                raise InvalidField("not available on this deployment", param=f"/{name}")
+
+
+def _key(body: CreateKey) -> None:
+    if (body.public_key is not None) is not (body.type == "ed25519"):
+        raise InvalidField("ed25519 needs a public key, other types none.", param="/public_key")
+    if body.public_key is not None:
+        try:
+            size = len(binascii.a2b_base64(body.public_key, strict_mode=True))
+        except ValueError:
+            size = 0
+        if size != 32:
+            raise InvalidField("Not the base64 of 32 bytes.", param="/public_key")
+
+
+def _advance(body: AdvanceClock) -> None:
+    if (body.seconds is None) is (body.to is None):
+        raise InvalidField("Say either seconds or to.", param="/seconds")
+
+
+RULES: Final[dict[type[Struct], Callable[[Any], None]]] = {
+    CreatePayment: _payment,
+    CreateKey: _key,
+    AdvanceClock: _advance,
+}
+
+BODIES: Final[tuple[type[Struct], ...]] = (
+    CreatePayment,
+    CreateRefund,
+    CancelRequest,
+    CreateMerchant,
+    CreateStore,
+    CreateTerminal,
+    CreateKey,
+    RotateKey,
+    CreateClock,
+    AdvanceClock,
+)
+
+CARD_FREE: Final = frozenset({"subject", "metadata", "reason", "name", "table", "operator"})
+"""Free text, where nobody may leave a card number. Never codes, numbers of orders, or ids."""
