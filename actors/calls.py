@@ -1,0 +1,251 @@
+"""A lane's calls under way: fair among merchants, bounded, and each answered in time.
+
+Payments wait in a fair queue by merchant; questions about older payments (inquire, reverse, close,
+refund) have a line and room of their own, so that verdicts come in time under any flood.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from actors.fair import FairQueue
+from actors.messages import Message
+from payments.channels.base import Declined, Outcome, Unknown
+
+log = logging.getLogger(__name__)
+
+NO_ANSWER: Final = Unknown("no answer")
+NOT_SENT: Final = Declined("channel_error", "not sent in time", not_sent=True)
+FULL: Final = Declined("channel_error", "the channel takes no more just now", not_sent=True)
+NO_ROOM: Final = Unknown("not asked: the lane is full")
+STOPPED: Final = Unknown("the lane stopped before the answer")
+
+
+class LaneLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a lane takes. Times are real milliseconds.
+
+    `capacity`: payments in flight over all `shards`; each shard's window is its share.
+    """
+
+    capacity: int = 4096
+    shards: int = 1
+    pays_running_max: int = 1024
+    merchant_running_max: int = 512
+    pays_queued_max: int = 4096
+    merchant_queued_max: int = 1024
+    asks_running_max: int = 256
+    asks_queued_max: int = 16_384
+    pay_timeout_ms: int = 5_000
+    ask_timeout_ms: int = 5_000
+    refund_timeout_ms: int = 10_000
+    drain_ms: int = 10_000
+
+    @property
+    def window(self) -> int:
+        """Payments that one shard may have in flight."""
+        return max(1, self.capacity // self.shards)
+
+
+class Peer(Protocol):
+    """A link as the lane sees it."""
+
+    @property
+    def peer_name(self) -> str: ...
+
+    @property
+    def peer_role(self) -> str: ...
+
+    def send(self, message: Message) -> bool:
+        """False when the link is down or full; nothing is sent again by itself."""
+        ...
+
+
+class Call:
+    """One call to the channel, from its admission to its answer.
+
+    `key`: the merchant of a payment, empty for questions. `ticket`: the circuit's.
+    """
+
+    __slots__ = (
+        "answered",
+        "began_s",
+        "key",
+        "number",
+        "op",
+        "peer",
+        "ref",
+        "scripted",
+        "start",
+        "task",
+        "ticket",
+        "timer",
+    )
+
+    def __init__(
+        self, peer: Peer, ref: int, number: str, op: str, start: Callable[[], Awaitable[Outcome]]
+    ) -> None:
+        self.peer = peer
+        self.ref = ref
+        self.number = number
+        self.op = op
+        self.start = start
+        self.key = ""
+        self.ticket = 0
+        self.scripted = False
+        self.began_s = 0.0
+        self.answered = False
+        self.task: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_pay(self) -> bool:
+        return self.op == "pay"
+
+
+class Calls:
+    """Every call from admission to answer; `answer(call, outcome)` is called once for each."""
+
+    def __init__(self, limits: LaneLimits, answer: Callable[[Call, Outcome], None]) -> None:
+        self._limits = limits
+        self._answer = answer
+        self._pays: FairQueue[Call] = FairQueue(
+            total_max=limits.pays_queued_max,
+            key_max=limits.merchant_queued_max,
+            running_max=limits.merchant_running_max,
+        )
+        self._asks: deque[Call] = deque()
+        self._pays_running = 0
+        self._asks_running = 0
+        self._open: set[Call] = set()
+        self._in_flight: dict[Peer, int] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.counts = {"timeouts": 0, "exceptions": 0, "refused_window": 0, "refused_full": 0}
+
+    def __len__(self) -> int:
+        """Calls admitted and not answered."""
+        return len(self._open)
+
+    @property
+    def queued(self) -> int:
+        """Calls that wait for room at the channel."""
+        return len(self._pays) + len(self._asks)
+
+    @property
+    def running(self) -> int:
+        return self._pays_running + self._asks_running
+
+    def admit(self, call: Call, timeout_ms: int) -> None:
+        """Queue a call, or answer it at once when there is no room for it."""
+        refused = self._refuse_pay(call) if call.is_pay else self._refuse_ask(call)
+        if refused is not None:
+            self._answer(call, refused)
+            return
+        self._open.add(call)
+        self._idle.clear()
+        loop = asyncio.get_running_loop()
+        call.timer = loop.call_later(timeout_ms / 1000, self._time_out, call)
+        self._pump()
+
+    def _refuse_pay(self, call: Call) -> Outcome | None:
+        in_flight = self._in_flight.get(call.peer, 0)
+        if in_flight >= self._limits.window:
+            self.counts["refused_window"] += 1
+            return FULL
+        if not self._pays.put(call.key, call):
+            self.counts["refused_full"] += 1
+            return FULL
+        self._in_flight[call.peer] = in_flight + 1
+        return None
+
+    def _refuse_ask(self, call: Call) -> Outcome | None:
+        if len(self._asks) >= self._limits.asks_queued_max:
+            # Never a refusal: "declined" would be an answer about the money.
+            self.counts["refused_full"] += 1
+            return NO_ROOM
+        self._asks.append(call)
+        return None
+
+    def _pump(self) -> None:
+        """Start what there is room for."""
+        limits = self._limits
+        while self._asks and self._asks_running < limits.asks_running_max:
+            call = self._asks.popleft()
+            if not call.answered:
+                self._asks_running += 1
+                self._start(call)
+        while self._pays_running < limits.pays_running_max and (found := self._pays.get()):
+            key, call = found
+            if call.answered:  # Timed out while it waited.
+                self._pays.done(key)
+            else:
+                self._pays_running += 1
+                self._start(call)
+
+    def _start(self, call: Call) -> None:
+        loop = asyncio.get_running_loop()
+        call.began_s = loop.time()
+        call.task = loop.create_task(self._run(call))
+
+    async def _run(self, call: Call) -> None:
+        try:
+            outcome = await call.start()
+        except Exception as error:
+            # A connector's error says nothing about the money.
+            self.counts["exceptions"] += 1
+            log.warning("connector failed in %s", call.op, exc_info=error)
+            outcome = Unknown(f"the connector failed: {type(error).__name__}")
+        self._finish(call, outcome)
+
+    def _time_out(self, call: Call) -> None:
+        """No answer in time. A running call is canceled; what it did at the channel stands."""
+        self.counts["timeouts"] += 1
+        if call.task is None:
+            self._finish(call, NOT_SENT if call.is_pay else NO_ROOM)
+        else:
+            call.task.cancel()
+            self._finish(call, NO_ANSWER)
+
+    def _finish(self, call: Call, outcome: Outcome) -> None:
+        if call.answered:
+            return
+        call.answered = True
+        self._open.discard(call)
+        assert call.timer is not None
+        call.timer.cancel()
+        if call.is_pay:
+            self._release_pay(call)
+        elif call.task is not None:
+            self._asks_running -= 1
+        self._answer(call, outcome)
+        if not self._open:
+            self._idle.set()
+        elif self.queued:
+            self._pump()
+
+    def _release_pay(self, call: Call) -> None:
+        left = self._in_flight[call.peer] - 1
+        if left:
+            self._in_flight[call.peer] = left
+        else:
+            del self._in_flight[call.peer]
+        if call.task is not None:
+            self._pays_running -= 1
+            self._pays.done(call.key)
+
+    async def drain(self) -> None:
+        """Wait until all is answered; after `drain_ms` answer the rest: not sent, or unknown."""
+        try:
+            async with asyncio.timeout(self._limits.drain_ms / 1000):
+                await self._idle.wait()
+        except TimeoutError:
+            for call in tuple(self._open):
+                if call.task is not None:
+                    call.task.cancel()
+                    self._finish(call, STOPPED)
+                else:
+                    self._finish(call, NOT_SENT if call.is_pay else STOPPED)

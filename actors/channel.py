@@ -1,0 +1,469 @@
+"""The channel lane: the only one that speaks to one channel account (or one share of it).
+
+Shards send attempts whose intent is durable; the lane asks the channel and says what it learned:
+approved, declined, or unknown, which is the default. It keeps nothing: whatever is lost with it is
+asked again under the same number. A channel that answers at once is called without a task.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Final, Protocol, runtime_checkable
+
+from actors.calls import FULL, Call, Calls, LaneLimits, Peer
+from actors.messages import (
+    ClockQuiet,
+    ClockSet,
+    LaneAct,
+    LaneAsk,
+    LaneBookList,
+    LaneBooks,
+    LaneCredit,
+    LanePay,
+    LaneRefund,
+    LaneReply,
+    Message,
+    NoticeTaken,
+    Ping,
+    Pong,
+)
+from actors.notices import Notices, Send
+from payments.channels.base import (
+    Approved,
+    Awaiting,
+    Book,
+    Channel,
+    Declined,
+    Outcome,
+    PayOrder,
+    RefundOrder,
+    Unknown,
+    Unpaid,
+)
+from payments.circuit import CLOSED, OPEN, Circuit
+from payments.clock import Clock
+from payments.payment import Way
+
+log = logging.getLogger(__name__)
+
+BOOKS_PER_MESSAGE: Final = 2_000
+CIRCUIT_POLL_S: Final = 0.25
+"""So often a circuit that is not closed is looked at: it half-opens by time alone."""
+
+QUIET_MAX_S: Final = 2.0
+"""After the test clock moved, calls under way may hold back the word "quiet" for so long."""
+
+WAYS: Final = {way.value: way for way in Way}
+OUTCOME_NAMES: Final[dict[type, str]] = {
+    Approved: "approved",
+    Declined: "declined",
+    Awaiting: "awaiting",
+    Unpaid: "unpaid",
+    Unknown: "unknown",
+}
+LATENCY_EDGES_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+NOT_A_TEST: Final = Declined("channel_error", "only a test channel has a payer to act for")
+DRAINING: Final = Declined("channel_error", "the lane is going away", not_sent=True)
+OPEN_CIRCUIT: Final = Declined("channel_error", "the channel is left alone", not_sent=True)
+
+
+class MovableClock(Clock, Protocol):
+    """A clock that the deployment's test clock may set forward."""
+
+    offset_ms: int
+
+
+@runtime_checkable
+class AnswersAtOnce(Protocol):
+    """A channel in our own process, such as `simulated`."""
+
+    def pay_now(self, order: PayOrder) -> Outcome | None: ...
+    def flush(self) -> None: ...
+
+
+@runtime_checkable
+class HasTestPayers(Protocol):
+    """A channel for tests: payers that act when told, and open books."""
+
+    def act(self, out_trade_no: str, verb: str) -> Outcome: ...
+    def books(self) -> list[Book]: ...
+    def is_scripted(self, order: PayOrder) -> bool: ...
+
+
+@runtime_checkable
+class HasTimers(Protocol):
+    """A channel in which things happen by business time."""
+
+    def next_due(self) -> int | None: ...
+    def wake(self, now_ms: int) -> None: ...
+
+
+class ChannelLane:
+    """One lane. Build it inside a running loop and hand it to the links as their handler.
+
+    `send(partition, message)` reaches the shard that owns a partition: for callbacks, which
+    nobody asked for. Replies go to the link that asked.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        account: str,
+        lane: int,
+        channel: Channel,
+        clock: MovableClock,
+        limits: LaneLimits,
+        send: Send,
+        circuit: Circuit | None = None,
+    ) -> None:
+        self.name = name
+        self.account = account
+        self.lane = lane
+        self._channel = channel
+        self._clock = clock
+        self._limits = limits
+        self._circuit = circuit or Circuit()
+        self._said_circuit = CLOSED
+        self._circuit_timer: asyncio.TimerHandle | None = None
+        self._calls = Calls(limits, self._answered)
+        self._notices = Notices(send, self._settled)
+        self._shards: list[Peer] = []
+        self._draining = False
+        self._fast = channel if isinstance(channel, AnswersAtOnce) else None
+        self._test = channel if isinstance(channel, HasTestPayers) else None
+        self._timed = channel if isinstance(channel, HasTimers) else None
+        self._wake_timer: asyncio.TimerHandle | None = None
+        self._wake_at: int | None = None
+        self._unquiet: list[tuple[Peer, int, asyncio.TimerHandle]] = []
+        self._errands: set[asyncio.Task[None]] = set()
+        self._outcomes: dict[tuple[str, type], int] = {}
+        self._latency = [0] * (len(LATENCY_EDGES_S) + 1)
+        self._latency_sum_s = 0.0
+        self._replies_lost = 0
+        self._pays_now = 0
+        if hasattr(channel, "notify"):
+            channel.notify = self._notices.tell
+        self._arm()
+
+    # --- links -----------------------------------------------------------------------------
+
+    def on_link(self, link: Peer) -> None:
+        """A peer is there. A shard is told its window."""
+        if link.peer_role == "shard":
+            self._shards.append(link)
+            self._grant(link)
+
+    def on_link_lost(self, link: Peer) -> None:
+        """Calls go on: the money does not care. Their answers are lost and asked for again."""
+        if link in self._shards:
+            self._shards.remove(link)
+        for entry in [entry for entry in self._unquiet if entry[0] is link]:
+            entry[2].cancel()
+            self._unquiet.remove(entry)
+
+    def on_messages(self, link: Peer, messages: list[Message]) -> None:
+        """One frame. Payments that the channel answers at once leave in one frame, too."""
+        replies: list[LaneReply] = []
+        now = int(self._clock.monotonic() * 1000)
+        for message in messages:
+            if type(message) is LanePay:
+                outcome = self._pay(link, message, now)
+                if outcome is not None:
+                    replies.append(LaneReply(message.ref, message.out_trade_no, outcome))
+            else:
+                self._other(link, message)
+        if replies:
+            self._release(link, replies)
+        if self._timed is not None:
+            self._arm()
+
+    def _grant(self, link: Peer) -> None:
+        state = OPEN if self._draining else self._said_circuit
+        window = 0 if self._draining else self._limits.window
+        link.send(LaneCredit(self.account, self.lane, window, state))
+
+    # --- payments --------------------------------------------------------------------------
+
+    def _pay(self, link: Peer, message: LanePay, now: int) -> Outcome | None:
+        """The outcome, where it is known at once; None: a call is under way."""
+        if self._draining:
+            return DRAINING
+        ticket = self._circuit.admit(now)
+        if not ticket:
+            return OPEN_CIRCUIT
+        order = PayOrder(
+            message.out_trade_no,
+            message.amount,
+            message.currency,
+            WAYS[message.way],
+            message.wallet,
+            message.merchant,
+            message.auth_code,
+            message.subject,
+            message.expires_at,
+            message.payer,
+        )
+        if self._fast is not None:
+            try:
+                outcome = self._fast.pay_now(order)
+            except Exception as error:
+                outcome = self._failed(error)
+            if outcome is not None:
+                self._pays_now += 1
+                self._judge(ticket, outcome, now, order)
+                return outcome
+        call = Call(
+            link, message.ref, message.out_trade_no, "pay", lambda: self._channel.pay(order)
+        )
+        call.key = message.merchant
+        call.ticket = ticket
+        call.scripted = self._test is not None and self._test.is_scripted(order)
+        self._calls.admit(call, self._limits.pay_timeout_ms)
+        return None
+
+    def _failed(self, error: Exception) -> Unknown:
+        self._calls.counts["exceptions"] += 1
+        log.warning("connector failed in pay", exc_info=error)
+        return Unknown(f"the connector failed: {type(error).__name__}")
+
+    def _release(self, link: Peer, replies: list[LaneReply]) -> None:
+        """The channel's books first, then the answers that rest on them."""
+        if self._fast is not None:
+            try:
+                self._fast.flush()
+            except OSError as error:
+                log.error("the channel's books cannot be written: %s", error)
+                lost = Unknown("the channel's books cannot be written")
+                replies = [LaneReply(reply.ref, reply.out_trade_no, lost) for reply in replies]
+        outcomes = self._outcomes
+        for reply in replies:
+            key = ("pay", type(reply.outcome))
+            outcomes[key] = outcomes.get(key, 0) + 1
+            if not link.send(reply):
+                self._replies_lost += 1
+
+    def _judge(self, ticket: int, outcome: Outcome, now: int, order: PayOrder) -> None:
+        """Tell the circuit. A scene of a test is no sign of the channel's health."""
+        ok = _is_healthy(outcome)
+        if not ok and self._test is not None and self._test.is_scripted(order):
+            ok = True
+        self._circuit.report(ticket, ok=ok, now_ms=now)
+        if not ok or self._said_circuit is not CLOSED:
+            self._watch_circuit()
+
+    # --- everything else -------------------------------------------------------------------
+
+    def _other(self, link: Peer, message: Message) -> None:
+        match message:
+            case LaneAsk():
+                self._ask(link, message)
+            case LaneRefund():
+                self._refund(link, message)
+            case NoticeTaken():
+                self._notices.taken(message.ref)
+            case LaneAct():
+                self._act(link, message)
+            case LaneBooks():
+                self._errand(self._send_books(link, message.ref))
+            case ClockSet():
+                self._set_clock(link, message)
+            case Ping():
+                link.send(Pong(message.ref))
+            case _:
+                log.warning("lane %s: unexpected %s", self.name, type(message).__name__)
+
+    def _ask(self, link: Peer, message: LaneAsk) -> None:
+        number, channel = message.out_trade_no, self._channel
+        start = {
+            "inquire": lambda: channel.inquire(number),
+            "reverse": lambda: channel.reverse(number),
+            "close": lambda: channel.close(number),
+        }[message.op]
+        call = Call(link, message.ref, number, message.op, start)
+        self._calls.admit(call, self._limits.ask_timeout_ms)
+
+    def _refund(self, link: Peer, message: LaneRefund) -> None:
+        order = RefundOrder(
+            message.out_trade_no,
+            message.out_refund_no,
+            message.amount,
+            message.total,
+            message.currency,
+        )
+        channel = self._channel
+        start = {
+            "refund": lambda: channel.refund(order),
+            "inquire_refund": lambda: channel.inquire_refund(order),
+        }[message.op]
+        call = Call(link, message.ref, message.out_trade_no, message.op, start)
+        self._calls.admit(call, self._limits.refund_timeout_ms)
+
+    def _answered(self, call: Call, outcome: Outcome) -> None:
+        """A call ended: the circuit, the numbers, the reply."""
+        key = (call.op, type(outcome))
+        self._outcomes[key] = self._outcomes.get(key, 0) + 1
+        if call.task is not None:
+            self._measure(asyncio.get_running_loop().time() - call.began_s)
+        if call.ticket and outcome is not FULL:
+            ok = call.scripted or _is_healthy(outcome)
+            now = int(self._clock.monotonic() * 1000)
+            self._circuit.report(call.ticket, ok=ok, now_ms=now)
+            self._watch_circuit()
+        if not call.peer.send(LaneReply(call.ref, call.number, outcome)):
+            self._replies_lost += 1
+        if self._timed is not None:
+            self._arm()
+        self._settled()
+
+    def _measure(self, seconds: float) -> None:
+        self._latency_sum_s += seconds
+        for index, edge in enumerate(LATENCY_EDGES_S):
+            if seconds <= edge:
+                self._latency[index] += 1
+                return
+        self._latency[-1] += 1
+
+    def _act(self, link: Peer, message: LaneAct) -> None:
+        if self._test is None:
+            outcome: Outcome = NOT_A_TEST
+        else:
+            try:
+                outcome = self._test.act(message.out_trade_no, message.verb)
+            except (OSError, ValueError) as error:
+                outcome = Declined("channel_error", str(error))
+        link.send(LaneReply(message.ref, message.out_trade_no, outcome))
+
+    async def _send_books(self, link: Peer, ref: int) -> None:
+        books = [] if self._test is None else self._test.books()
+        for start in range(0, len(books), BOOKS_PER_MESSAGE):
+            last = start + BOOKS_PER_MESSAGE >= len(books)
+            part = tuple(books[start : start + BOOKS_PER_MESSAGE])
+            if not link.send(LaneBookList(ref, part, last)):
+                self._replies_lost += 1
+                return
+            await asyncio.sleep(0)  # A frame each: payments pass in between.
+        if not books:
+            link.send(LaneBookList(ref, (), True))
+
+    def _errand(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._errands.add(task)
+        task.add_done_callback(self._errand_done)
+
+    def _errand_done(self, task: asyncio.Task[None]) -> None:
+        self._errands.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("lane %s: an errand failed", self.name, exc_info=error)
+
+    # --- time ------------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        """Have the channel woken when something is due in it, by the machine's own time."""
+        due = self._timed.next_due() if self._timed is not None else None
+        if due == self._wake_at:
+            return
+        if self._wake_timer is not None:
+            self._wake_timer.cancel()
+            self._wake_timer = None
+        self._wake_at = due
+        if due is not None:
+            wait_ms = max(0, due - self._clock.now_ms())
+            loop = asyncio.get_running_loop()
+            self._wake_timer = loop.call_later(wait_ms / 1000, self._wake)
+
+    def _wake(self) -> None:
+        self._wake_timer = self._wake_at = None
+        if self._timed is not None:
+            try:
+                self._timed.wake(self._clock.now_ms())
+            except OSError as error:
+                log.error("the channel's books cannot be written: %s", error)
+            self._arm()
+
+    def _set_clock(self, link: Peer, message: ClockSet) -> None:
+        """The test clock moved: do what is due, then say quiet once nothing is under way."""
+        self._clock.offset_ms = message.offset_ms
+        if self._wake_timer is not None:
+            self._wake_timer.cancel()
+        self._wake()
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(QUIET_MAX_S, self._say_quiet, link, message.step)
+        self._unquiet.append((link, message.step, timer))
+        self._settled()
+
+    def _settled(self) -> None:
+        """Something ended: is all quiet now?"""
+        if self._unquiet and not self._calls and not self._notices:
+            for link, step, _ in tuple(self._unquiet):
+                self._say_quiet(link, step)
+
+    def _say_quiet(self, link: Peer, step: int) -> None:
+        for entry in [entry for entry in self._unquiet if entry[:2] == (link, step)]:
+            entry[2].cancel()
+            self._unquiet.remove(entry)
+        due = self._timed.next_due() if self._timed is not None else None
+        link.send(ClockQuiet(step, due))
+
+    def _watch_circuit(self) -> None:
+        """Say how the circuit is when that has changed, and look again while it is not closed."""
+        state = self._circuit.state(int(self._clock.monotonic() * 1000))
+        if state != self._said_circuit:
+            self._said_circuit = state
+            for shard in self._shards:
+                self._grant(shard)
+        if state != CLOSED and self._circuit_timer is None:
+            loop = asyncio.get_running_loop()
+            self._circuit_timer = loop.call_later(CIRCUIT_POLL_S, self._poll_circuit)
+
+    def _poll_circuit(self) -> None:
+        self._circuit_timer = None
+        self._watch_circuit()
+
+    # --- the end, and the numbers ----------------------------------------------------------
+
+    async def drain(self) -> None:
+        """Take no more payments, wait for what is under way, up to the limit; then stop."""
+        self._draining = True
+        for shard in self._shards:
+            self._grant(shard)
+        await self._calls.drain()
+        self.close()
+
+    def close(self) -> None:
+        """Stop all timers. The channel's books are the channel's to close."""
+        self._notices.close()
+        for timer in (self._wake_timer, self._circuit_timer, *(e[2] for e in self._unquiet)):
+            if timer is not None:
+                timer.cancel()
+        for errand in self._errands:
+            errand.cancel()
+
+    def stats(self) -> dict[str, float]:
+        """Plain numbers by metric name and label text."""
+        label = f'channel="{self.account}",lane="{self.lane}"'
+        values: dict[str, float] = {
+            f'channel_calls_total{{{label},op="{op}",outcome="{OUTCOME_NAMES[kind]}"}}': count
+            for (op, kind), count in self._outcomes.items()
+        }
+        for name, count in self._calls.counts.items():
+            values[f"channel_{name}_total{{{label}}}"] = count
+        for name, count in self._notices.counts.items():
+            values[f"channel_notices_{name}_total{{{label}}}"] = count
+        values[f"channel_calls_at_once_total{{{label}}}"] = self._pays_now
+        values[f"channel_calls_running{{{label}}}"] = self._calls.running
+        values[f"channel_calls_queued{{{label}}}"] = self._calls.queued
+        values[f"channel_replies_lost_total{{{label}}}"] = self._replies_lost
+        values[f"channel_circuit_closed{{{label}}}"] = self._said_circuit == CLOSED
+        below = 0
+        for edge, count in zip((*LATENCY_EDGES_S, "+Inf"), self._latency, strict=True):
+            below += count
+            values[f'channel_request_seconds_bucket{{{label},le="{edge}"}}'] = below
+        values[f"channel_request_seconds_sum{{{label}}}"] = self._latency_sum_s
+        values[f"channel_request_seconds_count{{{label}}}"] = below
+        return values
+
+
+def _is_healthy(outcome: Outcome) -> bool:
+    """Whether the channel itself works: a payer's decline is an answer like any other."""
+    kind = type(outcome)
+    return kind is not Unknown and not (isinstance(outcome, Declined) and outcome.not_sent)

@@ -1,0 +1,80 @@
+"""Callbacks on their way from a lane to the shard that owns the order, repeated until taken."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from actors.messages import LaneNotice, Message
+from payments.channels.base import Notice
+from payments.ids import MalformedId, partition_of
+
+NOTICE_PLAN_S: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
+"""Real seconds after each sending until the next; after the last the shard's queries must do."""
+
+NOTICES_MAX: Final = 10_000
+"""Callbacks that may wait to be taken; the oldest gives way, and a query will learn the same."""
+
+Send = Callable[[int, Message], bool]
+"""Send to the shard that owns a partition. False when that is not possible just now."""
+
+
+class Notices:
+    """What was sent and not yet taken. `settled` is called whenever something leaves."""
+
+    def __init__(self, send: Send, settled: Callable[[], None]) -> None:
+        self._send = send
+        self._settled = settled
+        self._next_ref = 1
+        self._waiting: dict[int, tuple[int, LaneNotice, asyncio.TimerHandle]] = {}
+        self.counts = {"sent": 0, "repeated": 0, "taken": 0, "dropped": 0}
+
+    def __len__(self) -> int:
+        """Callbacks that nobody has taken yet."""
+        return len(self._waiting)
+
+    def tell(self, notice: Notice) -> None:
+        """Send a callback now, and again by NOTICE_PLAN_S until it is taken."""
+        try:
+            partition = partition_of(notice.out_trade_no)
+        except MalformedId:
+            self.counts["dropped"] += 1  # An order of somebody else at the same account.
+            return
+        if len(self._waiting) >= NOTICES_MAX:
+            self._drop(next(iter(self._waiting)))
+        ref, self._next_ref = self._next_ref, self._next_ref + 1
+        self._deliver(partition, LaneNotice(ref, notice.out_trade_no, notice.outcome), 0)
+        self.counts["sent"] += 1
+
+    def taken(self, ref: int) -> None:
+        """The shard has it, durably. A second word about the same is harmless."""
+        waiting = self._waiting.pop(ref, None)
+        if waiting is not None:
+            waiting[2].cancel()
+            self.counts["taken"] += 1
+            self._settled()
+
+    def close(self) -> None:
+        """Stop repeating."""
+        for _, _, timer in self._waiting.values():
+            timer.cancel()
+        self._waiting.clear()
+
+    def _deliver(self, partition: int, message: LaneNotice, tries: int) -> None:
+        timer = asyncio.get_running_loop().call_later(
+            NOTICE_PLAN_S[tries], self._repeat, message.ref, tries + 1
+        )
+        self._waiting[message.ref] = (partition, message, timer)
+        self._send(partition, message)  # Not possible? Then the plan sends it again.
+
+    def _repeat(self, ref: int, tries: int) -> None:
+        partition, message, _ = self._waiting[ref]
+        if tries >= len(NOTICE_PLAN_S):
+            self._drop(ref)
+            return
+        self.counts["repeated"] += 1
+        self._deliver(partition, message, tries)
+
+    def _drop(self, ref: int) -> None:
+        self._waiting.pop(ref)[2].cancel()
+        self.counts["dropped"] += 1
+        self._settled()
