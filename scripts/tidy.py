@@ -7,16 +7,13 @@ real files with it.
 """
 
 import ast
-import functools
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-OURS = ("gateway/", "actors/", "payments/")
+from tidy_reserved import RESERVED, Reserved, within
+from tidy_source import OURS, ROOT, Source, tracked
+
 PYTHON = (*OURS, "load_tests/", "tests/", "scripts/")
 
 FUNCTION_LINES_MAX = 70
@@ -51,213 +48,14 @@ MACHINE_PATH = re.compile(r"(?<![\w./~-])/(?:work|root|tmp)/[\w.$*{]|\.\./shared
 SKIPS = re.compile(r"\b(?:skip|skipif|skipIf|xfail|importorskip|skipTest|SkipTest)\b")
 PROOF = re.compile(r"assert|raises|check|verify|expect|prove|audit|must|warns", re.IGNORECASE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+PAGE = re.compile(r"(?<![\w./>}-])([\w-]+\.md)\b")
 FRAGMENT = re.compile(r"[\w-]+\.(?:feature|fix|safety|performance)\.md|README\.md")
-
-
-@dataclass(frozen=True)
-class Source:
-    """One text file: its path below the root, and what is in it."""
-
-    path: str
-    text: str
-
-    @functools.cached_property
-    def tree(self) -> ast.Module:
-        return ast.parse(self.text, self.path)
-
-    @functools.cached_property
-    def aliases(self) -> dict[str, str]:
-        """Local name -> the dotted name that it was imported from."""
-        names: dict[str, str] = {}
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    bound = alias.asname or alias.name.partition(".")[0]
-                    names[bound] = alias.name if alias.asname else bound
-            elif isinstance(node, ast.ImportFrom):
-                for alias in node.names:
-                    names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-        return names
-
-    def dotted(self, node: ast.AST) -> str | None:
-        """The full name that an expression refers to; None when it is not an imported one."""
-        if isinstance(node, ast.Name):
-            return self.aliases.get(node.id)
-        if isinstance(node, ast.Attribute):
-            base = self.dotted(node.value)
-            return f"{base}.{node.attr}" if base else None
-        return None
-
-    @functools.cached_property
-    def uses(self) -> list[tuple[int, str]]:
-        """Each import and each use of an imported name, as (line, dotted name)."""
-        found: list[tuple[int, str]] = []
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                found += [(node.lineno, alias.name) for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                found += [(node.lineno, f"{node.module}.{alias.name}") for alias in node.names]
-            elif isinstance(node, ast.Attribute) and (name := self.dotted(node)):
-                found.append((node.lineno, name))
-        return found
-
-    def at(self, line: int, complaint: str) -> str:
-        return f"{self.path}:{line}: {complaint}"
 
 
 Rule = Callable[[Source], Iterator[str]]
 
 
-# --- Who may use what ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Reserved:
-    """Something that belongs to few files; everybody else in `scope` uses `instead`."""
-
-    name: str
-    homes: tuple[str, ...]
-    instead: str
-    uses: tuple[str, ...] = ()  # modules and names, dotted
-    methods: tuple[str, ...] = ()  # attributes called on anything
-    builtins: tuple[str, ...] = ()
-    fine: tuple[str, ...] = ()  # what is allowed inside `uses`
-    scope: tuple[str, ...] = field(default=OURS)
-
-    def __call__(self, source: Source) -> Iterator[str]:
-        if source.path.startswith(self.scope) and not source.path.startswith(self.homes):
-            for line, used in sorted(set(self.offences(source))):
-                yield source.at(line, f"{used} belongs to {self.owners}; use {self.instead}")
-
-    @property
-    def owners(self) -> str:
-        return " and ".join(self.homes) or "nobody"
-
-    def offences(self, source: Source) -> Iterator[tuple[int, str]]:
-        for line, used in source.uses:
-            if within(used, self.uses) and not within(used, self.fine) and used not in self.hosts:
-                yield line, used
-        for node in ast.walk(source.tree):
-            if not isinstance(node, ast.Call):
-                continue
-            if isinstance(node.func, ast.Attribute) and node.func.attr in self.methods:
-                yield node.lineno, f".{node.func.attr}()"
-            if isinstance(node.func, ast.Name) and node.func.id in self.builtins:
-                yield node.lineno, f"{node.func.id}()"
-
-    @property
-    def hosts(self) -> set[str]:
-        """Modules that may be imported for the sake of what is fine in them."""
-        return {name.rpartition(".")[0] for name in self.fine}
-
-
-def within(name: str, roots: tuple[str, ...]) -> bool:
-    return any(name == root or name.startswith(root + ".") for root in roots)
-
-
-RESERVED = (
-    Reserved(
-        name="ray",
-        uses=("ray",),
-        homes=("actors/system.py", "load_tests/baselines/"),
-        instead="the references of actors.refs",
-        scope=(*OURS, "load_tests/"),
-    ),
-    Reserved(
-        name="http",
-        uses=("aiohttp",),
-        homes=("gateway/", "payments/channels/", "actors/channel.py", "actors/courier.py"),
-        instead="a link, or ask the gateway",
-    ),
-    Reserved(
-        name="prometheus",
-        uses=("prometheus_client",),
-        homes=("gateway/metrics.py",),
-        instead="plain numbers in actors.stats",
-    ),
-    Reserved(
-        name="sockets",
-        uses=(
-            "socket",
-            "socketserver",
-            "http.client",
-            "http.server",
-            "urllib.request",
-            "asyncio.open_connection",
-            "asyncio.open_unix_connection",
-            "asyncio.start_server",
-            "asyncio.start_unix_server",
-        ),
-        methods=(
-            "create_server",
-            "create_unix_server",
-            "create_connection",
-            "create_unix_connection",
-            "create_datagram_endpoint",
-        ),
-        homes=("actors/net.py",),
-        instead="the dialer and listener of actors.net",
-    ),
-    Reserved(
-        name="environment",
-        uses=("os.environ", "os.getenv", "os.putenv"),
-        # Ray has switches that exist only as environment variables.
-        homes=("gateway/settings.py", "actors/system.py"),
-        instead="the settings passed in",
-    ),
-    Reserved(
-        name="configuration",
-        uses=("tomllib", "configparser", "yaml"),
-        homes=("gateway/settings.py",),
-        instead="the settings passed in",
-    ),
-    Reserved(
-        name="time",
-        uses=(
-            "time",
-            "datetime.datetime.now",
-            "datetime.datetime.utcnow",
-            "datetime.datetime.today",
-            "datetime.date.today",
-        ),
-        homes=("payments/clock.py",),
-        instead="the clock passed in",
-    ),
-    Reserved(
-        name="randomness",
-        uses=("random", "secrets", "uuid", "os.urandom"),
-        fine=("random.Random",),  # Seeded, and passed in.
-        homes=("payments/ids.py",),
-        instead="payments.ids, or the Random passed in",
-    ),
-    Reserved(
-        name="threads",
-        uses=("threading", "concurrent.futures", "asyncio.to_thread"),
-        methods=("run_in_executor",),
-        homes=("payments/storage/", "payments/channels/", "actors/system.py"),
-        instead="await, or the store's writer thread",
-    ),
-    Reserved(
-        name="hash",
-        builtins=("hash",),  # It is salted: another process gets another number.
-        homes=(),
-        instead="hashlib",
-        scope=(*OURS, "load_tests/"),
-    ),
-    Reserved(
-        name="floats",
-        builtins=("float",),
-        homes=("payments/channels/",),
-        instead="whole numbers in the smallest unit",
-        scope=("payments/",),
-    ),
-    Reserved(
-        name="print",
-        builtins=("print",),
-        homes=("gateway/cli/",),
-        instead="the log, or answer to the caller",
-    ),
-)
+# --- Purity ----------------------------------------------------------------------------------
 
 
 def unseeded(source: Source) -> Iterator[str]:
@@ -424,6 +222,16 @@ def dead_links(source: Source) -> Iterator[str]:
                 yield source.at(number, f"{target} does not exist; mend the link")
 
 
+def missing_pages(source: Source) -> Iterator[str]:
+    """A page that the code sends its reader to can be opened."""
+    if not source.path.startswith((*OURS, "load_tests/", "config/", "scripts/")):
+        return
+    pages = {file.path.rpartition("/")[2] for file in tracked() if file.path.endswith(".md")}
+    for number, line in enumerate(source.text.splitlines(), 1):
+        for page in set(PAGE.findall(line)) - pages:
+            yield source.at(number, f"{page} is not in the repository; say it here, or in docs/")
+
+
 def misnamed_fragments(source: Source) -> Iterator[str]:
     folder, _, name = source.path.rpartition("/")
     if folder == "changelog.d" and not FRAGMENT.fullmatch(name):
@@ -443,7 +251,13 @@ CODE_RULES: tuple[Rule, ...] = (
     empty_tests,
     packages_in_tests,
 )
-TEXT_RULES: tuple[Rule, ...] = (unfinished, hosts_and_machines, dead_links, misnamed_fragments)
+TEXT_RULES: tuple[Rule, ...] = (
+    unfinished,
+    hosts_and_machines,
+    dead_links,
+    missing_pages,
+    misnamed_fragments,
+)
 
 
 def name_of(rule: Rule) -> str:
@@ -451,26 +265,6 @@ def name_of(rule: Rule) -> str:
 
 
 RULES = {name_of(rule): rule for rule in CODE_RULES + TEXT_RULES}
-
-
-# --- The real files --------------------------------------------------------------------------
-
-
-@functools.cache
-def tracked() -> tuple[Source, ...]:
-    """Every text file that is, or is about to be, in the repository."""
-    listing = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    sources = []
-    for path in sorted(filter(None, listing.stdout.decode().split("\0"))):
-        file = ROOT / path
-        if file.is_file() and b"\0" not in (content := file.read_bytes()):
-            sources.append(Source(path, content.decode()))
-    return tuple(sources)
 
 
 def judged_by(rule: Rule) -> list[Source]:

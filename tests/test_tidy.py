@@ -12,7 +12,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from tidy import FILE_LINES_MAX, FUNCTION_LINES_MAX, ROOT, RULES, Source, judged_by
+
+from tidy import FILE_LINES_MAX, FUNCTION_LINES_MAX, RULES, judged_by
+from tidy_source import ROOT, Source
 
 TOO_LONG_FUNCTION = "def f():\n" + "    g()\n" * FUNCTION_LINES_MAX
 LONGEST_FUNCTION = "def f():\n" + "    g()\n" * (FUNCTION_LINES_MAX - 1)
@@ -106,6 +108,7 @@ PLANTED = [
     ("hosts_and_machines", "tests/a.py", "open('/tm" + "p/a')", "open(tmp_path / 'a')"),
     ("dead_links", "README.md", "[a](docs/NO_SUCH.md)", "[a](LICENSE) [b](https://e.org) [c](#d)"),
     ("dead_links", "docs/A.md", "[a](LICENSE#x)", "[a](../LICENSE#x)"),
+    ("missing_pages", "gateway/app.py", "# see NO_SUCH.md", "# see LEDGER.md, <n>.fix.md"),
     ("misnamed_fragments", "changelog.d/2.news.md", "a", None),
 ]
 
