@@ -22,6 +22,9 @@ _INDEX_BYTES: Final = 8
 _signed: Final = Layout(">q").unpack_from
 _unsigned: Final = Layout(">Q").unpack_from
 
+_UTF8: Final = ("utf-8", "surrogatepass")
+"""Headers and paths may carry bytes that are no text: those come as surrogates, and count too."""
+
 _KEY: Final = b"tillway key"
 _FINGERPRINT: Final = b"tillway request"
 _ORDER: Final = b"tillway order"
@@ -45,13 +48,13 @@ class Digests:
     def key(self, merchant: str, key: str) -> bytes:
         """16 bytes that stand for one idempotency key of one merchant."""
         return blake2b(
-            f"{merchant}\0{key}".encode(), digest_size=16, key=self._secret, person=_KEY
+            f"{merchant}\0{key}".encode(*_UTF8), digest_size=16, key=self._secret, person=_KEY
         ).digest()
 
     def fingerprint(self, method: str, path: str, body: bytes) -> bytes:
         """16 bytes that stand for what was asked. `path`: the full one, with its query."""
         return blake2b(
-            f"{method} {len(path)} {path}".encode() + body,
+            f"{method} {len(path)} {path}".encode(*_UTF8) + body,
             digest_size=16,
             key=self._secret,
             person=_FINGERPRINT,
@@ -74,7 +77,7 @@ class Digests:
     def nonce(self, key_id: str, merchant: str, nonce: str) -> int:
         """A number of 1 to 2^63 - 1 for a signature's nonce; 0 stands for unsigned."""
         digest = blake2b(
-            f"{key_id}\0{merchant}\0{nonce}".encode(),
+            f"{key_id}\0{merchant}\0{nonce}".encode(*_UTF8),
             digest_size=8,
             key=self._secret,
             person=_NONCE,

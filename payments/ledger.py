@@ -13,6 +13,8 @@ from typing import Final
 from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
+from payments.ids import BODY_LENGTH, is_body, partition_of
+
 Posting = tuple[str, int]
 Postings = tuple[Posting, ...]
 Row = tuple[int, int, int, str, str, int, str, bytes, bytes]
@@ -20,6 +22,10 @@ Row = tuple[int, int, int, str, str, int, str, bytes, bytes]
 
 GENESIS: Final = sha256(b"tillway ledger, version 1").digest()
 """What the first entry of every partition is chained to."""
+
+PREFIX_LENGTH: Final = len("ent_")
+LEG_LENGTH: Final = 1
+"""An entry's id: `ent_`, the body of its source's id, one character for what was booked."""
 
 _HEAD: Final = Layout(">32sqqHH").pack
 _encode: Final = Encoder().encode
@@ -127,7 +133,7 @@ def verify_chain(rows: Iterable[Row], heads: Mapping[int, Head] | None = None) -
     """
     ends = dict(heads or {})
     for row in rows:
-        no, partition, seq, identifier, _, at_ms, currency, packed, chain = row
+        no, partition, seq, identifier, source, at_ms, currency, packed, chain = row
         head = ends.get(partition, START)
         if no <= head.entry_no:
             raise BrokenChain(no, f"comes after number {head.entry_no} of partition {partition}")
@@ -135,12 +141,22 @@ def verify_chain(rows: Iterable[Row], heads: Mapping[int, Head] | None = None) -
             raise BrokenChain(no, f"sequence {seq} after {head.seq} in partition {partition}")
         if chain != chain_hash(head.chain, identifier, seq, currency, at_ms, packed):
             raise BrokenChain(no, f"{identifier} does not match its hash")
+        # Not hashed, because the hashed id says them: what an entry is about, and its partition.
+        if not _derives(identifier, source, partition):
+            raise BrokenChain(no, f"{identifier} is not about {source} of partition {partition}")
         try:
             entry_of(row)
         except ValueError as error:
             raise BrokenChain(no, str(error)) from error
         ends[partition] = Head(seq, chain, no)
     return ends
+
+
+def _derives(identifier: str, source: str, partition: int) -> bool:
+    """Whether an entry's id was made from the id of its source, by `payments.bookings`."""
+    body = source[-BODY_LENGTH:]
+    same = identifier[PREFIX_LENGTH:-LEG_LENGTH] == body
+    return same and is_body(body) and partition_of(body) == partition
 
 
 Balances = MutableMapping[tuple[str, str], int]
