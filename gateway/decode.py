@@ -1,8 +1,9 @@
 """Bytes of a request body -> a checked struct, or Malformed (400) or InvalidField (422).
 
-The body is read once without a type. Counting colons proves cheaply that no key came twice: a body
-has one colon for each member and one for each colon in its strings, and the untyped value has lost
-what came twice. Equal counts mean no duplicates; anything else is looked at exactly.
+The body is read once without a type, then converted. Counting proves cheaply that no key came
+twice: the untyped value has lost what came twice, while the bytes still have a colon for each
+member. Colons in strings only add to that count, so equal counts prove it; anything else is looked
+at exactly.
 """
 
 import json
@@ -33,6 +34,10 @@ _CARD: Final = re.compile(
     r"|[0-9]{4}[ -][0-9]{6}[ -][0-9]{5})"
     r"(?![0-9])"
 )
+_DIGITS: Final = re.compile(r"[0-9][0-9 -]{11}")
+_MEMBER: Final = re.compile(rb'"[ \t\r\n]*:')
+_ESCAPED_CONTROL: Final = re.compile(rb"\\(?:[bfnrt]|u(?:00[01789]|20|[dD][89a-fA-F]|[fF][eEfF]))")
+_CARD_SEEN: Final = "This looks like a card number; those must not be sent here."
 _PATH: Final = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
 _STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]")
 _DOUBLES: Final = str.maketrans("0123456789", "0246813579")
@@ -52,20 +57,37 @@ def decode(kind: type[T], body: bytes) -> T:
         _unreadable(body, error)
     if type(raw) is not dict:
         raise Malformed("The body must be a JSON object.")
-    if body.count(b":") != len(raw):
+    colons = body.count(b":")
+    if colons != len(raw) and colons != len(raw) + _metadata_size(raw):
         _refuse_duplicates(raw, body)
-    if b"\\" in body or not body.isascii() or b"\x7f" in body:
+    if (
+        (b"\\" in body and _ESCAPED_CONTROL.search(body))
+        or b"\x7f" in body
+        or (not body.isascii() and _may_hold_controls(body))
+    ):
         _refuse_controls(raw)
     try:
         value = convert(raw, kind)
     except ValidationError as error:
         _invalid(kind, raw, str(error))
-    if not CARD_FREE.isdisjoint(raw):
-        _refuse_cards(raw)
+    for name in raw:
+        if name in CARD_FREE:
+            _refuse_card(name, raw[name])
     rule = RULES.get(kind)
     if rule is not None:
         rule(value)
     return value
+
+
+def _may_hold_controls(body: bytes) -> bool:
+    """Whether the beginning of the UTF-8 of any character in _CONTROL above 0x7f occurs."""
+    return (
+        b"\xc2" in body
+        or b"\xe2\x80" in body
+        or b"\xe2\x81" in body
+        or b"\xef\xbb" in body
+        or b"\xef\xbf" in body
+    )
 
 
 # --- Malformed --------------------------------------------------------------------------------
@@ -101,7 +123,7 @@ def _refuse_duplicates(raw: dict[str, Any], body: bytes) -> None:
     members, depth = _measure(raw)
     if depth > DEPTH_MAX:
         raise Malformed(f"The body is nested deeper than {DEPTH_MAX}.")
-    if body.count(b":") == members:
+    if len(_MEMBER.findall(body)) == members:
         return
     try:
         json.loads(body, object_pairs_hook=_unique, parse_int=len, parse_float=len)
@@ -111,6 +133,11 @@ def _refuse_duplicates(raw: dict[str, Any], body: bytes) -> None:
         ) from None
     except (ValueError, RecursionError):
         raise Malformed("The body is not JSON, or nested too deep.") from None
+
+
+def _metadata_size(raw: dict[str, Any]) -> int:
+    metadata = raw.get("metadata")
+    return len(metadata) if type(metadata) is dict else 0
 
 
 def _measure(value: Any) -> tuple[int, int]:
@@ -166,17 +193,20 @@ def _refuse_controls(raw: dict[str, Any]) -> None:
             )
 
 
-def _refuse_cards(raw: dict[str, Any]) -> None:
+def _refuse_card(name: str, value: str | dict[str, str] | None) -> None:
     """Raise InvalidField for free text with a card number in it: it must never be kept."""
-    for name, part in raw.items():
-        if name in CARD_FREE:
-            for pointer, text in _texts(part, f"/{name}"):
-                if has_card_number(text):
-                    raise InvalidField(
-                        "This looks like a card number; those must not be sent here.",
-                        # The pointer of a metadata key would repeat the number.
-                        param=pointer if not has_card_number(pointer) else f"/{name}",
-                    )
+    if value is None:
+        return
+    if isinstance(value, str):
+        if _DIGITS.search(value) and has_card_number(value):
+            raise InvalidField(_CARD_SEEN, param=f"/{name}")
+        return
+    for key, text in value.items():
+        if _DIGITS.search(key) and has_card_number(key):
+            # The pointer to the member would repeat the number.
+            raise InvalidField(_CARD_SEEN, param=f"/{name}")
+        if _DIGITS.search(text) and has_card_number(text):
+            raise InvalidField(_CARD_SEEN, param=f"/{name}/{_escaped(key)}")
 
 
 def has_card_number(text: str) -> bool:

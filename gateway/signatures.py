@@ -92,11 +92,12 @@ class Verified(Struct, frozen=True, gc=False):
 class _Plan(Struct, frozen=True):
     """How to build the signed text for one list of components.
 
-    `template` has a place for each component's value; `pick` takes them from the values in the
-    order of `_SLOTS`, followed by those of `others` (names of further fields).
+    `prefix` begins its signature. `template` has a place for each component's value; `pick` takes
+    them from the values in the order of `_SLOTS`, followed by those of `others` (further fields).
     """
 
     label: str
+    prefix: str
     template: str
     pick: Callable[[tuple[str | None, ...]], tuple[str | None, ...]]
     lines: int
@@ -256,10 +257,10 @@ def _claimed(
         plan = _plan_of_head(head) if found else None
         if found and plan:
             signature = signatures[0]
-            start = len(plan.label) + 2
+            start = len(plan.prefix)
             text = signature[start:-1]
             if (
-                signature.startswith(f"{plan.label}=:")
+                signature.startswith(plan.prefix)
                 and signature.endswith(":")
                 and text.isascii()
                 and ":" not in text
@@ -356,6 +357,7 @@ def _plan_of(label: str, items: Sequence[Item]) -> _Plan:
     template = "".join(f'"{name.replace("%", "%%")}": %s\n' for name in names)
     return _Plan(
         label=label,
+        prefix=f"{label}=:",
         template=template + '"@signature-params": ',
         pick=itemgetter(*(slots.index(name) for name in names)),
         lines=len(names),
