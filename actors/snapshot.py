@@ -61,8 +61,8 @@ class Reference:
         """The key whose whole bearer secret has this SHA-256."""
         return self._register.key_of_bearer(digest)
 
-    def merchant(self, identifier: str) -> Merchant | None:
-        return self._register.merchant(identifier)
+    def merchant(self, merchant_id: str) -> Merchant | None:
+        return self._register.merchant(merchant_id)
 
     def merchant_by_number(self, number: int) -> Merchant | None:
         return self._register.merchant_by_number(number)

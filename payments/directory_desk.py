@@ -100,33 +100,34 @@ class Desk:
     def decide(self, question: Question, now_ms: int, real_ms: int) -> Decision:
         """`now_ms`: business time, of what is created; `real_ms`: of keys. Raise PaymentError."""
         self._now_ms, self._real_ms = now_ms, real_ms
-        caller = self.caller(question.caller, real_ms)
-        scope, decide = OPERATIONS.get(question.op, (None, None))
-        if scope is None or decide is None:
+        found = OPERATIONS.get(question.op)
+        if found is None:
             raise NotFound(f"there is no {question.op}")
-        require(caller, scope)
-        return decide(self, caller, question)
+        scope, decide = found
+        return decide(self, self.admit(question.caller, scope, real_ms), question)
 
-    def caller(self, key_id: str, real_ms: int) -> Key:
-        """The key that asks. Unauthorized when it stopped being valid on the way here."""
+    def admit(self, key_id: str, scope: str, real_ms: int) -> Key:
+        """The key that asks, if it may. Unauthorized when it ended on its way here."""
         caller = self._register.key(key_id)
         if caller is None or is_revoked(caller):
             raise Unauthorized("the key is not valid")
         if caller.not_after and caller.not_after <= real_ms:
             raise Unauthorized("the key is not valid")
+        require(caller, scope)
         return caller
 
     def show(self, record: Record) -> dict[str, Any]:
         """The JSON of a record."""
         return view(record, livemode=self._livemode, real_ms=self._real_ms)
 
-    def again(self, object_id: str, real_ms: int) -> dict[str, Any]:
-        """The object of an earlier request as it stands now, without its secret."""
-        record = self._register.get(object_id)
-        if record is None:
-            raise NotFound("the object of that request is gone")
+    def again(self, op: str, key_id: str, object_id: str, real_ms: int) -> dict[str, Any]:
+        """The object of an earlier `op` as it stands now, without its secret. PaymentError."""
+        found = OPERATIONS.get(op)
+        if found is None:
+            raise NotFound(f"there is no {op}")
+        caller = self.admit(key_id, found[0], real_ms)
         self._real_ms = real_ms
-        return self.show(record)
+        return self.show(reachable(self._register, caller, self._register.get(object_id)))
 
     # --- merchants ----------------------------------------------------------------------------
 

@@ -7,14 +7,17 @@ Without a path everything is in memory: for tests, simulation and throw-away gat
 
 import asyncio
 import os
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import apsw
 from msgspec import Struct
+from msgspec.msgpack import Encoder
 
 from payments.clock import Clock, SystemClock
+from payments.reference import Record
 from payments.storage import check, connect
 from payments.storage.base import StoreError, StoreRefused
 from payments.storage.owner import OwnerLock
@@ -27,6 +30,7 @@ NONCE_KEPT_S: Final = 900
 
 WAL_PAGES_MAX: Final = 2_000
 SQL: Final = load("directory")
+_encode: Final = Encoder().encode
 
 RecordRow = tuple[str, int, bytes]
 """id, change, body (msgpack of a Record)"""
@@ -158,6 +162,15 @@ class DirectoryStore:
             if isinstance(error, apsw.Error):
                 raise StoreError(f"{self._path}: {self._poison}") from error
             raise
+
+    def plant(self, records: Iterable[Record], marks: dict[str, str]) -> None:
+        """Write the records of a seed and the marks that say so, all or nothing."""
+        number = self._one(SQL["last_change"])
+        rows = [
+            (record.id, change, _encode(record))
+            for change, record in enumerate(records, number + 1)
+        ]
+        self.commit_now(Write(rows, [], [], marks))
 
     def _write(self, writer: apsw.Connection, write: Write) -> None:
         with writer:
