@@ -15,7 +15,7 @@ from msgspec import DecodeError, Struct, ValidationError, convert
 from msgspec.json import Decoder
 from msgspec.structs import fields
 
-from gateway.schemas import CARD_FREE, EMPTY_ALLOWED, RULES
+from gateway.schemas import CARD_FREE, EMPTY_ALLOWED, MULTILINE, RULES
 from payments.errors import InvalidField, Malformed
 
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -186,7 +186,7 @@ def _refuse_controls(raw: dict[str, Any]) -> None:
     if _measure(raw)[1] > DEPTH_MAX:
         raise Malformed(f"The body is nested deeper than {DEPTH_MAX}.")
     for pointer, text in _texts(raw):
-        if _CONTROL.search(text):
+        if _CONTROL.search(text) and pointer not in MULTILINE:
             raise InvalidField(
                 "Control characters and line ends are not allowed.",
                 param=_CONTROL.sub("\N{REPLACEMENT CHARACTER}", pointer),

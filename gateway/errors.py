@@ -12,6 +12,7 @@ EdgeError                         code, status
 └── Bug                           500 internal_error: ours, never the caller's
 """
 
+import re
 from typing import ClassVar, Final
 
 from msgspec import UNSET, Struct, UnsetType
@@ -71,6 +72,7 @@ STATUS: Final[dict[type[PaymentError], int]] = {
 
 MEDIA_TYPE: Final = "application/problem+json"
 DOC_URL: Final = "/docs/errors"
+_BODY_FIELD: Final = re.compile(r"(?!(?:limit|starting_after|ending_before)$)[a-z_]+(?:\.[a-z_]+)*")
 RETRY_AFTER_S: Final = 1
 """What a retryable answer says when nobody knows better."""
 
@@ -213,11 +215,16 @@ def problem(
 def from_refusal(
     code: str, detail: str, param: str | None = None, retry_after_s: int = 0
 ) -> PaymentError | EdgeError:
-    """The error that an actor sent over a link, as `messages.Refusal` carries it."""
+    """The error that an actor sent over a link, as `messages.Refusal` carries it.
+
+    An actor names a field of the body plainly, such as `payer.openid`; here that is a pointer.
+    """
     try:
         known = by_code(code)
     except KeyError:
         return Bug(f"An actor refused with the unknown code {code[:40]}.")
+    if param is not None and known is InvalidField and _BODY_FIELD.fullmatch(param):
+        param = "/" + param.replace(".", "/")
     return known(detail, param=param, retry_after_s=retry_after_s or None)
 
 

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Final
 from urllib.parse import parse_qsl
 
 from msgspec import Struct
 from msgspec.json import encode
 
+from payments.calendar import parse_rfc3339
 from payments.errors import InvalidField, Malformed
 from payments.payment import Status, Way
 
@@ -22,10 +23,6 @@ _NUMBER: Final = re.compile(r"[0-9]{1,6}")
 _ID: Final = re.compile(r"[a-z]{3}_[0-9A-Z]{24}")
 _NAME: Final = re.compile(r"[!-~]{1,128}")
 _DAY: Final = re.compile(r"[0-9]{8}")
-_INSTANT: Final = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?"
-    r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
 
 
 class ListQuery(Struct, frozen=True, gc=False):
@@ -37,25 +34,11 @@ class ListQuery(Struct, frozen=True, gc=False):
     filters: dict[str, str] = {}
 
 
-def instant_ms(text: str) -> int:
-    """Milliseconds since 1970 of an RFC 3339 instant. Raise ValueError."""
-    # An unescaped plus sign before the offset arrives as a space.
-    if len(text) > 6 and text[-6] == " ":
-        text = f"{text[:-6]}+{text[-5:]}"
-    found = _INSTANT.fullmatch(text)
-    if found is None:
-        raise ValueError("not an instant of RFC 3339, such as 2026-12-01T08:00:00Z")
-    day, time, fraction, offset = found.groups()
-    instant = datetime.fromisoformat(f"{day}T{time}{'+00:00' if offset in 'Zz' else offset}")
-    try:
-        whole_s = int(instant.astimezone(UTC).timestamp())
-    except OverflowError:
-        raise ValueError("outside the calendar") from None
-    return whole_s * 1000 + int((fraction or "").ljust(3, "0")[:3] or 0)
-
-
 def _instant(text: str) -> str:
-    return str(instant_ms(text))
+    # An unescaped plus sign before the offset arrives as a space.
+    if text[-6:-5] == " ":
+        text = f"{text[:-6]}+{text[-5:]}"
+    return str(parse_rfc3339(text))
 
 
 def _day(text: str) -> str:

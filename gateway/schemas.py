@@ -1,17 +1,26 @@
 """What comes in: the body of every POST, with ranges and patterns, nothing unknown allowed.
 
+The bodies of reference data (merchants, stores, terminals, keys) are the directory's own wishes,
+checked here before they are sent on, so that there is one truth about them.
 Rules that need two fields stand in `RULES`, one function a body. The field named in a refusal is a
 JSON pointer.
 """
 
-import base64
-import binascii
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
+from actors.test_clock import ADVANCE_MAX_S
+from payments.directory import (
+    MerchantChange,
+    NewKey,
+    NewMerchant,
+    NewStore,
+    NewTerminal,
+    Rotation,
+)
 from payments.errors import InvalidField
 from payments.money import AMOUNT_MAX
 
@@ -19,12 +28,9 @@ from payments.money import AMOUNT_MAX
 _ORDER_NO: Final = r"^[0-9A-Za-z_-]{1,64}$(?!\n)"
 _AUTH_CODE: Final = r"^[0-9]{16,24}$(?!\n)"
 _URL: Final = r"^https?://[!-~]+$(?!\n)"
-_CLOCK_TIME: Final = r"^(?:[01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)"
 
 EXPIRES_IN_S_MIN: Final = 30
 EXPIRES_IN_S_MAX: Final = 7200
-OVERLAP_S_MAX: Final = 30 * 24 * 3600
-ADVANCE_S_MAX: Final = 5 * 366 * 24 * 3600
 METADATA_KEYS_MAX: Final = 50
 SPLITS_MAX: Final = 50
 
@@ -96,70 +102,6 @@ class CancelRequest(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """`POST /v1/payments/{id}/cancel`: nothing to say."""
 
 
-class CreateMerchant(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """`POST /v1/merchants`. Status, fees and platform are not the caller's to choose."""
-
-    name: Name
-    metadata: Metadata = {}
-
-
-class CreateStore(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """`POST /v1/stores`. `closing_hour`: local time at which the business day ends."""
-
-    name: Name
-    closing_hour: Annotated[str, Meta(pattern=_CLOCK_TIME)] = "00:00"
-    external_id: Name | None = None
-    metadata: Metadata = {}
-
-    @property
-    def closing_minute(self) -> int:
-        """Minutes after local midnight."""
-        hours, _, minutes = self.closing_hour.partition(":")
-        return int(hours) * 60 + int(minutes)
-
-
-class CreateTerminal(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """`POST /v1/terminals`."""
-
-    store: Identifier
-    name: Name
-    metadata: Metadata = {}
-
-
-ScopeName = Literal[
-    "payments:write",
-    "payments:read",
-    "refunds:write",
-    "merchants:write",
-    "merchants:read",
-    "keys:write",
-    "ledger:read",
-    "test_helpers",
-    "*",
-]
-
-
-class CreateKey(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """`POST /v1/keys`. `public_key`: base64 of the 32 raw bytes, for ed25519 only."""
-
-    type: Literal["bearer", "hmac-sha256", "ed25519"]
-    scopes: Annotated[tuple[ScopeName, ...], Meta(min_length=1, max_length=16)]
-    terminal: Identifier | None = None
-    public_key: Annotated[str, Meta(max_length=64)] | None = None
-    name: Annotated[str, Meta(max_length=64)] = ""
-
-    @property
-    def public_bytes(self) -> bytes | None:
-        """The 32 bytes of the public key; None for the other types."""
-        return None if self.public_key is None else base64.b64decode(self.public_key)
-
-
-class RotateKey(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """`POST /v1/keys/{id}/rotate`. The old key lives on for `overlap_seconds`."""
-
-    overlap_seconds: Annotated[int, Meta(ge=0, le=OVERLAP_S_MAX)] = 24 * 3600
-
-
 class CreateClock(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """`POST /v1/test_helpers/clocks`: nothing to say."""
 
@@ -167,7 +109,7 @@ class CreateClock(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 class AdvanceClock(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """`POST /v1/test_helpers/clocks/{id}/advance`: by `seconds` or `to` an instant, forward."""
 
-    seconds: Annotated[int, Meta(ge=1, le=ADVANCE_S_MAX)] | None = None
+    seconds: Annotated[int, Meta(ge=1, le=ADVANCE_MAX_S)] | None = None
     to: Annotated[datetime, Meta(tz=True)] | None = None
 
     @property
@@ -176,8 +118,8 @@ class AdvanceClock(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
         return None if self.to is None else round(self.to.timestamp() * 1000)
 
 
-EMPTY_ALLOWED: Final = frozenset({CancelRequest, CreateClock})
-"""Bodies that say nothing may be left out."""
+EMPTY_ALLOWED: Final = frozenset({CancelRequest, Rotation, CreateClock})
+"""Bodies that need not say anything may be left out."""
 
 
 # --- Rules over more than one field -----------------------------------------------------------
@@ -202,18 +144,6 @@ def _payment(body: CreatePayment) -> None:
                 raise InvalidField("not available on this deployment", param=f"/{name}")
 
 
-def _key(body: CreateKey) -> None:
-    if (body.public_key is not None) is not (body.type == "ed25519"):
-        raise InvalidField("ed25519 needs a public key, other types none.", param="/public_key")
-    if body.public_key is not None:
-        try:
-            size = len(binascii.a2b_base64(body.public_key, strict_mode=True))
-        except ValueError:
-            size = 0
-        if size != 32:
-            raise InvalidField("Not the base64 of 32 bytes.", param="/public_key")
-
-
 def _advance(body: AdvanceClock) -> None:
     if (body.seconds is None) is (body.to is None):
         raise InvalidField("Say either seconds or to.", param="/seconds")
@@ -221,7 +151,6 @@ def _advance(body: AdvanceClock) -> None:
 
 RULES: Final[dict[type[Struct], Callable[[Any], None]]] = {
     CreatePayment: _payment,
-    CreateKey: _key,
     AdvanceClock: _advance,
 }
 
@@ -229,14 +158,18 @@ BODIES: Final[tuple[type[Struct], ...]] = (
     CreatePayment,
     CreateRefund,
     CancelRequest,
-    CreateMerchant,
-    CreateStore,
-    CreateTerminal,
-    CreateKey,
-    RotateKey,
+    NewMerchant,
+    MerchantChange,
+    NewStore,
+    NewTerminal,
+    NewKey,
+    Rotation,
     CreateClock,
     AdvanceClock,
 )
 
 CARD_FREE: Final = frozenset({"subject", "metadata", "reason", "name", "table", "operator"})
 """Free text, where nobody may leave a card number. Never codes, numbers of orders, or ids."""
+
+MULTILINE: Final = frozenset({"/public_key"})
+"""Where line ends are part of the value: a key may come as PEM."""
