@@ -22,6 +22,7 @@ from load_tests.figures.base import Figure, Lab
 from load_tests.gateway import CommandFailed, Options
 from load_tests.process import ServerFailed
 from load_tests.seed import SeedPlan
+from load_tests.wrk import WrkFailed
 
 FIGURES: Final[dict[str, Callable[[Lab], Figure]]] = {
     "closed": closed.measure,
@@ -31,6 +32,7 @@ FIGURES: Final[dict[str, Callable[[Lab], Figure]]] = {
     "rows": rows.measure,
     "shards": shards.measure,
 }
+RUNTIMES: Final = {"ray": "as in production", "local": "every actor on one event loop"}
 EXIT_OK: Final = 0
 EXIT_AUDIT: Final = 1
 EXIT_UNREACHABLE: Final = 3
@@ -56,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--duration", type=int, default=10, help="seconds of each run")
     command.add_argument("--out", type=Path, default=Path("bench"), help="history and report")
     command.add_argument("--work", type=Path, help="where data directories are made")
-    command.add_argument("--runtime", choices=["ray", "local"], default="ray")
+    command.add_argument("--runtime", choices=[*RUNTIMES], default="ray")
     command.add_argument("--front-doors", type=int, default=2)
     command.add_argument("--shards", type=int, default=1)
     command.add_argument("--merchants", type=int, default=64)
@@ -131,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         try:
             figures = measure(arguments, lab)
-        except (ServerFailed, CommandFailed, ConnectionError) as error:
+        except (ServerFailed, CommandFailed, WrkFailed, ConnectionError) as error:
             lab.progress.verdict(str(error), met=False)
             return EXIT_UNREACHABLE
     entry = history.record(lab, figures)

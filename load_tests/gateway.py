@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from load_tests.process import Server
-from load_tests.seed import SeedPlan, write_seed
+from load_tests.seed import SeedPlan, read_seed, write_seed
 from load_tests.signing import MerchantKey
 
 COMMAND: Final = (sys.executable, "-m", "gateway.cli")
@@ -50,13 +50,20 @@ def serve_argv(options: Options, data: Path, seed_file: Path) -> list[str]:
     return [*argv, "--seed-file", str(seed_file)]
 
 
+def seed_file_of(data: Path) -> Path:
+    """Where the merchants and keys of a data directory are written."""
+    return data.parent / f"{data.name}.seed.json"
+
+
 class Gateway(Server):
     """A running gateway that the load test started, with keys that may pay."""
 
     def __init__(self, options: Options, data: Path, log: Path) -> None:
         data.mkdir(parents=True, exist_ok=True)
-        seed_file = data.parent / f"{data.name}.seed.json"
-        self.keys: list[MerchantKey] = write_seed(options.seed, seed_file)
+        seed_file = seed_file_of(data)
+        if not seed_file.exists():
+            write_seed(options.seed, seed_file)
+        self.keys: list[MerchantKey] = read_seed(seed_file)
         self.data = data
         super().__init__(serve_argv(options, data, seed_file), log, ready_timeout_s=READY_TIMEOUT_S)
 
@@ -87,9 +94,9 @@ def verify_ledger(data: Path) -> dict[str, Any]:
     return _run_json(["ledger", "verify", "--data", str(data), "--json"], VERIFY_TIMEOUT_S)
 
 
-def seed_bulk(data: Path, payments: int) -> None:
-    """Put `payments` finished payments into an empty data directory, in bulk."""
-    _run_json(
-        ["migrate", "seed-bulk", "--data", str(data), "--payments", str(payments), "--json"],
-        SEED_BULK_TIMEOUT_S,
-    )
+def seed_bulk(data: Path, seed: SeedPlan, payments: int) -> None:
+    """Put `payments` finished payments of the seed's merchants into an empty data directory."""
+    write_seed(seed, seed_file_of(data))
+    arguments = ["migrate", "seed-bulk", "--json", "--data", str(data)]
+    arguments += ["--seed-file", str(seed_file_of(data)), "--payments", str(payments)]
+    _run_json(arguments, SEED_BULK_TIMEOUT_S)

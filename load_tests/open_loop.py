@@ -219,8 +219,9 @@ def run(
     due: Moments,
     duration_s: float,
     *,
+    target_rate: float,
     in_flight_max: int = IN_FLIGHT_MAX,
 ) -> OpenLoopResult:
     """Send `requests[i]` at `due[i]` seconds over at most `in_flight_max` connections."""
     done = uvloop.run(_run(url, requests, due, in_flight_max))
-    return done.result(len(due) / duration_s, duration_s)
+    return done.result(target_rate, duration_s)

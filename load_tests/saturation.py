@@ -29,7 +29,7 @@ SAMPLE_MAX: Final = 200
 UNSENT: Final = 1
 """wrk asks its script for one request before the run, to look at it, and never sends that one."""
 
-STAND_IN_KEYS: Final = [MerchantKey("mch_echo", "key_echo", "sk_test_c2VjcmV0", ("trm_echo",))]
+STAND_IN_KEYS: Final = [MerchantKey("mch_echo", "key_echo", "hs_test_c2VjcmV0", ("trm_echo",))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from load_tests.signing import MerchantKey
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 SHARED_PARTITIONS: Final = 256
 SECRET_BYTES: Final = 32
-SECRET_PREFIX: Final = "sk_test_"
+SECRET_PREFIX: Final = "hs_test_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,20 @@ def _bodies(partition_of: range) -> Iterator[str]:
         partition = partition_of[serial % len(partition_of)]
         yield _characters(now_ms, 10) + _characters(partition, 3) + _characters(serial, 11)
         serial += 1
+
+
+def read_seed(path: Path) -> list[MerchantKey]:
+    """The keys in a seed file that `write_seed` wrote."""
+    return [
+        MerchantKey(
+            row["id"],
+            key["id"],
+            key["secret"],
+            tuple(terminal["id"] for store in row["stores"] for terminal in store["terminals"]),
+        )
+        for row in json.loads(path.read_text(encoding="utf-8"))["merchants"]
+        for key in row.get("keys", ())
+    ]
 
 
 def write_seed(plan: SeedPlan, path: Path) -> list[MerchantKey]:

@@ -85,9 +85,12 @@ def run(url: str, requests: Path, duration_s: int, *, connections: int = CONNECT
     """Replay `requests` against `url` for `duration_s` seconds on one thread."""
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s}s", "--latency", "--timeout", "10s"]
     argv += ["-s", str(SCRIPT), url, "--", str(requests)]
-    done = subprocess.run(
-        argv, capture_output=True, text=True, timeout=duration_s + GRACE_S, check=False
-    )
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=duration_s + GRACE_S, check=False
+        )
+    except FileNotFoundError as missing:
+        raise WrkFailed("wrk is not on the path; on Debian: apt install wrk") from missing
     output = done.stdout + done.stderr
     if done.returncode != 0 and _USED_UP not in output:
         raise WrkFailed(output)

@@ -10,7 +10,7 @@ from typing import Any
 
 from load_tests.audit import Audit
 from load_tests.console import Progress
-from load_tests.gateway import Options
+from load_tests.gateway import Options, seed_file_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Lab:
     def discard(self, data: Path) -> None:
         """Remove a data directory and its seed file: a full bench would fill the disk."""
         shutil.rmtree(data, ignore_errors=True)
-        data.parent.joinpath(f"{data.name}.seed.json").unlink(missing_ok=True)
+        seed_file_of(data).unlink(missing_ok=True)
 
 
 def free_port() -> int:

@@ -75,7 +75,9 @@ def _offer(server: Gateway, plan: LoadPlan, rate: float, duration_s: int) -> Ope
         presign.raw_request(line, authority)
         for line in presign.request_lines(orders, presign.now_s())
     ]
-    load = open_loop.run(server.url, requests, due, duration_s, in_flight_max=plan.in_flight_max)
+    load = open_loop.run(
+        server.url, requests, due, duration_s, target_rate=rate, in_flight_max=plan.in_flight_max
+    )
     paid = [(presign.order_no(orders.tag, number), payment) for number, payment in load.payments]
     keys = (server.keys[number % len(server.keys)] for number, _ in load.payments)
     found = lookup.payments_of(server.url, zip((order for order, _ in paid), keys, strict=True))

@@ -15,7 +15,7 @@ FALL_MAX: Final = 0.20
 def _filled(lab: Lab, payments: int) -> Path:
     data = lab.fresh(f"data-{payments}")
     data.mkdir(parents=True)
-    gateway.seed_bulk(data, payments)
+    gateway.seed_bulk(data, lab.options.seed, payments)
     lab.progress.say(f"{payments:,} payments stored in bulk")
     return data
 

@@ -1,0 +1,122 @@
+"""Processor time is counted for whole trees, by what each process does."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from load_tests import cpu
+from load_tests.cpu import Sample
+
+TICK_US = cpu.TICK_US
+
+ROLES = [
+    ("ray::FrontDoor.run", "front_door"),
+    ("ray::MerchantShard", "shard"),
+    ("ray::ShardActor.run", "shard"),
+    ("ray::ChannelActor", "channel"),
+    ("ray::DirectoryActor", "directory"),
+    ("ray::IDLE", "ray"),
+    ("/venv/ray/core/src/ray/raylet/raylet --raylet_socket_name=x", "ray"),
+    ("/venv/ray/core/src/ray/gcs/gcs_server --log_dir=x", "ray"),
+    ("postgres: writer process", "postgres"),
+    ("python -m gateway.cli serve", None),
+]
+
+BURNER = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print("ready", flush=True)
+end = time.process_time() + float(sys.argv[1])
+while time.process_time() < end:
+    pass
+print("done", flush=True)
+time.sleep(60)
+"""
+STORE = """
+import threading, time
+def work():
+    name = f"/proc/self/task/{threading.get_native_id()}/comm"
+    open(name, "w").write("store-0")
+    end = time.thread_time() + 0.3
+    while time.thread_time() < end:
+        pass
+    time.sleep(60)
+threading.Thread(target=work, daemon=True).start()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("command", "role"), ROLES)
+def test_titles_tell_roles(command, role):
+    """Ray names its workers after the actor class; the rest is Ray's own or unknown."""
+    assert role == cpu.role_of(command)
+
+
+def test_a_burner_is_counted_and_its_child_is_found():
+    """What a process burns shows within two clock ticks, and the idle child costs nothing."""
+    burn_s = 0.4
+    burner = subprocess.Popen(
+        [sys.executable, "-c", BURNER, str(burn_s)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert "ready\n" == burner.stdout.readline()
+        tree = cpu.tree(burner.pid)
+        before = cpu.snapshot([burner.pid])
+        assert "done\n" == burner.stdout.readline()
+        used = cpu.used_us(before, cpu.snapshot([burner.pid]))
+        memory = cpu.memory_bytes([burner.pid])
+    finally:
+        for pid in cpu.tree(burner.pid)[::-1]:
+            os.kill(pid, 9)
+        burner.wait()
+        burner.stdout.close()
+
+    assert 2 == len(tree)
+    assert burner.pid == tree[0]
+    assert burn_s * 1e6 == pytest.approx(used["supervisor"], abs=0.15e6)
+    assert 1 << 20 < memory < 1 << 30
+
+
+def test_a_thread_that_calls_itself_store_is_counted_apart():
+    """The store's writer lives in the shard's process; its name tells it apart."""
+    process = subprocess.Popen([sys.executable, "-c", STORE])
+    try:
+        deadline = time.monotonic() + 10
+        while cpu._store_ticks(process.pid) * TICK_US < 200_000:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_used_time_is_the_difference_by_role():
+    """Same process: difference. New process: in full. Another one with an old id: in full."""
+    before = {
+        1: Sample("shard", started=10, ticks=100, store_ticks=40),
+        2: Sample("front_door", started=11, ticks=50, store_ticks=0),
+        3: Sample("channel", started=12, ticks=70, store_ticks=0),
+    }
+    after = {
+        1: Sample("shard", started=10, ticks=180, store_ticks=70),
+        2: Sample("front_door", started=99, ticks=5, store_ticks=0),
+        4: Sample("front_door", started=13, ticks=6, store_ticks=0),
+    }
+
+    assert {
+        "shard": 50 * TICK_US,
+        "store": 30 * TICK_US,
+        "front_door": 11 * TICK_US,
+    } == cpu.used_us(before, after)
+
+
+def test_a_process_that_is_gone_has_no_tree():
+    """Nothing is invented for it."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+
+    assert [] == cpu.tree(ended.pid)
+    assert {} == cpu.snapshot([ended.pid])
