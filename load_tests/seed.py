@@ -8,7 +8,6 @@ import base64
 import json
 import secrets
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ from load_tests.signing import MerchantKey
 
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 SHARED_PARTITIONS: Final = 256
+PARTS_MAX: Final = 64
 SECRET_BYTES: Final = 32
 SECRET_PREFIX: Final = "hs_test_"
 
@@ -32,20 +32,19 @@ class SeedPlan:
     def __post_init__(self) -> None:
         if not 1 <= self.keyed <= self.merchants:
             raise ValueError(f"{self.keyed} keys for {self.merchants} merchants")
+        if not 1 <= self.terminals < PARTS_MAX:
+            raise ValueError(f"{self.terminals} terminals for a merchant")
 
 
 def _characters(value: int, length: int) -> str:
     return "".join(ALPHABET[value >> 5 * place & 31] for place in reversed(range(length)))
 
 
-def _bodies(partition_of: range) -> Iterator[str]:
-    """Endless id bodies; the caller takes one after the other, partitions in rotation."""
-    now_ms = time.time_ns() // 1_000_000
-    serial = 0
-    while True:
-        partition = partition_of[serial % len(partition_of)]
-        yield _characters(now_ms, 10) + _characters(partition, 3) + _characters(serial, 11)
-        serial += 1
+def _body(now_ms: int, merchant: int, part: int) -> str:
+    """The body of an id: one of the merchant's parts, all of them in the merchant's partition."""
+    partition = merchant % SHARED_PARTITIONS
+    unique = merchant * PARTS_MAX + part
+    return _characters(now_ms, 10) + _characters(partition, 3) + _characters(unique, 11)
 
 
 def read_seed(path: Path) -> list[MerchantKey]:
@@ -64,12 +63,12 @@ def read_seed(path: Path) -> list[MerchantKey]:
 
 def write_seed(plan: SeedPlan, path: Path) -> list[MerchantKey]:
     """Write the seed file; return the keys of the first `plan.keyed` merchants."""
-    bodies = _bodies(range(SHARED_PARTITIONS))
+    now_ms = time.time_ns() // 1_000_000
     keys = []
     rows = []
     for number in range(plan.merchants):
-        body = next(bodies)
-        terminals = [f"trm_{body[:-2]}{_characters(n, 2)}" for n in range(plan.terminals)]
+        body = _body(now_ms, number, 0)
+        terminals = [f"trm_{_body(now_ms, number, n + 1)}" for n in range(plan.terminals)]
         row: dict[str, object] = {
             "id": f"mch_{body}",
             "name": f"Load test {number}",

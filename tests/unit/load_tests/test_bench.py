@@ -209,6 +209,8 @@ def test_a_seed_registers_many_and_gives_keys_to_some(tmp_path):
     assert keys == read_seed(path)
     assert (300, 10) == (len(rows), len(keys))
     assert 300 == len({row["id"] for row in rows})
+    terminals = [one["id"] for row in rows for one in row["stores"][0]["terminals"]]
+    assert 600 == len(set(terminals))
     assert {28} == {len(row["id"]) for row in rows}
     assert 256 == len({row["id"][14:17] for row in rows})
     assert [key.merchant for key in keys] == [row["id"] for row in rows if "keys" in row]
@@ -216,7 +218,11 @@ def test_a_seed_registers_many_and_gives_keys_to_some(tmp_path):
     assert 0o600 == path.stat().st_mode & 0o777
 
 
-def test_a_seed_cannot_give_out_more_keys_than_merchants():
-    """Nor none at all."""
-    with pytest.raises(ValueError, match="keys"):
-        SeedPlan(merchants=1, keyed=2)
+@pytest.mark.parametrize(
+    "plan",
+    [{"merchants": 1, "keyed": 2}, {"merchants": 1, "keyed": 0}, {"keyed": 1, "terminals": 64}],
+)
+def test_an_impossible_seed_is_refused(plan):
+    """Not more keys than merchants, not none, and no more terminals than ids are kept for."""
+    with pytest.raises(ValueError, match=r"keys|terminals"):
+        SeedPlan(**{"merchants": 1, **plan})
