@@ -33,14 +33,13 @@ from payments.errors import IdempotencyMismatch, NotFound, Overloaded, PaymentEr
 from payments.ids import Entropy, IdMint
 from payments.reference import Key, Record
 from payments.register import Register
-from payments.storage.directory import NONCE_KEPT_S, DirectoryStore, RecordRow, Write
+from payments.storage.directory import NONCE_KEPT_S, DirectoryStore, RecordRow, Write, record_of
 
 CLOCK_OPERATIONS: Final = frozenset({"clocks.create", "clocks.get", "clocks.advance"})
 LOAD_ROWS: Final = 10_000
 CLOCK_SCOPE: Final = "test_helpers"
 INTERNAL_ERROR: Final = "internal_error"
 
-RecordCodec: Final = msgspec.msgpack.Decoder(Record)
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -105,7 +104,7 @@ class DirectoryActor:
             last = len(plant)
         while rows := self._store.records_after(self._number, LOAD_ROWS):
             for _, body in rows:
-                self._register.apply(RecordCodec.decode(body))
+                self._register.apply(record_of(body))
             self._number = rows[-1][0]
         assert self._number == last, (self._number, last)
         for caller, digest, created in self._store.recent_nonces():

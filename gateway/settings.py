@@ -7,6 +7,7 @@ an error that suggests the right one.
 """
 
 import difflib
+import hashlib
 import json
 import os
 import tomllib
@@ -112,15 +113,29 @@ def data_text(name: str) -> str:
     return (Path(__file__).resolve().parent.parent / "config" / name).read_text("utf-8")
 
 
+def demo_seed() -> Tree:
+    """What the demo starts with: the table of `config/demo-seed.toml`."""
+    return _parse(data_text("demo-seed.toml"), "demo-seed.toml")
+
+
 def read_table(path: Path) -> Tree:
     """A TOML or (`.json`) JSON file. Raise SettingsError when it cannot be read."""
+    return _parse(file_content(path).decode("utf-8", "replace"), str(path))
+
+
+def digest_of_file(path: Path) -> str:
+    """SHA-256 of a file. Raise SettingsError when it cannot be read."""
+    return hashlib.sha256(file_content(path)).hexdigest()
+
+
+def file_content(path: Path) -> bytes:
+    """A file of settings or seeds. Raise SettingsError when it cannot be read."""
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise SettingsError(f"{path} is over {FILE_BYTES_MAX} bytes; split it")
-        text = path.read_text("utf-8")
+        return path.read_bytes()
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}; check the path") from None
-    return _parse(text, str(path))
 
 
 def _parse(text: str, name: str) -> Tree:

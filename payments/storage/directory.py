@@ -14,7 +14,7 @@ from typing import Final
 
 import apsw
 from msgspec import Struct
-from msgspec.msgpack import Encoder
+from msgspec.msgpack import Decoder, Encoder
 
 from payments.clock import Clock, SystemClock
 from payments.reference import Record
@@ -31,6 +31,8 @@ NONCE_KEPT_S: Final = 900
 WAL_PAGES_MAX: Final = 2_000
 SQL: Final = load("directory")
 _encode: Final = Encoder().encode
+record_of: Final = Decoder(Record).decode
+"""The record in a stored body."""
 
 RecordRow = tuple[str, int, bytes]
 """id, change, body (msgpack of a Record)"""
