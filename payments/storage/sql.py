@@ -33,3 +33,4 @@ def migrations() -> list[tuple[int, str, str]]:
 WRITE: Final = load("write")
 READ: Final = load("read")
 ADMIN: Final = load("admin")
+SEEK: Final = load("seek")

@@ -25,6 +25,7 @@ from payments.storage.limits import (
     unpack_marks,
 )
 from payments.storage.owner import OwnerLock
+from payments.storage.seek import PENDING_MAX, Seek
 from payments.storage.sql import WRITE
 from payments.storage.sqlite_reads import SqliteReads
 
@@ -48,12 +49,14 @@ class SqliteStore(SqliteReads):
         clock: Clock | None = None,
         vfs: str | None = None,
         wal_pages: int = WAL_PAGES_START,
+        pending_max: int = PENDING_MAX,
     ) -> None:
         self.path = Path(path)
         self._wanted = migrate.Stamp(0, livemode, shard, shards)
         self._clock = clock or SystemClock()
         self._vfs = vfs
         self._wal_pages_start = wal_pages
+        self._pending_max = pending_max
         self._lock = OwnerLock(self.path)
         self._poison: str | None = "it is not open"
         self._syncs_s: deque[float] = deque(maxlen=SYNC_SAMPLES_MAX)
@@ -95,6 +98,8 @@ class SqliteStore(SqliteReads):
         payment, refund, entry, event, commit, oldest = self._one("numbers")
         self._commit_no, self._oldest_commit_no = commit, oldest
         self._marks = unpack_marks(self._one("last_marks")[0]) if commit else {}
+        self._seek = Seek(self._pending_max)
+        self._seek.load(self._reader, payment, refund)
         self._poison = None
         return Opened(self._epoch, payment, refund, entry, event, commit, dict(self._marks))
 
@@ -141,6 +146,7 @@ class SqliteStore(SqliteReads):
                 raise StoreError(f"{self.path}: {self._poison}") from error
             raise
         self._commit_no += 1
+        self._seek.committed(batch.payments, batch.refunds)
 
     def _write(self, batch: Batch) -> None:
         """The statements of one database transaction, up to its COMMIT."""
@@ -183,6 +189,7 @@ class SqliteStore(SqliteReads):
         ):
             if folds:
                 writer.executemany(WRITE[name], folds)
+        self._seek.move(writer)
         self._prune(now_ms - NONCE_KEPT_MS)
 
     def _prune(self, before_ms: int) -> None:
@@ -208,6 +215,7 @@ class SqliteStore(SqliteReads):
             "wal_bytes": self._wal_pages * connect.PAGE_BYTES,
             "file_bytes": self.path.stat().st_size if self.path.exists() else 0,
             "checkpoints": self._checkpointer.count if self._poison is None else 0,
+            "spots_waiting": self._seek.count if self._poison is None else 0,
             "epoch": self._epoch,
             "is_fully_checked": self._is_fully_checked,
         }

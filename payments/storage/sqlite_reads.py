@@ -16,11 +16,11 @@ from payments.storage.base import (
     RefundRow,
 )
 from payments.storage.limits import (
-    NO_MAX,
     Found,
     event_range,
     nonces_since,
 )
+from payments.storage.seek import MERCHANT, MERCHANT_REFUND, NUMBER_MASK, REFUND, Seek
 from payments.storage.sql import READ
 
 
@@ -28,6 +28,7 @@ class SqliteReads:
     """Everything of `Store` that only reads. Each call sees the commits before it, whole."""
 
     _reader: apsw.Connection
+    _seek: Seek
 
     def _all(self, name: str, *values: Any) -> list[Any]:
         return self._reader.execute(READ[name], values).fetchall()
@@ -35,39 +36,54 @@ class SqliteReads:
     def _one(self, name: str, *values: Any) -> Any:
         return self._reader.execute(READ[name], values).fetchone()
 
-    def _hashes(self, name: str, hashes: Sequence[int]) -> list[Any]:
-        if not hashes:
-            return []
-        bound = apsw.carray(array("q", dict.fromkeys(hashes)))
-        found = self._reader.execute(READ[name], (bound,)).fetchall()
-        found.sort()  # By number; a list of none or one costs nothing.
-        return found
+    def _payments(self, numbers: Iterable[int]) -> list[PaymentRow]:
+        """Rows by number, in the order asked for."""
+        asked = array("q", numbers)
+        return self._all("payments_at", apsw.carray(asked)) if asked else []
+
+    def _refunds(self, numbers: Iterable[int]) -> list[RefundRow]:
+        asked = array("q", numbers)
+        return self._all("refunds_at", apsw.carray(asked)) if asked else []
+
+    def _candidates(self, hashes: Sequence[int]) -> tuple[list[PaymentRow], list[RefundRow]]:
+        """Rows, by number, that share at least the first bits of one of the hashes."""
+        suspects = self._seek.suspects(hashes)
+        spots = self._seek.find(self._reader, suspects) if suspects else []
+        if not spots:
+            return [], []
+        return (
+            self._payments(sorted({spot & NUMBER_MASK for spot in spots if not spot & REFUND})),
+            self._refunds(sorted({spot & NUMBER_MASK for spot in spots if spot & REFUND})),
+        )
 
     def payments_by_key(self, hashes: Sequence[int]) -> list[PaymentRow]:
-        return self._hashes("payments_by_key", hashes)
+        asked = set(hashes)
+        return [row for row in self._candidates(hashes)[0] if row[4] in asked]
 
     def payments_by_order(self, hashes: Sequence[int]) -> list[PaymentRow]:
-        return self._hashes("payments_by_order", hashes)
+        asked = set(hashes)
+        return [row for row in self._candidates(hashes)[0] if row[5] in asked]
 
     def payments_by_auth(self, hashes: Sequence[int]) -> list[PaymentRow]:
-        return self._hashes("payments_by_auth", hashes)
+        asked = set(hashes)
+        return [row for row in self._candidates(hashes)[0] if row[6] in asked]
 
     def refunds_by_key(self, hashes: Sequence[int]) -> list[RefundRow]:
-        return self._hashes("refunds_by_key", hashes)
+        asked = set(hashes)
+        return [row for row in self._candidates(hashes)[1] if row[5] in asked]
 
     def probe(self, keys: Sequence[int], orders: Sequence[int], auths: Sequence[int]) -> Found:
-        """Four look-ups in one read transaction: the snapshot is taken once."""
-        reader = self._reader
-        reader.execute("BEGIN")
-        try:
-            return (
-                self._hashes("payments_by_key", keys),
-                self._hashes("payments_by_order", orders),
-                self._hashes("payments_by_auth", auths),
-                self._hashes("refunds_by_key", keys),
-            )
-        finally:
-            reader.execute("COMMIT")
+        """The four look-ups for one frame. Something new is known as such without a query."""
+        payments, refunds = self._candidates([*keys, *orders, *auths])
+        if not payments and not refunds:
+            return [], [], [], []
+        by_key, by_order, by_auth = set(keys), set(orders), set(auths)
+        return (
+            [row for row in payments if row[4] in by_key],
+            [row for row in payments if row[5] in by_order],
+            [row for row in payments if row[6] in by_auth],
+            [row for row in refunds if row[5] in by_key],
+        )
 
     def payment(self, identifier: str) -> PaymentRow | None:
         return cast(PaymentRow | None, self._one("payment", identifier))
@@ -84,20 +100,25 @@ class SqliteReads:
     def merchant_payments(
         self, merchant_no: int, *, before: int | None, after: int | None, limit: int
     ) -> list[PaymentRow]:
-        return self._page("payments", merchant_no, before, after, limit)
+        return self._payments(self._page(merchant_no, MERCHANT, before, after, limit))
 
     def merchant_refunds(
         self, merchant_no: int, *, before: int | None, after: int | None, limit: int
     ) -> list[RefundRow]:
-        return self._page("refunds", merchant_no, before, after, limit)
+        return self._refunds(self._page(merchant_no, MERCHANT_REFUND, before, after, limit))
 
     def _page(
-        self, kind: str, merchant_no: int, before: int | None, after: int | None, limit: int
-    ) -> list[Any]:
-        if before is None and after is not None:
-            return self._all(f"oldest_{kind}", merchant_no, after, limit)
-        first, last = after or 0, NO_MAX if before is None else before
-        return self._all(f"newest_{kind}", merchant_no, first, last, limit)
+        self, merchant_no: int, kind: int, before: int | None, after: int | None, limit: int
+    ) -> list[int]:
+        return self._seek.page(
+            self._reader,
+            merchant_no,
+            kind,
+            after=after or 0,
+            before=before,
+            limit=limit,
+            is_newest_first=before is not None or after is None,
+        )
 
     def due_payments(self, before_ms: int, limit: int) -> list[PaymentRow]:
         return self._all("due_payments", before_ms, limit)

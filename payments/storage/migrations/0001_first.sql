@@ -1,8 +1,9 @@
 -- The first schema of a shard's file.
 --
 -- Numbers (`no`) are counted by the owner, rows are appended in that order, and every row carries
--- its partition. Hashes are signed 64-bit numbers; their indexes are not unique because two
--- different digests may share one. Ids sort by time, so that an index of ids grows at its end.
+-- its partition. Hashes are signed 64-bit numbers; two different digests may share one. Ids sort by
+-- time, so an index of ids grows at its end. What would grow everywhere at once (look-ups by hash,
+-- lists by merchant) is in `seek`, which payments/storage/seek.py explains.
 
 -- migrate:up
 
@@ -18,10 +19,6 @@ CREATE TABLE payment (
     body        BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX payment_id ON payment (id);
-CREATE INDEX payment_key ON payment (key_hash);
-CREATE INDEX payment_order ON payment (order_hash);
-CREATE INDEX payment_auth ON payment (auth_hash) WHERE auth_hash IS NOT NULL;
-CREATE INDEX payment_merchant ON payment (merchant_no);
 CREATE INDEX payment_due ON payment (due_ms) WHERE due_ms IS NOT NULL;
 
 CREATE TABLE refund (
@@ -35,10 +32,19 @@ CREATE TABLE refund (
     body        BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX refund_id ON refund (id);
-CREATE INDEX refund_key ON refund (key_hash);
 CREATE INDEX refund_payment ON refund (payment_no);
-CREATE INDEX refund_merchant ON refund (merchant_no);
 CREATE INDEX refund_due ON refund (due_ms) WHERE due_ms IS NOT NULL;
+
+CREATE TABLE seek (
+    spot INTEGER PRIMARY KEY
+) STRICT;
+
+CREATE TABLE sieve (
+    bucket     INTEGER PRIMARY KEY,
+    payment_no INTEGER NOT NULL,
+    refund_no  INTEGER NOT NULL,
+    bits       BLOB NOT NULL
+) STRICT;
 
 -- An entry's id derives from its source, so one index finds by source and refuses a second booking.
 CREATE TABLE entry (

@@ -1,20 +1,11 @@
--- payments_by_key --
--- The array drives the look-up (CROSS JOIN keeps that order): one index probe for each hash.
+-- payments_at --
+-- The array drives the look-up (CROSS JOIN keeps that order): one probe for each number.
 SELECT p.no, p.id, p.merchant_no, p.partition, p.key_hash, p.order_hash, p.auth_hash, p.due_ms, p.body
-FROM carray(?) AS asked CROSS JOIN payment AS p WHERE p.key_hash = asked.value;
+FROM carray(?) AS asked CROSS JOIN payment AS p ON p.no = asked.value;
 
--- payments_by_order --
-SELECT p.no, p.id, p.merchant_no, p.partition, p.key_hash, p.order_hash, p.auth_hash, p.due_ms, p.body
-FROM carray(?) AS asked CROSS JOIN payment AS p WHERE p.order_hash = asked.value;
-
--- payments_by_auth --
-SELECT p.no, p.id, p.merchant_no, p.partition, p.key_hash, p.order_hash, p.auth_hash, p.due_ms, p.body
-FROM carray(?) AS asked CROSS JOIN payment AS p
-WHERE p.auth_hash = asked.value AND p.auth_hash IS NOT NULL;
-
--- refunds_by_key --
+-- refunds_at --
 SELECT r.no, r.id, r.payment_no, r.merchant_no, r.partition, r.key_hash, r.due_ms, r.body
-FROM carray(?) AS asked CROSS JOIN refund AS r WHERE r.key_hash = asked.value;
+FROM carray(?) AS asked CROSS JOIN refund AS r ON r.no = asked.value;
 
 -- payment --
 SELECT no, id, merchant_no, partition, key_hash, order_hash, auth_hash, due_ms, body
@@ -30,22 +21,6 @@ SELECT no, id, payment_no, merchant_no, partition, key_hash, due_ms, body FROM r
 -- refunds_of --
 SELECT no, id, payment_no, merchant_no, partition, key_hash, due_ms, body
 FROM refund WHERE payment_no = ? ORDER BY no;
-
--- newest_payments --
-SELECT no, id, merchant_no, partition, key_hash, order_hash, auth_hash, due_ms, body
-FROM payment WHERE merchant_no = ? AND no > ? AND no < ? ORDER BY no DESC LIMIT ?;
-
--- oldest_payments --
-SELECT no, id, merchant_no, partition, key_hash, order_hash, auth_hash, due_ms, body
-FROM payment WHERE merchant_no = ? AND no > ? ORDER BY no LIMIT ?;
-
--- newest_refunds --
-SELECT no, id, payment_no, merchant_no, partition, key_hash, due_ms, body
-FROM refund WHERE merchant_no = ? AND no > ? AND no < ? ORDER BY no DESC LIMIT ?;
-
--- oldest_refunds --
-SELECT no, id, payment_no, merchant_no, partition, key_hash, due_ms, body
-FROM refund WHERE merchant_no = ? AND no > ? ORDER BY no LIMIT ?;
 
 -- due_payments --
 SELECT no, id, merchant_no, partition, key_hash, order_hash, auth_hash, due_ms, body
