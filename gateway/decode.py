@@ -37,8 +37,9 @@ _CARD: Final = re.compile(
 _DIGITS: Final = re.compile(r"[0-9][0-9 -]{11}")
 _MEMBER: Final = re.compile(rb'"[ \t\r\n]*:')
 _ESCAPED_CONTROL: Final = re.compile(rb"\\(?:[bfnrt]|u(?:00[01789]|20|[dD][89a-fA-F]|[fF][eEfF]))")
+_TOO_DEEP: Final = f"The body is nested deeper than {DEPTH_MAX}."
 _CARD_SEEN: Final = "This looks like a card number; those must not be sent here."
-_PATH: Final = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
+_PATH: Final = re.compile(r" - at (?:`key` in )?`\$([^`]*)`$")
 _STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]")
 _DOUBLES: Final = str.maketrans("0123456789", "0246813579")
 
@@ -97,7 +98,7 @@ def _unreadable(body: bytes, error: Exception) -> NoReturn:
     if not body:
         raise Malformed("The body is empty; send a JSON object.")
     if isinstance(error, RecursionError):
-        raise Malformed(f"The body is nested deeper than {DEPTH_MAX}.")
+        raise Malformed(_TOO_DEEP)
     if isinstance(error, UnicodeDecodeError):
         raise Malformed("The body is not UTF-8.")
     raise Malformed("The body is not JSON.")
@@ -122,7 +123,7 @@ def _refuse_duplicates(raw: dict[str, Any], body: bytes) -> None:
     """Raise Malformed if a key comes twice anywhere, or if the body is nested too deep."""
     members, depth = _measure(raw)
     if depth > DEPTH_MAX:
-        raise Malformed(f"The body is nested deeper than {DEPTH_MAX}.")
+        raise Malformed(_TOO_DEEP)
     if len(_MEMBER.findall(body)) == members:
         return
     try:
@@ -133,6 +134,11 @@ def _refuse_duplicates(raw: dict[str, Any], body: bytes) -> None:
         ) from None
     except (ValueError, RecursionError):
         raise Malformed("The body is not JSON, or nested too deep.") from None
+
+
+def _refuse_depth(raw: dict[str, Any]) -> None:
+    if _measure(raw)[1] > DEPTH_MAX:
+        raise Malformed(_TOO_DEEP)
 
 
 def _metadata_size(raw: dict[str, Any]) -> int:
@@ -183,8 +189,7 @@ def _texts(value: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _refuse_controls(raw: dict[str, Any]) -> None:
-    if _measure(raw)[1] > DEPTH_MAX:
-        raise Malformed(f"The body is nested deeper than {DEPTH_MAX}.")
+    _refuse_depth(raw)
     for pointer, text in _texts(raw):
         if _CONTROL.search(text) and pointer not in MULTILINE:
             raise InvalidField(
@@ -221,6 +226,7 @@ def _luhn(text: str) -> bool:
 
 def _invalid(kind: type[Struct], raw: dict[str, Any], message: str) -> NoReturn:
     """Turn msgspec's refusal into ours. Unknown and missing fields are found without its text."""
+    _refuse_depth(raw)
     known = {field.encode_name: field for field in fields(kind)}
     for key in raw:
         if key not in known:
