@@ -19,7 +19,7 @@ from payments.channels.base import Declined, Outcome, Unknown
 log = logging.getLogger(__name__)
 
 NO_ANSWER: Final = Unknown("no answer")
-NOT_SENT: Final = Declined("channel_error", "not sent in time", not_sent=True)
+NOT_SENT: Final = Declined("channel_error", "no room at the channel in time", not_sent=True)
 FULL: Final = Declined("channel_error", "the channel takes no more just now", not_sent=True)
 NO_ROOM: Final = Unknown("not asked: the lane is full")
 STOPPED: Final = Unknown("the lane stopped before the answer")
@@ -29,6 +29,7 @@ class LaneLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """What a lane takes. Times are real milliseconds.
 
     `capacity`: payments in flight over all `shards`; each shard's window is its share.
+    `queue_timeout_ms`: how long a call may wait for room; the other time-outs run from its start.
     """
 
     capacity: int = 4096
@@ -39,6 +40,7 @@ class LaneLimits(Struct, frozen=True, forbid_unknown_fields=True):
     merchant_queued_max: int = 1024
     asks_running_max: int = 256
     asks_queued_max: int = 16_384
+    queue_timeout_ms: int = 2_000
     pay_timeout_ms: int = 5_000
     ask_timeout_ms: int = 5_000
     refund_timeout_ms: int = 10_000
@@ -82,17 +84,25 @@ class Call:
         "start",
         "task",
         "ticket",
+        "timeout_ms",
         "timer",
     )
 
     def __init__(
-        self, peer: Peer, ref: int, number: str, op: str, start: Callable[[], Awaitable[Outcome]]
+        self,
+        peer: Peer,
+        ref: int,
+        number: str,
+        op: str,
+        start: Callable[[], Awaitable[Outcome]],
+        timeout_ms: int,
     ) -> None:
         self.peer = peer
         self.ref = ref
         self.number = number
         self.op = op
         self.start = start
+        self.timeout_ms = timeout_ms
         self.key = ""
         self.ticket = 0
         self.scripted = False
@@ -139,7 +149,7 @@ class Calls:
     def running(self) -> int:
         return self._pays_running + self._asks_running
 
-    def admit(self, call: Call, timeout_ms: int) -> None:
+    def admit(self, call: Call) -> None:
         """Queue a call, or answer it at once when there is no room for it."""
         refused = self._refuse_pay(call) if call.is_pay else self._refuse_ask(call)
         if refused is not None:
@@ -147,9 +157,10 @@ class Calls:
             return
         self._open.add(call)
         self._idle.clear()
-        loop = asyncio.get_running_loop()
-        call.timer = loop.call_later(timeout_ms / 1000, self._time_out, call)
         self._pump()
+        if call.task is None:
+            wait_s = self._limits.queue_timeout_ms / 1000
+            call.timer = asyncio.get_running_loop().call_later(wait_s, self._time_out, call)
 
     def _refuse_pay(self, call: Call) -> Outcome | None:
         in_flight = self._in_flight.get(call.peer, 0)
@@ -189,6 +200,9 @@ class Calls:
     def _start(self, call: Call) -> None:
         loop = asyncio.get_running_loop()
         call.began_s = loop.time()
+        if call.timer is not None:
+            call.timer.cancel()
+        call.timer = loop.call_later(call.timeout_ms / 1000, self._time_out, call)
         call.task = loop.create_task(self._run(call))
 
     async def _run(self, call: Call) -> None:
@@ -215,8 +229,8 @@ class Calls:
             return
         call.answered = True
         self._open.discard(call)
-        assert call.timer is not None
-        call.timer.cancel()
+        if call.timer is not None:
+            call.timer.cancel()
         if call.is_pay:
             self._release_pay(call)
         elif call.task is not None:

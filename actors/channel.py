@@ -213,12 +213,17 @@ class ChannelLane:
                 self._judge(ticket, outcome, now, order)
                 return outcome
         call = Call(
-            link, message.ref, message.out_trade_no, "pay", lambda: self._channel.pay(order)
+            link,
+            message.ref,
+            message.out_trade_no,
+            "pay",
+            lambda: self._channel.pay(order),
+            self._limits.pay_timeout_ms,
         )
         call.key = message.merchant
         call.ticket = ticket
         call.scripted = self._test is not None and self._test.is_scripted(order)
-        self._calls.admit(call, self._limits.pay_timeout_ms)
+        self._calls.admit(call)
         return None
 
     def _failed(self, error: Exception) -> Unknown:
@@ -279,8 +284,8 @@ class ChannelLane:
             "reverse": lambda: channel.reverse(number),
             "close": lambda: channel.close(number),
         }[message.op]
-        call = Call(link, message.ref, number, message.op, start)
-        self._calls.admit(call, self._limits.ask_timeout_ms)
+        limit_ms = self._limits.ask_timeout_ms
+        self._calls.admit(Call(link, message.ref, number, message.op, start, limit_ms))
 
     def _refund(self, link: Peer, message: LaneRefund) -> None:
         order = RefundOrder(
@@ -295,8 +300,9 @@ class ChannelLane:
             "refund": lambda: channel.refund(order),
             "inquire_refund": lambda: channel.inquire_refund(order),
         }[message.op]
-        call = Call(link, message.ref, message.out_trade_no, message.op, start)
-        self._calls.admit(call, self._limits.refund_timeout_ms)
+        limit_ms = self._limits.refund_timeout_ms
+        number = message.out_trade_no
+        self._calls.admit(Call(link, message.ref, number, message.op, start, limit_ms))
 
     def _answered(self, call: Call, outcome: Outcome) -> None:
         """A call ended: the circuit, the numbers, the reply."""
