@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from payments import calendar
 from payments.calendar import (
     CHINA_OFFSET_MINUTES,
     DAY_MS,
@@ -124,8 +125,12 @@ def test_other_texts_are_no_instants(text):
 
 
 def test_a_full_cache_starts_anew():
-    """However many seconds and days are asked for, the answers stay right."""
+    """However many seconds and days are asked for, answers stay right and memory small."""
     for day in range(10_000):
         assert rfc3339(day * DAY_MS + 7).endswith("T00:00:00.007Z")
+    assert len(calendar._seconds) <= calendar._CACHE_MAX
     assert business_date(0, 0, 0) == 19700101
-    assert [business_date(day * DAY_MS, 0, 0) for day in (0, 9_999)] == [19700101, 19970518]
+    dates = [business_date(day * DAY_MS, 0, 0) for day in range(10_000)]
+    assert (dates[0], dates[-1]) == (19700101, 19970518)
+    assert dates == sorted(set(dates))
+    assert len(calendar._dates) <= calendar._CACHE_MAX

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from payments import idempotency
 from payments.errors import OrderAlreadyPaid, OrderInProgress
 from payments.idempotency import (
     Digests,
@@ -56,6 +57,13 @@ def test_a_nonce_is_a_positive_number_of_its_key_and_merchant(one, other):
     """Zero stands for unsigned and is never the number of a nonce."""
     assert 0 < DIGESTS.nonce(*one) < 2**63
     assert (one == other) == (DIGESTS.nonce(*one) == DIGESTS.nonce(*other))
+
+
+def test_a_nonce_whose_digest_is_nothing_still_has_a_number(monkeypatch):
+    """One in 2^63 would be zero, which stands for unsigned."""
+    monkeypatch.setattr(idempotency, "_unsigned", lambda digest: (1,))
+
+    assert DIGESTS.nonce("key_1", "mch_1", "n") == 1
 
 
 @given(merchants, texts)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payments.ids import (
+    ALPHABET,
     ATTEMPTS_MAX,
     BODY_LENGTH,
     PARTITIONS,
@@ -67,7 +68,11 @@ def test_ids_of_one_millisecond_differ():
     """Ten thousand in the same millisecond and partition, over many refills of randomness."""
     mint = a_mint()
 
-    assert len({mint.body(1_000, 7) for _ in range(10_000)}) == 10_000
+    bodies = [mint.body(1_000, 7) for _ in range(10_000)]
+
+    assert len(set(bodies)) == 10_000
+    # Each of the eleven random places takes every character of the alphabet.
+    assert all({body[place] for body in bodies} == set(ALPHABET) for place in range(13, 24))
 
 
 def test_the_same_seed_makes_the_same_ids_and_another_makes_others():

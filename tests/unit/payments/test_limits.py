@@ -190,11 +190,15 @@ TestSelling.settings = settings(max_examples=40, stateful_step_count=30)
 
 
 def test_a_payment_that_succeeds_keeps_its_amount():
-    """Only an end without money lets go; a refund later does not either."""
+    """Only an end without money lets go, and it does so once."""
     sold = a_payment(business_date=TODAY, amount=500)
     counters = Counters.from_payments([sold])
 
     counters.changed(sold, replace(sold, status=Status.SUCCEEDED))
     assert counters.day.on(TODAY) == 500
-    counters.changed(sold, replace(sold, status=Status.REVERSED))
+    reversed_ = replace(sold, status=Status.REVERSED)
+    counters.changed(sold, reversed_)
     assert counters.day.on(TODAY) == 0
+    counters.day.reserve(TODAY, 700)
+    counters.changed(reversed_, replace(reversed_, late_success=True))
+    assert counters.day.on(TODAY) == 700

@@ -59,6 +59,14 @@ def test_at_the_limit_is_within_it(given_facts):
     assert failure_of(assess(given_facts, POLICY)) is None
 
 
+def test_the_single_limit_itself_may_be_paid():
+    """Exactly the limit passes, one unit more does not."""
+    policy = a_policy(single_max=1_000)
+
+    assert assess(facts(amount=1_000), policy) == Assessment("pass")
+    assert assess(facts(amount=1_001), policy).decision == "reject"
+
+
 def test_a_large_payment_is_reviewed_and_not_refused():
     """Accepted, and looked at before its settlement; a refusal weighs more."""
     assert assess(facts(amount=900), POLICY) == Assessment("review", None, ("review_from@7",))
