@@ -92,7 +92,7 @@ def an_account(name: str = "simulated-1", **changes: Any) -> ChannelAccount:
 
 
 def a_policy(**changes: Any) -> Policy:
-    """The limits that `api.md` promises for demos and tests."""
+    """The limits of demos and tests, as the public contract promises them."""
     policy = Policy(
         version="1",
         effective_from_ms=0,
