@@ -41,7 +41,8 @@ class Pay(Struct, array_like=True, tag=10, gc=False):
     """Create a payment. The id is minted by the front door: a re-sent command is the same one.
 
     `nonce`: 63-bit digest of the signature's nonce (0: unsigned), `nonce_at` its `created` in
-    seconds. `auth_code` stays in memory only. `wait_ms`: how long the answer may be held.
+    seconds. `auth_code` stays in memory only.
+    `order_hash`: the store's index of the order number (`Digests.order`). `wait_ms`: how long the answer may be held.
     """
 
     ref: int
@@ -71,10 +72,11 @@ class Pay(Struct, array_like=True, tag=10, gc=False):
     payer: str | None = None
     channel_hint: str | None = None
     return_url: str | None = None
+    order_hash: int = 0
 
 
 class MakeRefund(Struct, array_like=True, tag=11, gc=False):
-    """Refund a payment; `amount` None means all that is left."""
+    """Refund a payment; `amount` None means all that is left. `store`: the only one allowed."""
 
     ref: int
     id: str
@@ -88,7 +90,7 @@ class MakeRefund(Struct, array_like=True, tag=11, gc=False):
     wait_ms: int
     reason: str | None = None
     metadata: dict[str, str] = {}
-    terminal: str | None = None
+    store: str | None = None
 
 
 class CancelPayment(Struct, array_like=True, tag=12, gc=False):
@@ -103,7 +105,7 @@ class CancelPayment(Struct, array_like=True, tag=12, gc=False):
     nonce_at: int
     wait_ms: int
     key_digest: bytes | None = None
-    terminal: str | None = None
+    store: str | None = None
 
 
 class ReadOne(Struct, array_like=True, tag=13, gc=False):
@@ -333,6 +335,21 @@ class Pong(Struct, array_like=True, tag=72, gc=False):
     ref: int
 
 
+class Control(Struct, array_like=True, tag=73, gc=False):
+    """The supervisor's word to a box. `verb`: drain (finish what is asked) or stop."""
+
+    ref: int
+    verb: str
+    timeout_s: float = 0.0
+
+
+class Controlled(Struct, array_like=True, tag=74, gc=False):
+    """It is done."""
+
+    ref: int
+    name: str
+
+
 Message = (
     Hello
     | Pay
@@ -363,6 +380,8 @@ Message = (
     | Stats
     | Ping
     | Pong
+    | Control
+    | Controlled
 )
 
 encoder: Final = Encoder()

@@ -68,6 +68,7 @@ class ChannelAccount(Section, frozen=True, kw_only=True):
     latency_ms: Milliseconds = 0
     latency_spread_percent: Annotated[int, Meta(ge=0, le=100)] = 0
     decline_ppm: Ppm = 0
+    seed: Annotated[int, Meta(ge=0)] = 0
 
 
 class FeePlan(Section, frozen=True, kw_only=True):
@@ -105,6 +106,7 @@ class Settings(Section, frozen=True, kw_only=True):
     runtime: Literal["ray", "local"] = "ray"
     data_dir: str = ""
     seed_file: str | None = None
+    public_url: str = ""
     cluster_secret: str = ""
     digest_secret: str = ""
     http: Http = field(default_factory=Http)

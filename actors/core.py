@@ -1,0 +1,280 @@
+"""The heart of a shard: what is in memory, what the next commit holds, and what it releases.
+
+The flows (`paying`, `refunding`, `reading`, `timers`) decide without awaiting and put their changes
+here; the shard's one loop writes them and lets the answers go. Commit N+1 is decided over the
+uncommitted effects of commit N, therefore a commit that fails ends the process.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+
+from actors.books import Books
+from actors.lanes import Lanes
+from actors.link import Link
+from actors.live import LivePayment, LiveRefund, Releases
+from actors.merchant import Merchants
+from actors.messages import Answer, Message, Refusal
+from actors.nonces import Nonces
+from actors.snapshot import Reference
+from payments.clock import Clock
+from payments.errors import PaymentError
+from payments.fees import DEFAULT_PLAN, FeePlan
+from payments.idempotency import Digests
+from payments.ids import BODY_LENGTH
+from payments.lifecycle import DEFAULT_SCHEDULE, Schedule
+from payments.payment import CODE_WAYS, Payment
+from payments.refund import Refund
+from payments.risk import Policy
+from payments.routing import ChannelAccount
+from payments.storage.base import Batch, Opened, Store
+from payments.view import Presentation, event_id, event_json, payment_json
+
+BATCH_MAX: Final = 1_024
+"""New payments in one commit; more wait in the queue for the next."""
+
+QUEUE_MAX: Final = 8_192
+"""Commands that may wait for a commit; more are refused as overloaded."""
+
+MERCHANT_QUEUE_MAX: Final = 2_048
+"""Of those, commands of one merchant; more are that merchant's own quota."""
+
+PAGE_MAC_LENGTH: Final = 16
+
+LIVE_MAX: Final = 500_000
+"""Payments under way in one shard."""
+
+
+class ShardOptions(Struct, frozen=True):
+    """What a shard is told when it is built. No secrets: those come from 0600 files."""
+
+    name: str
+    number: int
+    accounts: tuple[ChannelAccount, ...]
+    policy: Policy
+    livemode: bool = False
+    public_url: str = ""
+    fee_plan: FeePlan = DEFAULT_PLAN
+    schedules: dict[str, Schedule] = {}
+    incarnation: int = 0
+
+    def schedule(self, account: str) -> Schedule:
+        return self.schedules.get(account, DEFAULT_SCHEDULE)
+
+
+class Core:
+    """State of one shard. Plain attributes: the flows are its only users."""
+
+    def __init__(
+        self,
+        options: ShardOptions,
+        store: Store,
+        clock: Clock,
+        digests: Digests,
+        reference: Reference,
+        exit_process: Callable[[str], None],
+    ) -> None:
+        self.options = options
+        self.store = store
+        self.clock = clock
+        self.digests = digests
+        self.reference = reference
+        self.exit_process = exit_process
+        self.presentation = Presentation(options.livemode, options.public_url)
+        self.books = Books(store)
+        self.nonces = Nonces()
+        self.lanes = Lanes(options.accounts)
+        self.merchants = Merchants(store, options.policy, clock, self.newest)
+        self.batch = Batch.empty()
+        self.releases = Releases()
+        self.fresh: list[LivePayment] = []
+        self.dirty: list[LivePayment] = []
+        self.fresh_refunds: list[LiveRefund] = []
+        self.dirty_refunds: list[LiveRefund] = []
+        self.live: dict[int, LivePayment] = {}
+        self.live_by_id: dict[str, LivePayment] = {}
+        self.live_by_key: dict[bytes, LivePayment] = {}
+        self.live_by_order: dict[tuple[str, str], LivePayment] = {}
+        self.live_auths: dict[bytes, LivePayment] = {}
+        self.refunds: dict[int, LiveRefund] = {}
+        self.refund_by_id: dict[str, LiveRefund] = {}
+        self.refund_by_key: dict[bytes, LiveRefund] = {}
+        self.refund_holds: dict[str, int] = {}
+        self.payment_no = 0
+        self.refund_no = 0
+        self.event_no = 0
+        self.epoch = 0
+        self.waiting: dict[int, LivePayment | LiveRefund] = {}
+        self.timers: list[tuple[int, int, int]] = []
+        """Heap of (due ms, kind 0 payment | 1 refund, no); checked against the object when due."""
+        self.wake = asyncio.Event()
+        self.draining = False
+        self.live_max = LIVE_MAX
+        self.counts: dict[str, float] = {}
+
+    def opened(self, opened: Opened) -> None:
+        """Start where the last owner stopped."""
+        self.payment_no = opened.payment_no
+        self.refund_no = opened.refund_no
+        self.event_no = opened.event_no
+        self.epoch = opened.epoch
+        self.books.recover(opened.entry_no, opened.marks.get("balance_floor", 0))
+        self.nonces.recover(self.store, self.clock.real_ms())
+
+    @property
+    def policy(self) -> Policy:
+        return self.options.policy
+
+    def newest(self, no: int) -> Payment | None:
+        live = self.live.get(no)
+        return live.payment if live is not None else None
+
+    def token(self, payment: Payment) -> str:
+        """The unguessable name of a payment's page."""
+        mac = self.digests.key("payer page", payment.id).hex()
+        return payment.id[-BODY_LENGTH:] + mac[:PAGE_MAC_LENGTH]
+
+    def render(self, live: LivePayment) -> bytes:
+        """The payment as JSON: made once for each state."""
+        body = live.body
+        if body is None:
+            body = live.body = self.render_payment(live.payment)
+        return body
+
+    def render_payment(self, payment: Payment) -> bytes:
+        token = self.token(payment) if payment.way in CODE_WAYS else ""
+        return payment_json(payment, self.presentation, token)
+
+    # --- changes -------------------------------------------------------------------------------
+
+    def add(self, live: LivePayment) -> None:
+        """A new payment: its intent goes into the next commit."""
+        payment = live.payment
+        live.fresh = True
+        self.fresh.append(live)
+        self.live[live.no] = live
+        self.live_by_id[payment.id] = live
+        self.live_by_key[payment.key_digest] = live
+        self.live_by_order[payment.merchant, payment.order_no] = live
+        if payment.auth_digest is not None:
+            self.live_auths[payment.auth_digest] = live
+        self.wake.set()
+
+    def adopt(self, live: LivePayment) -> LivePayment:
+        """A stored payment comes back to memory, unless it is there already."""
+        known = self.live.get(live.no)
+        if known is not None:
+            return known
+        payment = live.payment
+        self.live[live.no] = live
+        self.live_by_id[payment.id] = live
+        self.live_by_key[payment.key_digest] = live
+        return live
+
+    def adopt_refund(self, entry: LiveRefund) -> LiveRefund:
+        """A stored refund comes back to memory with its payment, unless it is there already."""
+        known = self.refunds.get(entry.no)
+        if known is not None:
+            return known
+        refund = entry.refund
+        self.refunds[entry.no] = entry
+        self.refund_by_id[refund.id] = entry
+        self.refund_by_key[refund.key_digest] = entry
+        entry.of.refunds += 1
+        if refund.status == "processing":
+            self.hold(refund)
+        return entry
+
+    def hold(self, refund: Refund) -> None:
+        """Other refunds of the merchant must leave this much of its balance alone."""
+        if not refund.automatic:
+            held = self.refund_holds.get(refund.merchant, 0)
+            self.refund_holds[refund.merchant] = held + refund.amount
+
+    def unhold(self, refund: Refund) -> None:
+        if refund.automatic:
+            return
+        left = self.refund_holds[refund.merchant] - refund.amount
+        assert left >= 0, refund.id
+        if left:
+            self.refund_holds[refund.merchant] = left
+        else:
+            del self.refund_holds[refund.merchant]
+
+    def touch(self, live: LivePayment) -> None:
+        """The payment changed: its row follows with the next commit."""
+        if not live.dirty and not live.fresh:
+            live.dirty = True
+            self.dirty.append(live)
+        self.wake.set()
+
+    def touch_refund(self, live: LiveRefund) -> None:
+        if not live.dirty and not live.fresh:
+            live.dirty = True
+            self.dirty_refunds.append(live)
+        self.wake.set()
+
+    def forget(self, live: LivePayment) -> None:
+        """Let a settled payment leave memory, if nothing holds it."""
+        if live.dirty or live.fresh or live.waiters or live.refunds or live.lane_ref:
+            return
+        payment = live.payment
+        if not payment.is_final:
+            return
+        if self.live.pop(live.no, None) is None:
+            return
+        self.live_by_id.pop(payment.id, None)
+        self.live_by_key.pop(payment.key_digest, None)
+        order = (payment.merchant, payment.order_no)
+        if self.live_by_order.get(order) is live:
+            del self.live_by_order[order]
+        if payment.auth_digest is not None and self.live_auths.get(payment.auth_digest) is live:
+            del self.live_auths[payment.auth_digest]
+
+    def forget_refund(self, live: LiveRefund) -> None:
+        if live.dirty or live.fresh or live.waiters or live.lane_ref:
+            return
+        if live.refund.status == "processing" or self.refunds.pop(live.no, None) is None:
+            return
+        self.refund_by_id.pop(live.refund.id, None)
+        self.refund_by_key.pop(live.refund.key_digest, None)
+        live.of.refunds -= 1
+        self.forget(live.of)
+
+    def emit(self, live: LivePayment, kind: str, source: str, at_ms: int, body: bytes) -> None:
+        """One event for the outbox, in the commit of the change it tells of."""
+        self.event_no = no = self.event_no + 1
+        self.batch.events.append(
+            (
+                no,
+                live.partition,
+                live.merchant_no,
+                event_id(source, kind),
+                kind,
+                at_ms,
+                event_json(kind, at_ms, body),
+            )
+        )
+
+    # --- answers -------------------------------------------------------------------------------
+
+    def answer(self, link: Link, message: Message) -> None:
+        """Say something once the commit of everything decided so far is durable."""
+        self.releases.answers.append((link, message))
+        self.wake.set()
+
+    def refuse(self, link: Link, ref: int, error: PaymentError) -> None:
+        self.answer(
+            link, Refusal(ref, error.code, error.detail, error.param, error.retry_after_s or 0)
+        )
+
+    def say(
+        self, link: Link, ref: int, status: int, body: bytes, *, replayed: bool = False
+    ) -> None:
+        self.answer(link, Answer(ref, status, body, replayed, 1 if status == 202 else 0))
+
+    def count(self, name: str, by: float = 1) -> None:
+        """Plain numbers; only the gateway knows Prometheus."""
+        self.counts[name] = self.counts.get(name, 0.0) + by

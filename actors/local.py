@@ -1,0 +1,148 @@
+"""Actors without processes: wires in memory, everything on one event loop.
+
+The same codec, bounds and at least one loop tick a hop as over sockets, so that what works here
+works there, and a crash of one actor is a lost wire for the others.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+
+from actors.net import FRAME_MAX, Listener, Wire, WireEvents
+from actors.process import Boxed, Spec
+from payments.clock import SystemClock
+
+
+class LocalWire:
+    """One end of a wire in memory; a frame arrives one loop tick after it was sent."""
+
+    __slots__ = ("_events", "_loop", "_lost", "_other", "_pending", "writable")
+
+    def __init__(self) -> None:
+        self.writable = True
+        self._events: WireEvents | None = None
+        self._other: LocalWire | None = None
+        self._pending: list[bytes] = []
+        self._lost = False
+        self._loop = asyncio.get_running_loop()
+
+    def bind(self, events: WireEvents) -> None:
+        self._events = events
+        pending, self._pending = self._pending, []
+        for frame in pending:
+            events.on_frame(frame)
+
+    def send(self, frame: bytes) -> None:
+        assert len(frame) <= FRAME_MAX, len(frame)
+        other = self._other
+        if other is not None and not self._lost:
+            self._loop.call_soon(other._deliver, frame)
+
+    def _deliver(self, frame: bytes) -> None:
+        if self._lost:
+            return
+        if self._events is None:
+            self._pending.append(frame)
+        else:
+            self._events.on_frame(frame)
+
+    def close(self) -> None:
+        other = self._other
+        self._lose("closed")
+        if other is not None:
+            self._loop.call_soon(other._lose, "closed by the other side")
+
+    def _lose(self, reason: str) -> None:
+        if self._lost:
+            return
+        self._lost = True
+        self._other = None
+        if self._events is not None:
+            events, self._events = self._events, None
+            events.on_lost(reason)
+
+
+def wire_pair() -> tuple[LocalWire, LocalWire]:
+    """Two ends of one wire."""
+    one, two = LocalWire(), LocalWire()
+    one._other, two._other = two, one
+    return one, two
+
+
+class _LocalListener:
+    def __init__(self, network: "LocalNetwork", address: str) -> None:
+        self._network = network
+        self._address = address
+
+    async def close(self) -> None:
+        self._network.forget(self._address)
+
+
+class LocalNetwork:
+    """Addresses are names in a dictionary."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[str, Callable[[Wire], None]] = {}
+
+    async def listen(self, address: str, accept: Callable[[Wire], None]) -> Listener:
+        self._listeners[address] = accept
+        return _LocalListener(self, address)
+
+    def forget(self, address: str) -> None:
+        self._listeners.pop(address, None)
+
+    async def dial(self, address: str) -> Wire:
+        accept = self._listeners.get(address)
+        if accept is None:
+            raise ConnectionRefusedError(f"nobody listens at {address}")
+        near, far = wire_pair()
+        accept(far)
+        return near
+
+
+class LocalHandle:
+    """A box that runs as tasks of this loop."""
+
+    def __init__(self, name: str, task: "asyncio.Task[None]") -> None:
+        self.name = name
+        self.pid = os.getpid()
+        self._task = task
+
+    async def started(self) -> int:
+        return self.pid
+
+    async def ended(self) -> str | None:
+        await asyncio.wait([self._task])
+        if self._task.cancelled():
+            return "killed"
+        error = self._task.exception()
+        return None if error is None else f"{type(error).__name__}: {error}"
+
+    def kill(self) -> None:
+        """End it the way a crash does: nothing more is written, links are lost."""
+        self._task.cancel()
+
+
+class LocalSystem:
+    """Boxes on one event loop, without Ray: tests, simulation, very small shops."""
+
+    def __init__(self, network: LocalNetwork, clock: SystemClock) -> None:
+        self._network = network
+        self._clock = clock
+
+    def spawn(
+        self, build: Callable[..., Boxed], place: Callable[..., Any], spec: Spec
+    ) -> LocalHandle:
+        """Build and start a box at once."""
+
+        async def live() -> None:
+            placed = place(self._network, spec, self._clock, _fatal)
+            await build(spec, placed).run()
+
+        task = asyncio.get_running_loop().create_task(live(), name=spec.name)
+        return LocalHandle(spec.name, task)
+
+
+def _fatal(reason: str) -> None:
+    raise SystemError(reason)

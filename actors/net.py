@@ -1,0 +1,210 @@
+"""Sockets: the only file that opens one. Everything above speaks of wires and frames.
+
+A *wire* carries frames (bytes of at most FRAME_MAX) in order until it is lost. Addresses:
+`unix:/path` on one node, `tcp:host:port` between nodes. A Unix listener binds a temporary name and
+renames it, so that a dialer finds either the old socket or the new one, never none.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import stat
+from collections.abc import Callable
+from typing import Final, Protocol
+
+FRAME_MAX: Final = 1 << 20
+"""Bytes in a frame, at most; the sender splits its batch, the receiver cuts the wire."""
+
+HEADER: Final = 4
+WRITE_HIGH_WATER: Final = 1 << 20
+"""Bytes that may wait in a socket's buffer before its link stops writing."""
+
+
+class WireEvents(Protocol):
+    """Who listens to a wire."""
+
+    def on_frame(self, frame: bytes) -> None: ...
+    def on_lost(self, reason: str) -> None: ...
+    def on_writable(self) -> None: ...
+
+
+class Wire(Protocol):
+    """An open connection that carries frames."""
+
+    @property
+    def writable(self) -> bool:
+        """False while the other side is slower than we write."""
+        ...
+
+    def bind(self, events: WireEvents) -> None: ...
+    def send(self, frame: bytes) -> None: ...
+    def close(self) -> None: ...
+
+
+class Listener(Protocol):
+    async def close(self) -> None: ...
+
+
+class Network(Protocol):
+    """How actors reach each other: sockets between processes, memory within one."""
+
+    async def listen(self, address: str, accept: Callable[[Wire], None]) -> Listener: ...
+    async def dial(self, address: str) -> Wire:
+        """Connect, or raise OSError when nobody listens."""
+        ...
+
+
+class SocketWire(asyncio.Protocol):
+    """Frames over a stream: four bytes of length, then the frame."""
+
+    __slots__ = ("_accept", "_events", "_pending", "_rest", "_transport", "writable")
+
+    def __init__(self, accept: Callable[[Wire], None] | None = None) -> None:
+        self.writable = True
+        self._accept = accept
+        self._events: WireEvents | None = None
+        self._transport: asyncio.Transport | None = None
+        self._rest = b""
+        self._pending: list[bytes] = []
+
+    def bind(self, events: WireEvents) -> None:
+        self._events = events
+        pending, self._pending = self._pending, []
+        for frame in pending:
+            events.on_frame(frame)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
+        self._transport = transport  # type: ignore[assignment]
+        transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)  # type: ignore[attr-defined]
+        if self._accept is not None:
+            self._accept(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._rest:
+            data = self._rest + data
+        at, end = 0, len(data)
+        while end - at >= HEADER:
+            size = int.from_bytes(data[at : at + HEADER], "big")
+            if size > FRAME_MAX:
+                self._cut(f"a frame of {size} bytes; the limit is {FRAME_MAX}")
+                return
+            if end - at - HEADER < size:
+                break
+            frame = data[at + HEADER : at + HEADER + size]
+            at += HEADER + size
+            if self._events is None:
+                self._pending.append(frame)
+            else:
+                self._events.on_frame(frame)
+        self._rest = data[at:] if at < end else b""
+
+    def _cut(self, reason: str) -> None:
+        assert self._transport is not None
+        self._transport.abort()
+        if self._events is not None:
+            events, self._events = self._events, None
+            events.on_lost(reason)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._events is not None:
+            events, self._events = self._events, None
+            events.on_lost(str(exc) if exc else "closed")
+
+    def pause_writing(self) -> None:
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        self.writable = True
+        if self._events is not None:
+            self._events.on_writable()
+
+    def send(self, frame: bytes) -> None:
+        assert len(frame) <= FRAME_MAX, len(frame)
+        if self._transport is not None:
+            self._transport.write(len(frame).to_bytes(HEADER, "big") + frame)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+
+class _SocketListener:
+    def __init__(self, server: asyncio.AbstractServer, path: str | None) -> None:
+        self._server = server
+        self._path = path
+
+    async def close(self) -> None:
+        self._server.close()
+        if self._path is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
+        await self._server.wait_closed()
+
+
+class SocketNetwork:
+    """Wires over Unix sockets (one node) or TCP (between nodes)."""
+
+    async def listen(self, address: str, accept: Callable[[Wire], None]) -> Listener:
+        loop = asyncio.get_running_loop()
+        kind, _, rest = address.partition(":")
+        if kind == "unix":
+            temporary = f"{rest}.{os.getpid()}"
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            bound.bind(temporary)
+            os.chmod(temporary, stat.S_IRUSR | stat.S_IWUSR)
+            server = await loop.create_unix_server(lambda: SocketWire(accept), sock=bound)
+            os.rename(temporary, rest)
+            return _SocketListener(server, rest)
+        host, port = _host_port(kind, rest)
+        return _SocketListener(
+            await loop.create_server(lambda: SocketWire(accept), host, port), None
+        )
+
+    async def dial(self, address: str) -> Wire:
+        loop = asyncio.get_running_loop()
+        kind, _, rest = address.partition(":")
+        if kind == "unix":
+            _, wire = await loop.create_unix_connection(SocketWire, rest)
+            return wire
+        host, port = _host_port(kind, rest)
+        _, wire = await loop.create_connection(SocketWire, host, port)
+        return wire
+
+
+def _host_port(kind: str, rest: str) -> tuple[str, int]:
+    assert kind == "tcp", f"an address starts with unix: or tcp:, not {kind!r}"
+    host, _, port = rest.rpartition(":")
+    return host, int(port)
+
+
+def reserve_tcp(host: str, port: int) -> socket.socket:
+    """Bind a TCP port for the front doors to share. Raise OSError when somebody has it.
+
+    Bound first *without* SO_REUSEPORT, so that two deployments never share a port; the option is
+    set afterwards, so that our own front doors may join. The caller keeps the socket open and
+    never listens on it.
+    """
+    reserved = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        reserved.bind((host, port))
+    except OSError:
+        reserved.close()
+        raise
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return reserved
+
+
+def shared_listener(host: str, port: int, backlog: int) -> socket.socket:
+    """A listening socket of one front door on the port that the supervisor reserved."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind((host, port))
+    listener.listen(backlog)
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,53 @@
+"""Nonces of signed requests: each counts once per key and merchant, restarts included.
+
+A nonce is only worth keeping while a signature with its `created` would still be accepted, so the
+memory is a ring of buckets by `created`; the store holds the same, packed in the commits.
+"""
+
+from typing import Final
+
+from payments.storage.base import Store
+
+WINDOW_S: Final = 300
+"""A signature counts within this many seconds of its `created`, either way."""
+
+BUCKET_S: Final = 30
+MARGIN_S: Final = 60
+"""Kept longer than the window by this, so that clocks of front doors may differ."""
+
+NONCES_MAX: Final = 6_000_000
+"""Remembered nonces in one shard; more means more requests than a shard can serve."""
+
+
+class Nonces:
+    """The nonces seen within the window."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[int, set[int]] = {}
+
+    def recover(self, store: Store, real_ms: int) -> None:
+        for digest, created in store.recent_nonces(real_ms // 1000 - WINDOW_S - MARGIN_S):
+            self.accept(digest, created)
+
+    def accept(self, digest: int, created: int) -> bool:
+        """Remember a nonce. False when it was seen before."""
+        bucket = self._buckets.get(created // BUCKET_S)
+        if bucket is None:
+            bucket = self._buckets[created // BUCKET_S] = set()
+        elif digest in bucket:
+            return False
+        bucket.add(digest)
+        return True
+
+    def prune(self, real_ms: int) -> None:
+        """Forget those whose signatures are no longer accepted."""
+        oldest = (real_ms // 1000 - WINDOW_S - MARGIN_S) // BUCKET_S
+        for number in [number for number in self._buckets if number < oldest]:
+            del self._buckets[number]
+
+    def __len__(self) -> int:
+        return sum(len(bucket) for bucket in self._buckets.values())
+
+    @property
+    def full(self) -> bool:
+        return len(self) >= NONCES_MAX

@@ -1,0 +1,500 @@
+"""How refunds and cancels are decided and carried to their end, inside the payment's shard.
+
+The hold on the payment is taken in the same step that checks it and committed with the refund's
+intent; the channel is asked after that commit. An unclear answer is inquired about and, where the
+channel has no such refund, asked again under the same number: never under a new one.
+"""
+
+import heapq
+from typing import Final
+
+from msgspec.structs import replace
+
+from actors.core import Core
+from actors.link import Link
+from actors.live import LivePayment, LiveRefund, Waiter, decode_refund
+from actors.messages import CancelPayment, LaneRefund, MakeRefund
+from actors.paying import CANCEL, REFUND, Paying
+from payments import bookings, chart
+from payments.calendar import business_date
+from payments.channels.base import Approved, Declined, Outcome, Unpaid
+from payments.errors import (
+    ExceedsPaid,
+    IdempotencyMismatch,
+    NotCancelable,
+    NotFound,
+    NotRefundable,
+    Overloaded,
+    PaymentError,
+    Unauthorized,
+)
+from payments.fees import give_back
+from payments.idempotency import index_of
+from payments.ids import BODY_LENGTH, out_trade_no
+from payments.lifecycle import Decision, cancel
+from payments.payment import (
+    Failure,
+    Moment,
+    Payment,
+    RefundDone,
+    RefundHeld,
+    RefundReleased,
+    Status,
+    Way,
+    lengthen,
+)
+from payments.refund import Refund, RefundStatus
+from payments.view import refund_json
+
+FIRST_LOOK_MS: Final = 5_000
+"""After the lane's own time-out for a call, so that its answer normally comes first."""
+
+RETRY_MS: Final = 2_000
+RETRY_MAX_MS: Final = 600_000
+
+
+class Refunding:
+    """The flow of refunds and cancels."""
+
+    def __init__(self, core: Core, paying: Paying) -> None:
+        self._core = core
+        self._paying = paying
+        paying.late_refund = self.begin_automatic
+
+    # --- asked by a merchant ---------------------------------------------------------------------
+
+    def make(self, link: Link, command: MakeRefund) -> None:
+        try:
+            self._make(link, command)
+        except PaymentError as error:
+            self._core.refuse(link, command.ref, error)
+
+    def _make(self, link: Link, command: MakeRefund) -> None:
+        core = self._core
+        known = core.refund_by_id.get(command.id)
+        if known is not None:
+            self.wait(known, link, command.ref, command.wait_ms, None, replayed=False)
+            return
+        stored = self._stored_by_key(command.key_digest)
+        if stored is not None and stored.id == command.id:
+            core.say(link, command.ref, 201, refund_json(stored, core.presentation))
+            return
+        self._take_nonce(command.nonce, command.nonce_at)
+        if self._replayed(link, command, stored):
+            return
+        live = self.find_payment(command.merchant, command.payment, command.store)
+        payment = live.payment
+        if core.draining:
+            raise Overloaded("the shard takes no new refunds just now", retry_after_s=1)
+        if payment.status is not Status.SUCCEEDED:
+            raise NotRefundable(f"{payment.id} is {payment.status}; only a paid one is refunded")
+        amount = payment.refundable if command.amount is None else command.amount
+        if amount > payment.refundable or amount < 1:
+            raise ExceedsPaid(
+                f"{payment.refundable} of {payment.amount} is left to refund", param="amount"
+            )
+        refund = self._begin(live, command, amount)
+        self.wait(refund, link, command.ref, command.wait_ms, None, replayed=False)
+
+    def _begin(self, live: LivePayment, command: MakeRefund, amount: int) -> LiveRefund:
+        core = self._core
+        payment = live.payment
+        assert payment.attempt is not None
+        now = core.clock.now_ms()
+        refund = Refund(
+            command.id,
+            payment.id,
+            payment.merchant,
+            amount,
+            payment.currency,
+            RefundStatus.PROCESSING,
+            now,
+            self._date(payment, now),
+            command.key_digest,
+            command.fingerprint,
+            reason=command.reason,
+            metadata=command.metadata,
+            attempt_no=payment.attempt.number,
+            account=payment.attempt.account,
+            channel=payment.attempt.channel,
+        )
+        return self._hold(live, refund, now)
+
+    def _date(self, payment: Payment, now: int) -> int:
+        store = self._core.reference.store(payment.store) if payment.store else None
+        return business_date(now, store.closing_minute if store is not None else 0)
+
+    def _hold(self, live: LivePayment, refund: Refund, now: int) -> LiveRefund:
+        """Write the intent and hold the amount; or a refund that failed before it was asked."""
+        core = self._core
+        core.refund_no += 1
+        if not refund.automatic and not self._covered(live.payment, refund.amount):
+            refund = replace(
+                refund,
+                status=RefundStatus.FAILED,
+                failure=Failure("insufficient_balance", "The merchant's balance does not cover it."),
+            )
+        else:
+            refund = replace(
+                refund,
+                next_action_at=now + FIRST_LOOK_MS,
+                asked=1,
+                history=(Moment(now, "refund_sending", refund.account),),
+            )
+        entry = LiveRefund(refund, core.refund_no, live, index_of(refund.key_digest))
+        entry.fresh = True
+        core.fresh_refunds.append(entry)
+        core.refunds[entry.no] = entry
+        core.refund_by_id[refund.id] = entry
+        core.refund_by_key[refund.key_digest] = entry
+        live.refunds += 1
+        if refund.status is RefundStatus.FAILED:
+            body = refund_json(refund, core.presentation)
+            core.emit(live, "refund.failed", refund.id, now, body)
+            core.count("refund_failed")
+        else:
+            core.hold(refund)
+            held = RefundHeld(now, refund.amount, refund.id)
+            self._paying.fold(live, Decision((held,)), now)
+            self._ask(entry, "refund")
+        core.wake.set()
+        return entry
+
+    def _covered(self, payment: Payment, amount: int) -> bool:
+        """Whether pending and available of the merchant cover the refund, holds counted."""
+        core = self._core
+        settle_back, fee_back = self._give_back(payment, amount)
+        balance = core.books.balance
+        has = -balance(chart.merchant_pending(payment.merchant), payment.currency)
+        has -= balance(chart.merchant_available(payment.merchant), payment.currency)
+        return has - core.refund_holds.get(payment.merchant, 0) >= settle_back - fee_back
+
+    def _give_back(self, payment: Payment, amount: int) -> tuple[int, int]:
+        return give_back(
+            payment.amount,
+            payment.settle_amount or 0,
+            payment.fee,
+            self._core.options.fee_plan,
+            payment.amount_refunded,
+            amount,
+            payment.settle_returned,
+            payment.fee_returned,
+        )
+
+    def begin_automatic(self, live: LivePayment, _: Approved | None, now: int) -> None:
+        """A late success goes back by itself; the id comes from the payment's, so only once."""
+        core = self._core
+        payment = live.payment
+        assert payment.attempt is not None
+        identifier = "rfd_" + payment.id[-BODY_LENGTH:]
+        if identifier in core.refund_by_id or payment.refundable < 1:
+            return
+        refund = Refund(
+            identifier,
+            payment.id,
+            payment.merchant,
+            payment.amount,
+            payment.currency,
+            RefundStatus.PROCESSING,
+            now,
+            self._date(payment, now),
+            core.digests.key(payment.merchant, f"late success of {payment.id}"),
+            b"",
+            reason="late_success",
+            automatic=True,
+            attempt_no=payment.attempt.number,
+            account=payment.attempt.account,
+            channel=payment.attempt.channel,
+        )
+        self._hold(live, refund, now)
+
+    # --- keys and nonces -------------------------------------------------------------------------
+
+    def _take_nonce(self, nonce: int, created: int) -> None:
+        core = self._core
+        if nonce:
+            if not core.nonces.accept(nonce, created):
+                raise Unauthorized("this signature was used before; sign the request again")
+            core.batch.nonces.append((nonce, created))
+            core.wake.set()
+
+    def _stored_by_key(self, digest: bytes) -> Refund | None:
+        for row in self._core.store.refunds_by_key([index_of(digest)]):
+            refund = decode_refund(row[7])
+            if refund.key_digest == digest:
+                return refund
+        return None
+
+    def _key_of_payment(self, digest: bytes) -> bool:
+        core = self._core
+        if digest in core.live_by_key:
+            return True
+        rows = core.store.payments_by_key([index_of(digest)])
+        return any(LivePayment.of_row(row).payment.key_digest == digest for row in rows)
+
+    def _replayed(self, link: Link, command: MakeRefund, stored: Refund | None) -> bool:
+        core = self._core
+        live = core.refund_by_key.get(command.key_digest)
+        existing = live.refund if live is not None else stored
+        if existing is None:
+            if self._key_of_payment(command.key_digest):
+                raise IdempotencyMismatch(
+                    "this Idempotency-Key belongs to a payment; use a new key",
+                    param="Idempotency-Key",
+                )
+            return False
+        if existing.fingerprint != command.fingerprint:
+            raise IdempotencyMismatch(
+                "this Idempotency-Key belongs to another request; use a new key",
+                param="Idempotency-Key",
+            )
+        if live is not None:
+            self.wait(live, link, command.ref, command.wait_ms, None, replayed=True)
+        else:
+            status = 202 if existing.status is RefundStatus.PROCESSING else 201
+            body = refund_json(existing, core.presentation)
+            core.say(link, command.ref, status, body, replayed=True)
+        return True
+
+    def find_payment(self, merchant: str, identifier: str, store: str | None) -> LivePayment:
+        """The payment, if it is this merchant's (and in the one store a terminal key may see)."""
+        live = self._paying.find(identifier)
+        if live is None or live.payment.merchant != merchant:
+            raise NotFound(f"no payment {identifier[:40]!r}")
+        if store is not None and live.payment.store != store:
+            raise NotFound(f"no payment {identifier[:40]!r}")
+        return live
+
+    # --- the channel -----------------------------------------------------------------------------
+
+    def _ask(self, entry: LiveRefund, op: str) -> None:
+        refund = entry.refund
+        message = LaneRefund(
+            entry.no << 2 | REFUND,
+            op,
+            out_trade_no(refund.payment, refund.attempt_no),
+            refund.id[-BODY_LENGTH:],
+            refund.amount,
+            entry.of.payment.amount,
+            refund.currency,
+        )
+        account, partition = refund.account, entry.of.partition
+        core = self._core
+
+        def leave() -> None:
+            if core.lanes.send(account, partition, message):
+                entry.lane_ref = True
+
+        core.releases.asks.append(leave)
+        core.wake.set()
+
+    def answered(self, entry: LiveRefund, outcome: Outcome) -> None:
+        """A lane answered a refund or a query about one."""
+        core = self._core
+        entry.lane_ref = False
+        refund = entry.refund
+        if refund.status is not RefundStatus.PROCESSING:
+            return
+        now = core.clock.now_ms()
+        if isinstance(outcome, Approved):
+            self._succeeded(entry, outcome, now)
+        elif isinstance(outcome, Declined) and not outcome.not_sent and not refund.automatic:
+            self._failed(entry, outcome, now)
+        elif isinstance(outcome, Unpaid) and outcome.state == "absent":
+            self._again(entry, "refund", now)
+        else:
+            self._later(entry, now, type(outcome).__name__.lower())
+
+    def _succeeded(self, entry: LiveRefund, outcome: Approved, now: int) -> None:
+        core = self._core
+        live, refund = entry.of, entry.refund
+        payment = live.payment
+        if refund.automatic:
+            settle_back, fee_back = payment.settle_amount or 0, 0
+            postings = bookings.late_refund_booked(refund.account, live.partition, settle_back)
+            entry_id = bookings.late_refund_entry_id(refund.id)
+        else:
+            settle_back, fee_back = self._give_back(payment, refund.amount)
+            postings = bookings.refund_booked(
+                refund.account, payment.merchant, live.partition, settle_back, fee_back
+            )
+            entry_id = bookings.refund_entry_id(refund.id)
+        entry.refund = refund = replace(
+            refund,
+            status=RefundStatus.SUCCEEDED,
+            settle_back=settle_back,
+            fee_back=fee_back,
+            channel_refund_no=outcome.channel_trade_no,
+            succeeded_at=now,
+            next_action_at=None,
+            history=lengthen(refund.history, Moment(now, "refund_succeeded")),
+        )
+        done = RefundDone(now, refund.amount, settle_back, fee_back, refund.id)
+        self._paying.fold(live, Decision((done,)), now)
+        if postings:
+            core.books.book(
+                core.batch, live.partition, entry_id, refund.id, now, refund.currency, postings
+            )
+        self._ended(entry, now)
+
+    def _failed(self, entry: LiveRefund, outcome: Declined, now: int) -> None:
+        refund = entry.refund
+        entry.refund = replace(
+            refund,
+            status=RefundStatus.FAILED,
+            failure=Failure(outcome.code, outcome.message, outcome.channel_code),
+            next_action_at=None,
+            history=lengthen(refund.history, Moment(now, "refund_failed", outcome.code)),
+        )
+        released = RefundReleased(now, refund.amount, refund.id)
+        self._paying.fold(entry.of, Decision((released,)), now)
+        self._ended(entry, now)
+
+    def _ended(self, entry: LiveRefund, now: int) -> None:
+        core = self._core
+        refund = entry.refund
+        core.unhold(refund)
+        body = refund_json(refund, core.presentation)
+        core.emit(entry.of, f"refund.{refund.status}", refund.id, now, body)
+        core.count(f"refund_{refund.status}")
+        core.touch_refund(entry)
+        waiters, entry.waiters = entry.waiters, None
+        for waiter in waiters or ():
+            self.tell(entry, waiter)
+        core.waiting.pop(entry.no << 1 | 1, None)
+
+    def _wait_ms(self, refund: Refund) -> int:
+        tries = refund.asked + refund.inquiries
+        return min(RETRY_MS << min(tries, 12), RETRY_MAX_MS)
+
+    def _later(self, entry: LiveRefund, now: int, reason: str) -> None:
+        refund = entry.refund
+        entry.refund = replace(
+            refund,
+            next_action_at=now + self._wait_ms(refund),
+            history=lengthen(refund.history, Moment(now, "refund_unknown", reason)),
+        )
+        self._core.touch_refund(entry)
+        self.schedule(entry)
+
+    def _again(self, entry: LiveRefund, op: str, now: int) -> None:
+        """Ask once more, durable first: the same number, or a query about it."""
+        refund = entry.refund
+        inquiring = op == "inquire_refund"
+        entry.refund = replace(
+            refund,
+            asked=refund.asked + (not inquiring),
+            inquiries=refund.inquiries + inquiring,
+            next_action_at=now + self._wait_ms(refund),
+            history=lengthen(refund.history, Moment(now, op)),
+        )
+        self._core.touch_refund(entry)
+        self.schedule(entry)
+        self._ask(entry, op)
+
+    def due(self, entry: LiveRefund, now: int) -> None:
+        """Its time has come: look before asking again."""
+        if entry.refund.status is RefundStatus.PROCESSING:
+            self._again(entry, "inquire_refund", now)
+
+    def schedule(self, entry: LiveRefund) -> None:
+        at = entry.refund.next_action_at
+        if at is not None and at != entry.due_at:
+            entry.due_at = at
+            heapq.heappush(self._core.timers, (at, 1, entry.no))
+
+    # --- waiting ---------------------------------------------------------------------------------
+
+    def wait(
+        self,
+        entry: LiveRefund,
+        link: Link,
+        ref: int,
+        wait_ms: int,
+        seen: str | None,
+        *,
+        replayed: bool,
+    ) -> None:
+        core = self._core
+        waiter = Waiter(link, ref, core.clock.monotonic() + wait_ms / 1000, seen, replayed)
+        if entry.refund.status is not RefundStatus.PROCESSING:
+            self.tell(entry, waiter)
+            return
+        entry.waiters = [*(entry.waiters or ()), waiter]
+        core.waiting[entry.no << 1 | 1] = entry
+
+    def tell(self, entry: LiveRefund, waiter: Waiter) -> None:
+        core = self._core
+        processing = entry.refund.status is RefundStatus.PROCESSING
+        if waiter.seen == CANCEL:
+            body = core.render(entry.of)
+            core.say(
+                waiter.link, waiter.ref, 202 if processing else 200, body, replayed=waiter.replayed
+            )
+            return
+        status = 200 if waiter.seen is not None else 202 if processing else 201
+        body = refund_json(entry.refund, core.presentation)
+        core.say(waiter.link, waiter.ref, status, body, replayed=waiter.replayed)
+
+    # --- cancel ----------------------------------------------------------------------------------
+
+    def cancel(self, link: Link, command: CancelPayment) -> None:
+        try:
+            self._cancel(link, command)
+        except PaymentError as error:
+            self._core.refuse(link, command.ref, error)
+
+    def _cancel(self, link: Link, command: CancelPayment) -> None:
+        core = self._core
+        self._take_nonce(command.nonce, command.nonce_at)
+        live = self.find_payment(command.merchant, command.payment, command.store)
+        payment = live.payment
+        digest = command.key_digest
+        if digest is not None and digest != payment.cancel_digest:
+            if self._key_of_payment(digest) or self._stored_by_key(digest) is not None:
+                raise IdempotencyMismatch(
+                    "this Idempotency-Key belongs to another request; use a new key",
+                    param="Idempotency-Key",
+                )
+        if payment.status is Status.SUCCEEDED:
+            self._cancel_paid(link, command, live)
+            return
+        if payment.is_final:
+            core.say(link, command.ref, 200, core.render(live))
+            return
+        now = core.clock.now_ms()
+        if not payment.cancel_requested:
+            assert payment.attempt is not None
+            schedule = core.options.schedule(payment.attempt.account)
+            self._paying.fold(live, cancel(payment, now, schedule, digest), now)
+        self._paying.wait(live, link, command.ref, command.wait_ms, CANCEL, False)
+
+    def _cancel_paid(self, link: Link, command: CancelPayment, live: LivePayment) -> None:
+        """A paid barcode payment of the same day is given back whole; others are refunded."""
+        core = self._core
+        payment = live.payment
+        now = core.clock.now_ms()
+        if payment.cancel_requested or payment.amount_refunded == payment.amount:
+            core.say(link, command.ref, 200, core.render(live))
+            return
+        if payment.amount_refunded or payment.refunding:
+            raise NotCancelable("it is partly refunded; refund the rest")
+        if payment.way is not Way.BARCODE or payment.business_date != self._date(payment, now):
+            raise NotCancelable(
+                "only a paid barcode payment of the same business day can be canceled; refund it"
+            )
+        make = MakeRefund(
+            command.ref,
+            command.refund_id,
+            command.merchant,
+            payment.id,
+            command.key_digest or core.digests.key(payment.merchant, f"cancel of {payment.id}"),
+            command.fingerprint,
+            0,
+            0,
+            None,
+            command.wait_ms,
+            reason="cancel",
+        )
+        entry = self._begin(live, make, payment.amount)
+        self.wait(entry, link, command.ref, command.wait_ms, CANCEL, replayed=False)

@@ -1,0 +1,365 @@
+"""MerchantShard: the only writer of its partitions. Many commands in, one fsync, many answers.
+
+If an answer arrives, its effects survive a crash. If none arrives, they may or may not have
+happened: send the same command again, its id makes that safe.
+"""
+
+import asyncio
+from typing import Final
+
+from actors.core import BATCH_MAX, MERCHANT_QUEUE_MAX, QUEUE_MAX, Core
+from actors.fair import FairQueue
+from actors.link import Link
+from actors.live import LivePayment
+from actors.messages import (
+    Act,
+    Answer,
+    CancelPayment,
+    Changes,
+    ClockQuiet,
+    ClockSet,
+    LaneBookList,
+    LaneCredit,
+    LaneNotice,
+    LaneReply,
+    MakeRefund,
+    Message,
+    NoticeTaken,
+    Pay,
+    ReadBooks,
+    ReadList,
+    ReadOne,
+    ReadStatus,
+    Stats,
+    Subscribe,
+)
+from actors.paying import INQUIRE, PAY, REFUND, Paying
+from actors.reading import Reading
+from actors.refunding import Refunding
+from actors.timers import TICK_S, Timers
+from payments.channels.base import Unknown
+from payments.clock import SystemClock, cpu_seconds
+from payments.errors import Overloaded, PaymentError, QuotaExceeded
+from payments.ids import MalformedId, payment_of_out_trade_no
+from payments.storage.base import Batch, Opened
+
+DRAIN_FOLDS: Final = 5_000
+"""Balances written with one of the last commits of a drain."""
+
+
+class MerchantShard:
+    """The actor: frames in, one commit at a time, answers out."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.paying = Paying(core)
+        self.refunding = Refunding(core, self.paying)
+        self.reading = Reading(core, self.paying)
+        self.timers = Timers(core, self.paying, self.refunding)
+        self._queue: FairQueue[tuple[Link, Pay]] = FairQueue(
+            total_max=QUEUE_MAX, key_max=MERCHANT_QUEUE_MAX
+        )
+        self._step: tuple[Link, ClockSet] | None = None
+        self._busy = False
+
+    def open(self) -> Opened:
+        """Take ownership of the store and recover what a snapshot would otherwise hold."""
+        opened = self.core.store.open()
+        self.core.opened(opened)
+        return opened
+
+    async def run(self) -> None:
+        """Commit and release until cancelled. Any failure here ends the process."""
+        core = self.core
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tick())
+            while True:
+                await core.wake.wait()
+                core.wake.clear()
+                self._busy = True
+                await self._commit()
+                self._busy = False
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.timers.tick()
+            if self._step is not None:
+                self._report_quiet()
+
+    # --- commit ----------------------------------------------------------------------------------
+
+    async def _commit(self) -> None:
+        """Write everything decided so far, then let out what stood on it."""
+        core = self.core
+        batch, core.batch = core.batch, Batch.empty()
+        releases, core.releases = core.releases, type(core.releases)()
+        fresh, core.fresh = core.fresh, []
+        dirty, core.dirty = core.dirty, []
+        fresh_refunds, core.fresh_refunds = core.fresh_refunds, []
+        dirty_refunds, core.dirty_refunds = core.dirty_refunds, []
+        for live in fresh:
+            live.fresh = False
+            batch.payments.append(live.row())
+        for live in dirty:
+            live.dirty = False
+            row = live.row()
+            batch.payment_changes.append((row[7], row[8], row[0]))
+        for entry in fresh_refunds:
+            entry.fresh = False
+            batch.refunds.append(entry.row())
+        for entry in dirty_refunds:
+            entry.dirty = False
+            refund_row = entry.row()
+            batch.refund_changes.append((refund_row[6], refund_row[7], refund_row[0]))
+        if batch:
+            core.books.flush(batch)
+            core.merchants.flush(batch, core.payment_no)
+            await core.store.commit(batch)
+        for live in releases.sends:
+            self.paying.send(live)
+        for leave in releases.asks:
+            leave()
+        for link, message in releases.answers:
+            link.send(message)
+        for live in dirty:
+            if live.payment.is_final:
+                core.forget(live)
+        for live in fresh:
+            if live.payment.is_final:
+                core.forget(live)
+        for entry in (*fresh_refunds, *dirty_refunds):
+            core.forget_refund(entry)
+        if len(self._queue):
+            self._take_queued()
+
+    def _take_queued(self) -> None:
+        by_link: dict[Link, list[Pay]] = {}
+        for _ in range(min(len(self._queue), BATCH_MAX)):
+            taken = self._queue.get()
+            if taken is None:
+                break
+            link, command = taken[1]
+            by_link.setdefault(link, []).append(command)
+        for link, commands in by_link.items():
+            self.paying.take(link, commands)
+
+    # --- frames ----------------------------------------------------------------------------------
+
+    def on_link(self, link: Link) -> None:
+        """A front door, a lane (which grants its window) or the directory (asked for its data)."""
+        if link.peer_role == "directory":
+            core = self.core
+            link.send(Subscribe(core.options.name, core.reference.number))
+
+    def on_messages(self, link: Link, messages: list[Message]) -> None:
+        pays: list[Pay] = []
+        for message in messages:
+            kind = type(message)
+            if kind is LaneReply:
+                self._replied(link, message)  # type: ignore[arg-type]
+            elif kind is Pay:
+                pays.append(message)  # type: ignore[arg-type]
+            else:
+                self._other(link, message)
+        if pays:
+            self._take(link, pays)
+
+    def _take(self, link: Link, pays: list[Pay]) -> None:
+        """Decide at once while the next commit has room; otherwise queue, fairly by merchant."""
+        if len(self._queue) == 0 and len(self.core.fresh) + len(pays) <= BATCH_MAX:
+            self.paying.take(link, pays)
+            return
+        for command in pays:
+            if self._queue.put(command.merchant, (link, command)):
+                continue
+            if self._queue.waiting(command.merchant) >= MERCHANT_QUEUE_MAX:
+                error: PaymentError = QuotaExceeded(
+                    "too many requests of this merchant wait", retry_after_s=1
+                )
+            else:
+                error = Overloaded("the shard's queue is full; try again", retry_after_s=1)
+            self.core.refuse(link, command.ref, error)
+        self.core.wake.set()
+
+    def _replied(self, link: Link, message: LaneReply) -> None:
+        core = self.core
+        ref = message.ref
+        if ref < 0:
+            self.reading.acted(ref)
+            return
+        if ref & 3 == REFUND:
+            entry = core.refunds.get(ref >> 2)
+            if entry is not None:
+                self.refunding.answered(entry, message.outcome)
+            return
+        live = core.live.get(ref >> 2)
+        if live is None:
+            live = self._stored(ref >> 2)
+            if live is None:
+                return
+        attempt = live.payment.attempt
+        if attempt is not None and ref & 3 == PAY:
+            core.lanes.give_back(attempt.account, live.partition)
+        self.paying.answered(live, ref & 3, message.outcome)
+
+    def _stored(self, no: int) -> LivePayment | None:
+        row = self.core.store.payment_by_no(no)
+        return None if row is None else self.core.adopt(LivePayment.of_row(row))
+
+    def _other(self, link: Link, message: Message) -> None:
+        match message:
+            case LaneCredit():
+                self.core.lanes.credit(link, message)
+            case LaneNotice():
+                self._noticed(link, message)
+            case ReadOne():
+                self.reading.one(link, message)
+            case ReadList():
+                self.reading.page(link, message)
+            case MakeRefund():
+                self.refunding.make(link, message)
+            case CancelPayment():
+                self.refunding.cancel(link, message)
+            case Act():
+                self.reading.act(link, message)
+            case ReadBooks():
+                self.reading.books(link, message)
+            case LaneBookList():
+                self.reading.booked(message)
+            case Changes():
+                self.core.reference.take(message)
+            case ClockSet():
+                self._clock_set(link, message)
+            case ReadStatus():
+                self._status(link, message)
+            case _:
+                self.core.count("messages_ignored")
+
+    def _noticed(self, link: Link, message: LaneNotice) -> None:
+        """A verified callback. The channel is told that we took it only after the commit."""
+        core = self.core
+        try:
+            identifier, number = payment_of_out_trade_no(message.out_trade_no)
+        except MalformedId:
+            core.count("notices_unknown")
+            link.send(NoticeTaken(message.ref))
+            return
+        live = self.paying.find(identifier)
+        if live is not None and live.payment.attempt is not None:
+            if live.payment.attempt.number == number:
+                lane_ref = live.lane_ref
+                self.paying.answered(live, INQUIRE, message.outcome)
+                live.lane_ref = lane_ref
+            else:
+                core.count("notices_of_earlier_attempts")
+        core.answer(link, NoticeTaken(message.ref))
+
+    # --- losses ----------------------------------------------------------------------------------
+
+    def on_link_lost(self, link: Link) -> None:
+        """A lane that died leaves its calls unknown; a front door's waiters are gone."""
+        core = self.core
+        peer = core.lanes.lost(link)
+        if peer is None:
+            return
+        lost = Unknown("the lane was lost")
+        for live in list(core.live.values()):
+            attempt = live.payment.attempt
+            if (
+                live.lane_ref
+                and attempt is not None
+                and attempt.account == peer.account
+                and core.lanes.peer(peer.account, live.partition) is peer
+            ):
+                op = PAY if attempt.state == "sending" else INQUIRE
+                self.paying.answered(live, op, lost)
+        for entry in list(core.refunds.values()):
+            if entry.lane_ref and entry.refund.account == peer.account:
+                self.refunding.answered(entry, lost)
+
+    # --- clock, status, drain --------------------------------------------------------------------
+
+    def _clock_set(self, link: Link, message: ClockSet) -> None:
+        clock = self.core.clock
+        assert isinstance(clock, SystemClock) or hasattr(clock, "offset_ms")
+        clock.offset_ms = message.offset_ms  # type: ignore[attr-defined]
+        self._step = (link, message)
+        self.timers.tick()
+        self.timers.scan(self.core.clock.now_ms())
+        self.core.wake.set()
+
+    def _report_quiet(self) -> None:
+        """Everything due at this step is done and nothing is out: say when the next timer is."""
+        core = self.core
+        assert self._step is not None
+        if self._busy or core.wake.is_set():
+            return
+        if any(live.lane_ref for live in core.live.values()):
+            return
+        if any(entry.lane_ref for entry in core.refunds.values()):
+            return
+        due_at = self.timers.next_due()
+        if due_at is not None and due_at <= core.clock.now_ms():
+            self.timers.scan(core.clock.now_ms())
+            return
+        link, step = self._step
+        self._step = None
+        link.send(ClockQuiet(step.step, due_at))
+
+    def _status(self, link: Link, message: ReadStatus) -> None:
+        core = self.core
+        if message.kind == "trial_balance":
+            core.answer(link, Answer(message.ref, 200, self.reading.trial_balance()))
+            return
+        link.send(Stats(message.ref, core.options.name, self.stats()))
+
+    def stats(self) -> dict[str, float]:
+        """Plain numbers for metrics, status and readiness."""
+        core = self.core
+        facts = core.store.facts()
+        syncs = facts.get("sync_s") or [0.0]
+        numbers = dict(core.counts)
+        numbers |= {
+            "live": len(core.live),
+            "queued": len(self._queue),
+            "waiting": len(core.waiting),
+            "merchants_active": len(core.merchants),
+            "payments": core.payment_no,
+            "entries": core.books.entry_no,
+            "events": core.event_no,
+            "epoch": core.epoch,
+            "imbalance_minor": core.books.imbalance(),
+            "cpu_seconds": cpu_seconds(),
+            "sync_seconds_max": max(syncs),
+            "reference_age_seconds": core.reference.age_s() or 0.0,
+            "lanes_up": sum(state != "down" for state in core.lanes.circuits().values()),
+            "lanes": len(core.lanes.circuits()),
+        }
+        for name in ("wal_bytes", "file_bytes"):
+            numbers[name] = float(facts.get(name, 0))
+        return numbers
+
+    async def drain(self, timeout_s: float) -> None:
+        """Take nothing new, finish what is asked, write all folds, close the store."""
+        core = self.core
+        core.draining = True
+        deadline = core.clock.monotonic() + timeout_s
+        while core.clock.monotonic() < deadline:
+            busy = self._busy or core.wake.is_set() or len(self._queue)
+            if not busy and not any(live.lane_ref for live in core.live.values()):
+                break
+            await asyncio.sleep(TICK_S / 4)
+
+    async def finish(self) -> None:
+        """After `run` was cancelled: write the last folds and close."""
+        core = self.core
+        core.merchants.passivate(core.batch, core.payment_no, everybody=True)
+        while True:
+            core.books.flush(core.batch, DRAIN_FOLDS)
+            if core.batch:
+                batch, core.batch = core.batch, Batch.empty()
+                await core.store.commit(batch)
+            if not core.books.unwritten:
+                break
+        core.store.close()

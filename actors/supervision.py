@@ -1,0 +1,215 @@
+"""The supervisor: owner of every box, and the only one that starts another incarnation.
+
+It keeps one pending `run` an actor. When that ends without having been asked for, the box is
+started anew under the next incarnation number; its peers dial the same address and find it. The
+supervisor hears each box's numbers over a control link and says drain and stop over it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from actors.link import Identity, Link, serve
+from actors.messages import Control, Controlled, Message, Stats
+from actors.net import Listener, Network
+from actors.process import Boxed, Spec
+from payments.clock import Clock
+
+RESTART_WAIT_S: Final = 0.05
+RESTART_WAIT_MAX_S: Final = 5.0
+QUICK_DEATH_S: Final = 5.0
+"""A box that dies sooner than this after its start waits longer each time."""
+
+SILENT_S: Final = 5.0
+"""A box that has not reported for so long is not ready."""
+
+STOP_PATIENCE_S: Final = 3.0
+
+
+class Handle(Protocol):
+    """A running box as its system knows it."""
+
+    name: str
+    pid: int
+
+    async def started(self) -> int: ...
+    async def ended(self) -> str | None: ...
+    def kill(self) -> None: ...
+
+
+class System(Protocol):
+    """RaySystem or LocalSystem."""
+
+    def spawn(
+        self, build: Callable[..., Boxed], place: Callable[..., Any], spec: Spec
+    ) -> Handle: ...
+
+
+class Report:
+    """The last numbers of a box, and when they came (monotonic seconds)."""
+
+    __slots__ = ("at", "values")
+
+    def __init__(self, values: dict[str, float], at: float) -> None:
+        self.values = values
+        self.at = at
+
+
+class Supervisor:
+    """Starts, watches, restarts and drains. `log(event, **facts)` is how it speaks."""
+
+    def __init__(
+        self,
+        system: System,
+        network: Network,
+        address: str,
+        identity: Identity,
+        clock: Clock,
+        place: Callable[..., Any],
+        builders: dict[str, Callable[..., Boxed]],
+        log: Callable[..., None],
+    ) -> None:
+        self._system = system
+        self._network = network
+        self._address = address
+        self._identity = identity
+        self._clock = clock
+        self._place = place
+        self._builders = builders
+        self._log = log
+        self._specs: dict[str, Spec] = {}
+        self.handles: dict[str, Handle] = {}
+        self.restarts: dict[str, int] = {}
+        self.reports: dict[str, Report] = {}
+        self._links: dict[str, Link] = {}
+        self._controls: dict[int, asyncio.Future[None]] = {}
+        self._ref = 0
+        self._watchers: list[asyncio.Task[None]] = []
+        self._listener: Listener | None = None
+        self.stopping = False
+
+    async def start(self, specs: list[Spec]) -> None:
+        """Start every box; they find each other by their addresses, in any order."""
+        self._listener = await serve(self._network, self._address, self, self._identity)
+        for spec in specs:
+            self._specs[spec.name] = spec
+            self.restarts[spec.name] = 0
+            self.handles[spec.name] = self._spawn(spec)
+            watcher = asyncio.create_task(self._watch(spec.name), name=f"watch {spec.name}")
+            self._watchers.append(watcher)
+
+    def _spawn(self, spec: Spec) -> Handle:
+        return self._system.spawn(self._builders[spec.role], self._place, spec)
+
+    async def _watch(self, name: str) -> None:
+        """One pending call a box; its end starts the next incarnation."""
+        wait_s = RESTART_WAIT_S
+        while True:
+            began = self._clock.monotonic()
+            reason = await self._life(self.handles[name])
+            if self.stopping:
+                return
+            spec = self._specs[name]
+            following = Spec(
+                spec.role,
+                spec.name,
+                spec.number,
+                spec.incarnation + 1,
+                spec.settings_path,
+                spec.run_dir,
+                spec.account,
+            )
+            self.restarts[name] += 1
+            self.reports.pop(name, None)
+            self._log("box ended", box=name, reason=reason, incarnation=spec.incarnation)
+            if self._clock.monotonic() - began < QUICK_DEATH_S:
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, RESTART_WAIT_MAX_S)
+            else:
+                wait_s = RESTART_WAIT_S
+            self._specs[name] = following
+            self.handles[name] = self._spawn(following)
+
+    async def _life(self, handle: Handle) -> str | None:
+        try:
+            await handle.started()
+        except Exception as error:
+            # It never came up; the caller logs the reason and starts the next incarnation.
+            return f"did not start: {type(error).__name__}"
+        return await handle.ended()
+
+    # --- what the boxes say ----------------------------------------------------------------------
+
+    def on_link(self, link: Link) -> None:
+        self._links[link.peer_name] = link
+
+    def on_link_lost(self, link: Link) -> None:
+        if self._links.get(link.peer_name) is link:
+            del self._links[link.peer_name]
+
+    def on_messages(self, link: Link, messages: list[Message]) -> None:
+        for message in messages:
+            if isinstance(message, Stats):
+                self.reports[message.name] = Report(message.values, self._clock.monotonic())
+            elif isinstance(message, Controlled):
+                future = self._controls.pop(message.ref, None)
+                if future is not None and not future.done():
+                    future.set_result(None)
+
+    def checks(self) -> dict[str, bool]:
+        """Each box by name: heard of lately, and ready by its own word if it has one."""
+        now = self._clock.monotonic()
+        found = {}
+        for name in self._specs:
+            report = self.reports.get(name)
+            found[name] = (
+                report is not None
+                and now - report.at < SILENT_S
+                and report.values.get("ready", 1.0) > 0
+            )
+        return found
+
+    async def wait_ready(self, timeout_s: float) -> bool:
+        """Wait until every box is ready; False when that took too long."""
+        deadline = self._clock.monotonic() + timeout_s
+        while not all(self.checks().values()):
+            if self._clock.monotonic() > deadline:
+                return False
+            await asyncio.sleep(RESTART_WAIT_S)
+        return True
+
+    # --- drain -----------------------------------------------------------------------------------
+
+    async def control(self, names: list[str], verb: str, timeout_s: float) -> None:
+        """Say `verb` to boxes at once and wait for their word, or until the time is over."""
+        futures = []
+        for name in names:
+            link = self._links.get(name)
+            if link is None:
+                continue
+            self._ref += 1
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._controls[self._ref] = future
+            if link.send(Control(self._ref, verb, timeout_s)):
+                futures.append(future)
+        if futures:
+            await asyncio.wait(futures, timeout=timeout_s + STOP_PATIENCE_S)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Front doors first, then shards, lanes and the directory; each finishes what it has."""
+        self.stopping = True
+        for role in ("front_door", "shard", "lane", "directory"):
+            names = [name for name, spec in self._specs.items() if spec.role == role]
+            await self.control(names, "drain", timeout_s)
+        for role in ("front_door", "shard", "lane", "directory"):
+            names = [name for name, spec in self._specs.items() if spec.role == role]
+            await self.control(names, "stop", STOP_PATIENCE_S)
+            watchers = [w for w in self._watchers if w.get_name()[6:] in names]
+            if watchers:
+                await asyncio.wait(watchers, timeout=STOP_PATIENCE_S)
+        for watcher in self._watchers:
+            watcher.cancel()
+        if self._listener is not None:
+            await self._listener.close()
+
+

@@ -1,0 +1,159 @@
+"""What comes due: inquiries, undos, overdue marks, held answers, idle merchants.
+
+The truth of a timer is `due_ms` in the row; memory only knows the near ones. A shard that restarted
+finds the same rows by the same scan, so recovery needs no code of its own.
+"""
+
+import heapq
+from typing import Final
+
+from actors.core import Core
+from actors.live import LivePayment, LiveRefund
+from actors.paying import Paying
+from actors.refunding import Refunding
+from payments.lifecycle import due
+
+TICK_S: Final = 0.1
+"""How often held answers and near timers are looked at."""
+
+SCAN_EVERY_TICKS: Final = 5
+"""How often the store is asked for what is due, in ticks."""
+
+SCAN_MAX: Final = 512
+"""Rows taken in one scan; the rest comes with the next."""
+
+SCANS_PER_TICK_MAX: Final = 4
+LANE_DOWN_RETRY_MS: Final = 500
+PRUNE_EVERY_TICKS: Final = 100
+
+
+class Timers:
+    """The clockwork of one shard. `tick` is called by the shard every TICK_S."""
+
+    def __init__(self, core: Core, paying: Paying, refunding: Refunding) -> None:
+        self._core = core
+        self._paying = paying
+        self._refunding = refunding
+        self._ticks = 0
+
+    def tick(self) -> None:
+        """Do what is due. Never waits; changes go into the next commit."""
+        core = self._core
+        self._ticks += 1
+        self._expire_waits()
+        now = core.clock.now_ms()
+        self._near(now)
+        if self._ticks % SCAN_EVERY_TICKS == 0:
+            self.scan(now)
+        if self._ticks % PRUNE_EVERY_TICKS == 0:
+            core.nonces.prune(core.clock.real_ms())
+            if core.merchants.passivate(core.batch, core.payment_no):
+                core.wake.set()
+
+    def _expire_waits(self) -> None:
+        """Answer those whose patience is over with the object as it stands."""
+        core = self._core
+        now = core.clock.monotonic()
+        for key, live in list(core.waiting.items()):
+            waiters = live.waiters
+            assert waiters is not None
+            late = [waiter for waiter in waiters if waiter.deadline <= now]
+            if not late:
+                continue
+            live.waiters = [w for w in waiters if w.deadline > now] or None
+            if live.waiters is None:
+                del core.waiting[key]
+            for waiter in late:
+                if isinstance(live, LivePayment):
+                    self._paying.tell(live, waiter)
+                else:
+                    self._refunding.tell(live, waiter)
+            self._let_go(live)
+
+    def _let_go(self, live: LivePayment | LiveRefund) -> None:
+        if isinstance(live, LivePayment):
+            self._core.forget(live)
+        else:
+            self._core.forget_refund(live)
+
+    def _near(self, now: int) -> None:
+        timers = self._core.timers
+        while timers and timers[0][0] <= now:
+            at, kind, no = heapq.heappop(timers)
+            if kind == 0:
+                live = self._core.live.get(no)
+                if live is not None and live.due_at == at:
+                    self._payment_due(live, now)
+            else:
+                entry = self._core.refunds.get(no)
+                if entry is not None and entry.due_at == at:
+                    self._refund_due(entry, now)
+
+    def scan(self, now: int) -> None:
+        """Bring due rows back to memory and do what they are due for."""
+        core = self._core
+        for _ in range(SCANS_PER_TICK_MAX):
+            rows = core.store.due_payments(now, SCAN_MAX)
+            fresh = 0
+            for row in rows:
+                live = core.live.get(row[0]) or core.adopt(LivePayment.of_row(row))
+                if not live.dirty and not live.fresh:
+                    fresh += self._payment_due(live, now)
+            if len(rows) < SCAN_MAX or not fresh:
+                break
+        for refund_row in core.store.due_refunds(now, SCAN_MAX):
+            entry = core.refunds.get(refund_row[0])
+            if entry is None:
+                of = core.live.get(refund_row[2])
+                if of is None:
+                    payment_row = core.store.payment_by_no(refund_row[2])
+                    assert payment_row is not None, refund_row[1]
+                    of = core.adopt(LivePayment.of_row(payment_row))
+                entry = core.adopt_refund(LiveRefund.of_row(refund_row, of))
+            if not entry.dirty and not entry.fresh:
+                self._refund_due(entry, now)
+
+    def _payment_due(self, live: LivePayment, now: int) -> bool:
+        """Decide and fold what is due; False when it was not (any more)."""
+        core = self._core
+        payment = live.payment
+        at = payment.next_action_at
+        if at is None or at > now or payment.attempt is None:
+            core.forget(live)
+            return False
+        schedule = core.options.schedule(payment.attempt.account)
+        decision = due(payment, now, schedule)
+        if decision.ask is not None and not self._reachable(payment.attempt.account, live):
+            # Nothing can be asked: look again soon, and leave the row alone but for `overdue`.
+            live.due_at = now + LANE_DOWN_RETRY_MS
+            heapq.heappush(core.timers, (live.due_at, 0, live.no))
+            return False
+        self._paying.fold(live, decision, now)
+        core.forget(live)
+        return True
+
+    def _refund_due(self, entry: LiveRefund, now: int) -> None:
+        at = entry.refund.next_action_at
+        if at is None or at > now:
+            self._core.forget_refund(entry)
+            return
+        if not self._reachable(entry.refund.account, entry.of):
+            entry.due_at = now + LANE_DOWN_RETRY_MS
+            heapq.heappush(self._core.timers, (entry.due_at, 1, entry.no))
+            return
+        self._refunding.due(entry, now)
+
+    def _reachable(self, account: str, live: LivePayment) -> bool:
+        peer = self._core.lanes.peer(account, live.partition)
+        return peer is not None and peer.link is not None
+
+    def next_due(self) -> int | None:
+        """Business ms of the next timer, in memory or in the store."""
+        core = self._core
+        found = [core.timers[0][0]] if core.timers else []
+        found += [row[7] for row in core.store.due_payments(_FAR, 1) if row[7] is not None]
+        found += [row[6] for row in core.store.due_refunds(_FAR, 1) if row[6] is not None]
+        return min(found) if found else None
+
+
+_FAR: Final = 1 << 50

@@ -1,0 +1,234 @@
+"""Payments and refunds over HTTP: decode, ask the shard, encode."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from actors.messages import Answer, CancelPayment, MakeRefund, Pay, ReadList, ReadOne
+from gateway.auth import nonce_digest, place, require, require_merchant
+from gateway.decode import decode
+from gateway.edge import Reply
+from gateway.headers import (
+    check_content_type,
+    idempotency_key,
+    optional_idempotency_key,
+    preferred_wait_s,
+)
+from gateway.lists import PAYMENT_FILTERS, REFUND_FILTERS, list_query, no_parameters, wait_s
+from gateway.routes import Call
+from gateway.schemas import CancelRequest, CreatePayment, CreateRefund
+from payments.errors import NotFound, Overloaded
+from payments.ids import MalformedId, body_of, partition_of
+from payments.reference import KeyOwner
+
+WAIT_S_DEFAULT: Final = 5
+REPLAYED: Final = b"Idempotent-Replayed: true\r\n"
+RETRY_ONE: Final = b"Retry-After: 1\r\n"
+
+
+def answered(call: Call, answer: Answer) -> Reply:
+    """A shard's answer as it goes out."""
+    extra = REPLAYED if answer.replayed else b""
+    if answer.retry_after:
+        extra += RETRY_ONE
+    return call.door.reply(
+        call.request, answer.status, answer.body, call.request_id, extra=extra
+    )
+
+
+async def create(call: Call) -> Reply:
+    """POST /v1/payments"""
+    door, caller = call.door, call.caller
+    require(caller, "payments:write")
+    merchant = caller.merchant or require_merchant(caller)
+    headers = call.request.headers
+    check_content_type(headers, call.body)
+    key = idempotency_key(headers)
+    if call.query:
+        no_parameters(call.query)
+    asked = decode(CreatePayment, call.body)
+    record = door.reference.merchant(merchant)
+    if record is None:
+        raise Overloaded("the merchant is not known here yet; try again", retry_after_s=1)
+    store, terminal = asked.store, asked.terminal
+    if caller.key.owner is KeyOwner.TERMINAL:
+        store, terminal = place(caller, store, terminal)
+    wait = preferred_wait_s(headers)
+    if wait is None:
+        wait = WAIT_S_DEFAULT
+    digests = door.digests
+    code = asked.auth_code
+    command = Pay(
+        0,
+        door.mint.new("pay", door.clock.now_ms(), record.partition),
+        merchant,
+        digests.key(merchant, key),
+        digests.fingerprint("POST", call.target, call.body),
+        nonce_digest(caller) if caller.nonce is not None else 0,
+        caller.nonce_created,
+        asked.order_no,
+        asked.amount,
+        asked.currency,
+        asked.way,
+        wait * 1000,
+        asked.wallet,
+        code,
+        None if code is None else digests.auth(merchant, code),
+        store,
+        terminal,
+        asked.operator,
+        asked.subject,
+        asked.order_ref,
+        asked.table,
+        asked.tip_amount,
+        asked.metadata or {},
+        asked.expires_in,
+        None if asked.payer is None else asked.payer.openid,
+        asked.channel_hint,
+        asked.return_url,
+        digests.order(merchant, asked.order_no),
+    )
+    answer = await door.ask(door.shard(record.partition), command, wait)
+    return answered(call, answer)
+
+
+class Place(Struct, frozen=True):
+    """Whose object is asked for: the merchants a key may see, and its store if it has only one."""
+
+    merchants: tuple[str, ...]
+    store: str | None
+
+
+def _place(call: Call) -> Place:
+    caller = call.caller
+    key = caller.key
+    store = key.store if key.owner is KeyOwner.TERMINAL else None
+    if caller.merchant:
+        return Place((caller.merchant,), store)
+    if key.owner is KeyOwner.PLATFORM and key.platform is not None:
+        merchants = call.door.reference.merchants_of_platform(key.platform)
+        return Place(tuple(merchant.id for merchant in merchants), None)
+    require_merchant(caller)
+    return Place((), None)
+
+
+def partition_in(identifier: str, prefix: str) -> int:
+    try:
+        body_of(identifier, prefix)
+        return partition_of(identifier)
+    except MalformedId:
+        raise NotFound(f"no object {identifier[:40]!r}") from None
+
+
+async def read(call: Call) -> Reply:
+    """GET /v1/payments/{id}"""
+    require(call.caller, "payments:read")
+    return await _read(call, "payment", "pay", wait_s(call.query))
+
+
+async def timeline(call: Call) -> Reply:
+    """GET /v1/payments/{id}/timeline"""
+    require(call.caller, "payments:read")
+    no_parameters(call.query)
+    return await _read(call, "timeline", "pay", 0)
+
+
+async def read_refund(call: Call) -> Reply:
+    """GET /v1/refunds/{id}"""
+    require(call.caller, "payments:read")
+    no_parameters(call.query)
+    return await _read(call, "refund", "rfd", 0)
+
+
+async def _read(call: Call, kind: str, prefix: str, wait: int) -> Reply:
+    identifier = call.params[0]
+    partition = partition_in(identifier, prefix)
+    place_ = _place(call)
+    command = ReadOne(0, place_.merchants, kind, identifier, wait * 1000, place_.store)
+    door = call.door
+    return answered(call, await door.ask(door.shard(partition), command, wait))
+
+
+async def list_payments(call: Call) -> Reply:
+    """GET /v1/payments"""
+    return await _list(call, "payment")
+
+
+async def list_refunds(call: Call) -> Reply:
+    """GET /v1/refunds"""
+    return await _list(call, "refund")
+
+
+async def _list(call: Call, kind: str) -> Reply:
+    caller, door = call.caller, call.door
+    require(caller, "payments:read")
+    merchant = require_merchant(caller)
+    query = list_query(call.query, PAYMENT_FILTERS if kind == "payment" else REFUND_FILTERS)
+    filters = dict(query.filters)
+    key = caller.key
+    if key.owner is KeyOwner.TERMINAL and key.store is not None:
+        filters["store"] = key.store
+    command = ReadList(
+        0, merchant, kind, query.limit, filters, query.starting_after, query.ending_before
+    )
+    shard = door.shard(partition_of(merchant))
+    return answered(call, await door.ask(shard, command, 0))
+
+
+async def refund(call: Call) -> Reply:
+    """POST /v1/payments/{id}/refunds"""
+    door, caller = call.door, call.caller
+    require(caller, "refunds:write")
+    merchant = require_merchant(caller)
+    headers = call.request.headers
+    check_content_type(headers, call.body)
+    key = idempotency_key(headers)
+    no_parameters(call.query)
+    asked = decode(CreateRefund, call.body)
+    partition = partition_in(call.params[0], "pay")
+    wait = preferred_wait_s(headers)
+    wait = WAIT_S_DEFAULT if wait is None else wait
+    command = MakeRefund(
+        0,
+        door.mint.new("rfd", door.clock.now_ms(), partition),
+        merchant,
+        call.params[0],
+        door.digests.key(merchant, key),
+        door.digests.fingerprint("POST", call.target, call.body),
+        nonce_digest(caller),
+        caller.nonce_created,
+        asked.amount,
+        wait * 1000,
+        asked.reason,
+        asked.metadata or {},
+        _place(call).store,
+    )
+    return answered(call, await door.ask(door.shard(partition), command, wait))
+
+
+async def cancel(call: Call) -> Reply:
+    """POST /v1/payments/{id}/cancel"""
+    door, caller = call.door, call.caller
+    require(caller, "payments:write")
+    merchant = require_merchant(caller)
+    headers = call.request.headers
+    check_content_type(headers, call.body)
+    key = optional_idempotency_key(headers)
+    no_parameters(call.query)
+    decode(CancelRequest, call.body)
+    partition = partition_in(call.params[0], "pay")
+    wait = preferred_wait_s(headers)
+    wait = WAIT_S_DEFAULT if wait is None else wait
+    command = CancelPayment(
+        0,
+        merchant,
+        call.params[0],
+        door.mint.new("rfd", door.clock.now_ms(), partition),
+        door.digests.fingerprint("POST", call.target, call.body),
+        nonce_digest(caller),
+        caller.nonce_created,
+        wait * 1000,
+        None if key is None else door.digests.key(merchant, key),
+        _place(call).store,
+    )
+    return answered(call, await door.ask(door.shard(partition), command, wait))

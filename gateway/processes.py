@@ -1,0 +1,355 @@
+"""The composition root of each actor's process: settings and secrets in, a box out.
+
+Called inside the process that the actor lives in, so that secrets come from 0600 files and never
+travel through Ray. The local system calls the same functions on one loop.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import msgspec
+
+from actors.calls import LaneLimits
+from actors.channel import ChannelLane
+from actors.core import Core, ShardOptions
+from actors.directory import DirectoryActor
+from actors.link import Dialer, Identity
+from actors.messages import Message
+from actors.net import Network, shared_listener
+from actors.placement import (
+    DIRECTORY,
+    Placement,
+    UnixAddresses,
+    lane_name,
+    shard_name,
+)
+from actors.process import Boxed, Spec
+from actors.shard import MerchantShard
+from actors.snapshot import Reference
+from gateway.front_door import FrontDoor, FrontDoorOptions
+from gateway.logs import get_logger, setup_logging
+from gateway.routing_table import make_router
+from gateway.settings import load_secrets
+from gateway.settings_shape import ChannelAccount as AccountSettings
+from gateway.settings_shape import Settings
+from payments.channels.simulated.books import Books
+from payments.channels.simulated.connector import SimulatedChannel
+from payments.channels.simulated.settings import Latency, SimulatedSettings
+from payments.clock import SystemClock
+from payments.fees import FeePlan
+from payments.idempotency import Digests
+from payments.ids import Entropy, IdMint
+from payments.payment import Way
+from payments.risk import Policy
+from payments.routing import ChannelAccount
+from payments.storage.base import Store
+from payments.storage.directory import FILE_NAME, DirectoryStore
+from payments.storage.sqlite import SqliteStore
+
+BACKLOG: Final = 2_048
+
+log = get_logger(__name__)
+
+
+class Place(msgspec.Struct):
+    """What a system gives a box: its network, its addresses, its clock, a way to end."""
+
+    network: Network
+    address: Callable[[str], str]
+    clock: SystemClock
+    exit_process: Callable[[str], None]
+
+
+def read_settings(path: str) -> Settings:
+    """The settings as main wrote them for its processes."""
+    return msgspec.json.decode(Path(path).read_bytes(), type=Settings)
+
+
+def identity_of(spec: Spec, settings: Settings) -> Identity:
+    secrets = load_secrets(settings, Entropy())
+    return Identity(spec.role, spec.name, secrets.cluster, spec.incarnation)
+
+
+def digests_of(settings: Settings) -> Digests:
+    secret = load_secrets(settings, Entropy()).digest
+    return Digests(secret[:64])
+
+
+def placement_of(settings: Settings) -> Placement:
+    dedicated = {
+        int(partition): shard
+        for partition, shard in settings.shards.partitions_dedicated.items()
+    }
+    return Placement(settings.shards.count, dedicated)
+
+
+def accounts_of(settings: Settings) -> tuple[ChannelAccount, ...]:
+    return tuple(
+        ChannelAccount(
+            account.account,
+            account.name,
+            account.wallets,
+            tuple(Way(way) for way in account.ways if way in SUPPORTED_WAYS),
+            account.priority,
+            account.mode,
+            account.settles_to,
+            account.currency,
+        )
+        for account in settings.channels
+    )
+
+
+SUPPORTED_WAYS: Final = ("barcode", "qr", "cashier")
+"""What the simulated channel can show; the wallets' own ways come with their channels."""
+
+
+def shard_path(settings: Settings, number: int) -> Path:
+    return settings.data_path / f"{shard_name(number)}.db"
+
+
+def policy_of(settings: Settings) -> Policy:
+    risk = settings.risk
+    return Policy(
+        version="1",
+        effective_from_ms=0,
+        source="configuration",
+        single_max=risk.single_max_minor,
+        terminal_per_minute=risk.terminal_per_minute_max,
+        day_amount_max=risk.day_max_minor,
+        blocked_payers=frozenset(risk.blocked_payers),
+    )
+
+
+def shard_options(spec: Spec, settings: Settings, public_url: str) -> ShardOptions:
+    return ShardOptions(
+        spec.name,
+        spec.number,
+        accounts_of(settings),
+        policy_of(settings),
+        settings.mode == "live",
+        public_url,
+        FeePlan("default", settings.fees["default"].rate_ppm),
+        incarnation=spec.incarnation,
+    )
+
+
+def build_shard(spec: Spec, place: Place, store: Store | None = None) -> Boxed:
+    """The only writer of its partitions."""
+    settings = read_settings(spec.settings_path)
+    clock = place.clock
+    if store is None:
+        store = SqliteStore(
+            shard_path(settings, spec.number),
+            spec.number,
+            settings.mode == "live",
+            shards=settings.shards.count,
+            clock=clock,
+        )
+    core = Core(
+        shard_options(spec, settings, settings.public_url),
+        store,
+        clock,
+        digests_of(settings),
+        Reference(clock),
+        place.exit_process,
+    )
+    shard = MerchantShard(core)
+    identity = identity_of(spec, settings)
+    box = Boxed(
+        spec, identity, place.network, place.address, shard, shard.stats, shard.drain
+    )
+
+    async def open_store() -> None:
+        shard.open()
+
+    box.before.append(open_store)
+    box.tasks.append(shard.run)
+    box.after.append(shard.finish)
+    names = [DIRECTORY] + [
+        lane_name(account.account, lane)
+        for account in settings.channels
+        for lane in range(account.lanes)
+    ]
+    box.dialers = [
+        Dialer(place.network, lambda name=name: place.address(name), shard, identity)  # type: ignore[misc]
+        for name in names
+    ]
+    return box
+
+
+def simulated_settings(account: AccountSettings) -> SimulatedSettings:
+    latency = Latency()
+    if account.latency_ms:
+        spread = account.latency_spread_percent
+        if spread:
+            latency = Latency("lognormal", account.latency_ms, spread / 100)
+        else:
+            latency = Latency("fixed", account.latency_ms)
+    return SimulatedSettings(
+        seed=account.seed,
+        latency=latency,
+        refund_latency=latency,
+        decline_ppm=account.decline_ppm,
+        wallets=account.wallets,
+        ways=tuple(way for way in account.ways if way in SUPPORTED_WAYS),
+        capacity=account.capacity * settings_lanes(account),
+    )
+
+
+def settings_lanes(account: AccountSettings) -> int:
+    return max(account.lanes, 1)
+
+
+def build_lane(spec: Spec, place: Place) -> Boxed:
+    """One lane of one channel account."""
+    settings = read_settings(spec.settings_path)
+    account = next(each for each in settings.channels if each.account == spec.account)
+    books = Books(settings.data_path / f"{spec.name}.books")
+    chosen = simulated_settings(account)
+    channel = SimulatedChannel(chosen, place.clock, Random(chosen.seed), books)  # noqa: S311
+    identity = identity_of(spec, settings)
+    placement = placement_of(settings)
+    links: dict[str, object] = {}
+    limits = LaneLimits(capacity=account.capacity, shards=settings.shards.count)
+
+    def send(partition: int, message: Message) -> bool:
+        link = links.get(shard_name(placement.shard_of[partition]))
+        return link is not None and link.send(message)  # type: ignore[attr-defined, no-any-return]
+
+    lane = ChannelLane(
+        spec.name, spec.account, spec.number, channel, place.clock, limits, send
+    )
+    handler = LaneHandler(lane, links)
+
+    async def drain(_: float) -> None:
+        await lane.drain()
+
+    box = Boxed(spec, identity, place.network, place.address, handler, lane.stats, drain)
+    box.dialers = [
+        Dialer(place.network, lambda: place.address(DIRECTORY), handler, identity)
+    ]
+
+    async def close() -> None:
+        lane.close()
+        books.close()
+
+    box.after.append(close)
+    return box
+
+
+class LaneHandler:
+    """The lane's links: by name for callbacks, and the directory for the test clock."""
+
+    def __init__(self, lane: ChannelLane, links: dict[str, object]) -> None:
+        self._lane = lane
+        self._links = links
+
+    def on_link(self, link: "object") -> None:
+        from actors.messages import Subscribe
+
+        if link.peer_role == "directory":  # type: ignore[attr-defined]
+            link.send(Subscribe(self._lane.name, CLOCK_ONLY))  # type: ignore[attr-defined]
+        self._links[link.peer_name] = link  # type: ignore[attr-defined]
+        self._lane.on_link(link)  # type: ignore[arg-type]
+
+    def on_link_lost(self, link: "object") -> None:
+        if self._links.get(link.peer_name) is link:  # type: ignore[attr-defined]
+            del self._links[link.peer_name]  # type: ignore[attr-defined]
+        self._lane.on_link_lost(link)  # type: ignore[arg-type]
+
+    def on_messages(self, link: "object", messages: list[Message]) -> None:
+        from actors.messages import Changes
+
+        rest = [message for message in messages if not isinstance(message, Changes)]
+        if rest:
+            self._lane.on_messages(link, rest)  # type: ignore[arg-type]
+
+
+CLOCK_ONLY: Final = 0
+
+
+def build_directory(spec: Spec, place: Place) -> Boxed:
+    """The only writer of reference data, and the keeper of the test clock."""
+    settings = read_settings(spec.settings_path)
+    livemode = settings.mode == "live"
+    store = DirectoryStore(
+        settings.data_path / FILE_NAME, livemode=livemode, clock=place.clock
+    )
+    directory = DirectoryActor(store, place.clock, IdMint(), Entropy(), livemode=livemode)
+    identity = identity_of(spec, settings)
+
+    async def drain(_: float) -> None:
+        """Every ask is committed before it is answered: nothing waits for an end."""
+
+    box = Boxed(
+        spec, identity, place.network, place.address, directory, directory.stats, drain
+    )
+
+    async def open_store() -> None:
+        directory.open()
+
+    async def close() -> None:
+        store.close()
+
+    box.before.append(open_store)
+    box.tasks.append(directory.run)
+    box.after.append(close)
+    return box
+
+
+def build_front_door(spec: Spec, place: Place) -> Boxed:
+    """HTTP on the shared port."""
+    settings = read_settings(spec.settings_path)
+    identity = identity_of(spec, settings)
+    options = FrontDoorOptions(spec.name, settings, settings.public_url)
+    door = FrontDoor(
+        options,
+        place.clock,
+        digests_of(settings),
+        identity,
+        place.network,
+        place.address,
+        placement_of(settings),
+        make_router(),
+    )
+    box = Boxed(
+        spec, identity, place.network, place.address, door, door.stats, door.drain
+    )
+    box.listens = False
+    box.dialers = door.dialers
+
+    async def serve_http() -> None:
+        loop = asyncio.get_running_loop()
+        listener = shared_listener(settings.http.host, settings.http.port, BACKLOG)
+        server = await loop.create_server(door.server, sock=listener)
+        log.info("front door listens", door=spec.name, port=settings.http.port)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(door.sweep())
+                tasks.create_task(door.server.sweep())
+                await asyncio.Event().wait()
+        finally:
+            server.close()
+
+    box.tasks.append(serve_http)
+    return box
+
+
+BUILDERS: Final = {
+    "shard": build_shard,
+    "lane": build_lane,
+    "directory": build_directory,
+    "front_door": build_front_door,
+}
+
+
+def place_in_process(
+    network: Network, spec: Spec, clock: SystemClock, exit_process: Callable[[str], None]
+) -> Place:
+    """The place of a box in a process of its own: Unix sockets, logs as JSON on stderr."""
+    settings = read_settings(spec.settings_path)
+    setup_logging(True, hash_key=load_secrets(settings, Entropy()).digest[:64])
+    return Place(network, UnixAddresses(spec.run_dir).of, clock, exit_process)

@@ -1,0 +1,59 @@
+"""Every route of the public API on one screen."""
+
+from gateway.handlers import helpers, operations, pages, payments, reference
+from gateway.routes import Route, Router
+from gateway.schemas import AdvanceClock, CreateClock
+from payments.directory import (
+    MerchantChange,
+    NewKey,
+    NewMerchant,
+    NewStore,
+    NewTerminal,
+    Rotation,
+)
+
+ROUTES = [
+    Route("POST", "/v1/payments", payments.create),
+    Route("GET", "/v1/payments", payments.list_payments),
+    Route("GET", "/v1/payments/{id}", payments.read),
+    Route("GET", "/v1/payments/{id}/timeline", payments.timeline),
+    Route("POST", "/v1/payments/{id}/cancel", payments.cancel),
+    Route("POST", "/v1/payments/{id}/refunds", payments.refund),
+    Route("GET", "/v1/refunds", payments.list_refunds),
+    Route("GET", "/v1/refunds/{id}", payments.read_refund),
+    Route("POST", "/v1/merchants", reference.creating("merchants.create", NewMerchant)),
+    Route("GET", "/v1/merchants", reference.listing("merchants.list", reference.MERCHANT_FILTERS)),
+    Route("GET", "/v1/merchants/{id}", reference.reading("merchants.get")),
+    Route("POST", "/v1/merchants/{id}", reference.creating("merchants.update", MerchantChange)),
+    Route("POST", "/v1/stores", reference.creating("stores.create", NewStore)),
+    Route("GET", "/v1/stores", reference.listing("stores.list", reference.STORE_FILTERS)),
+    Route("GET", "/v1/stores/{id}", reference.reading("stores.get")),
+    Route("POST", "/v1/terminals", reference.creating("terminals.create", NewTerminal)),
+    Route("GET", "/v1/terminals", reference.listing("terminals.list", reference.TERMINAL_FILTERS)),
+    Route("GET", "/v1/terminals/{id}", reference.reading("terminals.get")),
+    Route("POST", "/v1/keys", reference.creating("keys.create", NewKey)),
+    Route("GET", "/v1/keys", reference.listing("keys.list", reference.KEY_FILTERS)),
+    Route("GET", "/v1/keys/{id}", reference.reading("keys.get")),
+    Route("POST", "/v1/keys/{id}/rotate", reference.creating("keys.rotate", Rotation)),
+    Route("DELETE", "/v1/keys/{id}", reference.removing("keys.revoke")),
+    Route("POST", "/v1/test_helpers/clocks", reference.creating("clocks.create", CreateClock)),
+    Route("GET", "/v1/test_helpers/clocks/{id}", reference.reading("clocks.get")),
+    Route(
+        "POST",
+        "/v1/test_helpers/clocks/{id}/advance",
+        reference.creating("clocks.advance", AdvanceClock),
+    ),
+    Route("POST", "/v1/test_helpers/payments/{id}/pay", helpers.acting("pay")),
+    Route("POST", "/v1/test_helpers/payments/{id}/decline", helpers.acting("decline")),
+    Route("POST", "/v1/test_helpers/payments/{id}/pay_late", helpers.acting("pay_late")),
+    Route("POST", "/v1/test_helpers/payments/{id}/pay_twice", helpers.acting("pay_twice")),
+    Route("GET", "/v1/test_helpers/channels/{name}/books", helpers.books),
+    Route("GET", "/v1/status", operations.status),
+    Route("GET", "/v1/ledger/trial_balance", operations.trial_balance),
+    Route("GET", "/p/{token}/code.svg", pages.code_svg, authenticated=False),
+]
+
+
+def make_router() -> Router:
+    """The router over all routes."""
+    return Router(ROUTES)

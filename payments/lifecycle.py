@@ -1,0 +1,365 @@
+"""What happens next to a payment: decided here, without time, storage or channels of its own.
+
+Each function takes the payment as it stands, what was learned and the instant, and returns a
+`Decision`: the events to fold (`payments.payment.apply`) and what to ask the channel, if anything.
+Nothing here changes anything; replaying the same facts decides the same.
+
+The law of the doubtful payment (`docs/adr/0004`): an answer is believed only when it is signed and
+its order number and amount are ours; everything else is *unknown*, is inquired about on the
+channel's schedule, and is undone at the deadline. Money that turns up afterwards goes back.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from payments.channels.base import Approved, Awaiting, Declined, Outcome, Unknown, Unpaid
+from payments.fees import FeePlan, fee
+from payments.ids import out_trade_no
+from payments.payment import (
+    Attempt,
+    AttemptState,
+    BecameOverdue,
+    CancelRequested,
+    CodeShown,
+    Failed,
+    Failure,
+    Inquired,
+    LateChecked,
+    LateSuccess,
+    Payment,
+    PayerAwaited,
+    PaymentEvent,
+    Status,
+    Succeeded,
+    Unclear,
+    Undone,
+    UndoStarted,
+    Way,
+)
+
+VERDICT_MS: Final = 60_000
+"""A barcode payment has its verdict this long after it was made, while the channel answers."""
+
+EXPIRY_GRACE_MS: Final = 60_000
+"""A code counts as unpaid this long after its own expiry, if a query still says unpaid."""
+
+CODE_VERDICT_MS: Final = 120_000
+"""`verdict_by` of a code lies this long after its expiry."""
+
+
+class Schedule(Struct, frozen=True, gc=False):
+    """When a channel is asked about a doubtful payment. Milliseconds after the attempt was sent.
+
+    `inquire_at` ends at or before 45 s and `undo_at` at or before 48 s, so that a verdict falls
+    within 60 s (`reliability.md` F). `absent_grace_ms`: how long "no such order" is not believed,
+    for the request may be in flight. `late_checks`: looks at a payment that ended unpaid after a
+    doubt, milliseconds after its end.
+    """
+
+    inquire_at: tuple[int, ...] = (
+        2_000, 4_000, 7_000, 10_000, 14_000, 18_000, 22_000, 26_000, 30_000, 35_000, 40_000, 44_500,
+    )  # fmt: skip
+    undo_at: int = 46_000
+    absent_grace_ms: int = 15_000
+    undo_retry_ms: int = 2_000
+    undo_retry_max_ms: int = 60_000
+    code_poll_ms: int = 5_000
+    late_checks: tuple[int, ...] = (5_000, 60_000, 600_000, 86_400_000)
+    has_reverse: bool = True
+
+
+DEFAULT_SCHEDULE: Final = Schedule()
+
+
+class Decision(Struct, frozen=True, gc=False):
+    """Events to fold, in order, and the question for the channel: inquire, reverse, close."""
+
+    events: tuple[PaymentEvent, ...] = ()
+    ask: str | None = None
+
+
+NOTHING: Final = Decision()
+
+
+def number_of(payment: Payment) -> str:
+    """The order number of the payment's running attempt."""
+    assert payment.attempt is not None, payment.id
+    return out_trade_no(payment.id, payment.attempt.number)
+
+
+def matches(payment: Payment, outcome: Approved) -> bool:
+    """Whether a success is about our order and our amount. Checked before anything is believed."""
+    return outcome.amount == payment.amount and outcome.out_trade_no == number_of(payment)
+
+
+def answered_pay(
+    payment: Payment, outcome: Outcome, now: int, schedule: Schedule, plan: FeePlan
+) -> Decision:
+    """The channel answered the payment call of the running attempt."""
+    attempt = payment.attempt
+    assert attempt is not None
+    if attempt.state is not AttemptState.SENDING:
+        # The answer comes after we began to ask: it is one more answer to our inquiries.
+        return answered_inquiry(payment, outcome, now, schedule, plan)
+    kind = type(outcome)
+    if kind is Approved:
+        return _approved(payment, outcome, now, schedule, plan)  # type: ignore[arg-type]
+    if kind is Declined:
+        return Decision((_refused(outcome, now),))  # type: ignore[arg-type]
+    if payment.cancel_requested:
+        return _undo(payment, now, schedule)
+    if kind is Awaiting and payment.way is Way.BARCODE:
+        return Decision((PayerAwaited(now, _next(payment, attempt, now, schedule)),))
+    if kind is Awaiting:
+        at = _capped(payment, now + schedule.code_poll_ms, now)
+        return Decision((CodeShown(now, outcome.code or "", at),))  # type: ignore[union-attr]
+    reason = outcome.reason if isinstance(outcome, Unknown) else "an answer without a verdict"
+    return Decision((Unclear(now, reason, _next(payment, attempt, now, schedule)),))
+
+
+def _approved(
+    payment: Payment, outcome: Approved, now: int, schedule: Schedule, plan: FeePlan
+) -> Decision:
+    if not matches(payment, outcome):
+        return Decision((Unclear(now, "order or amount differ from ours", now, mismatch=True),))
+    attempt = payment.attempt
+    assert attempt is not None
+    if attempt.mismatch or (payment.cancel_requested and payment.way is Way.BARCODE):
+        return _undo(payment, now, schedule)
+    settle = payment.amount if outcome.settle_amount is None else outcome.settle_amount
+    payer = payment.amount if outcome.payer_amount is None else outcome.payer_amount
+    return Decision(
+        (
+            Succeeded(
+                now, outcome.channel_trade_no, payer, settle, outcome.discounts, fee(plan, settle)
+            ),
+        )
+    )
+
+
+def _refused(outcome: Declined, now: int) -> Failed:
+    return Failed(now, Failure(outcome.code, outcome.message, outcome.channel_code))
+
+
+def answered_inquiry(
+    payment: Payment, outcome: Outcome, now: int, schedule: Schedule, plan: FeePlan
+) -> Decision:
+    """The channel answered a query about the running attempt, or sent a verified notice."""
+    attempt = payment.attempt
+    assert attempt is not None
+    if payment.is_final:
+        return _answered_late(payment, outcome, now)
+    if isinstance(outcome, Approved):
+        if attempt.state is AttemptState.CLOSING and not attempt.mismatch:
+            if matches(payment, outcome):
+                return _succeeded_while_closing(payment, outcome, now, plan)
+            return NOTHING
+        if attempt.state is AttemptState.REVERSING and (
+            attempt.mismatch or payment.cancel_requested or not matches(payment, outcome)
+        ):
+            return _undo(payment, now, schedule)
+        return _approved(payment, outcome, now, schedule, plan)
+    if isinstance(outcome, Declined):
+        if attempt.state in (AttemptState.REVERSING, AttemptState.CLOSING):
+            return Decision((_undone(payment, attempt, now, schedule),))
+        return Decision((_refused(outcome, now),))
+    if isinstance(outcome, Unpaid):
+        return _still_unpaid(payment, attempt, outcome, now, schedule)
+    if isinstance(outcome, Awaiting) and attempt.state in (
+        AttemptState.SENDING,
+        AttemptState.UNKNOWN,
+    ):
+        return answered_pay_late(payment, outcome, now, schedule)
+    if attempt.state is AttemptState.SENDING:
+        at = _next(payment, attempt, now, schedule)
+        return Decision((Unclear(now, "no verdict yet", at),))
+    return NOTHING
+
+
+def answered_pay_late(
+    payment: Payment, outcome: Awaiting, now: int, schedule: Schedule
+) -> Decision:
+    """A query says that the payer must act, in an attempt whose own answer was lost."""
+    attempt = payment.attempt
+    assert attempt is not None
+    if payment.cancel_requested:
+        return _undo(payment, now, schedule)
+    if payment.way is Way.BARCODE:
+        return Decision((PayerAwaited(now, _next(payment, attempt, now, schedule)),))
+    if outcome.code is None:
+        # A code nobody can show is of no use to a payer: close it, the shop asks again.
+        return _undo(payment, now, schedule)
+    return Decision((CodeShown(now, outcome.code, _capped(payment, now + schedule.code_poll_ms, now)),))
+
+
+def _succeeded_while_closing(
+    payment: Payment, outcome: Approved, now: int, plan: FeePlan
+) -> Decision:
+    settle = payment.amount if outcome.settle_amount is None else outcome.settle_amount
+    payer = payment.amount if outcome.payer_amount is None else outcome.payer_amount
+    paid = Succeeded(
+        now, outcome.channel_trade_no, payer, settle, outcome.discounts, fee(plan, settle)
+    )
+    return Decision((paid,))
+
+
+def _still_unpaid(
+    payment: Payment, attempt: Attempt, outcome: Unpaid, now: int, schedule: Schedule
+) -> Decision:
+    ended = outcome.state in ("closed", "reversed")
+    if attempt.state in (AttemptState.REVERSING, AttemptState.CLOSING):
+        if ended or _expired_for_good(payment, now):
+            return Decision((_undone(payment, attempt, now, schedule),))
+        return NOTHING
+    if ended and payment.way is Way.BARCODE:
+        failure = Failure("payer_timeout", "The channel ended the order unpaid.")
+        return Decision((Failed(now, failure),))
+    if ended:
+        return Decision((_undone(payment, attempt, now, schedule),))
+    if outcome.state == "absent" and attempt.state in (AttemptState.SENDING, AttemptState.UNKNOWN):
+        if now - attempt.sent_at >= schedule.absent_grace_ms:
+            return _undo(payment, now, schedule)
+        if attempt.state is AttemptState.SENDING:
+            at = _next(payment, attempt, now, schedule)
+            return Decision((Unclear(now, "no such order yet", at),))
+    return NOTHING
+
+
+def _expired_for_good(payment: Payment, now: int) -> bool:
+    return (
+        payment.way is not Way.BARCODE
+        and payment.expires_at is not None
+        and now >= payment.expires_at + EXPIRY_GRACE_MS
+    )
+
+
+def _undone(payment: Payment, attempt: Attempt, now: int, schedule: Schedule) -> Undone:
+    barcode = payment.way is Way.BARCODE
+    state = AttemptState.REVERSED if barcode else AttemptState.CLOSED
+    return Undone(now, state, now + schedule.late_checks[0] if schedule.late_checks else None)
+
+
+def _answered_late(payment: Payment, outcome: Outcome, now: int) -> Decision:
+    """News of a payment that had ended. Paid after we said no: the money goes back."""
+    if payment.status is Status.SUCCEEDED or payment.late_success:
+        return NOTHING
+    if not isinstance(outcome, Approved) or outcome.out_trade_no != number_of(payment):
+        return NOTHING
+    settle = outcome.amount if outcome.settle_amount is None else outcome.settle_amount
+    payer = outcome.amount if outcome.payer_amount is None else outcome.payer_amount
+    return Decision((LateSuccess(now, outcome.channel_trade_no, payer, settle),))
+
+
+def answered_undo(
+    payment: Payment, outcome: Outcome, now: int, schedule: Schedule
+) -> Decision:
+    """The channel answered a reverse or a close."""
+    attempt = payment.attempt
+    assert attempt is not None
+    if attempt.state not in (AttemptState.REVERSING, AttemptState.CLOSING):
+        return NOTHING
+    if isinstance(outcome, Approved) or (
+        isinstance(outcome, Unpaid) and outcome.state in ("closed", "reversed")
+    ):
+        return Decision((_undone(payment, attempt, now, schedule),))
+    if isinstance(outcome, Declined):
+        # "Already paid, cannot": look, then succeed, or try again where a success may not stand.
+        return Decision((Inquired(now, _undo_retry(payment, attempt, now, schedule)),), "inquire")
+    return NOTHING
+
+
+def _undo(payment: Payment, now: int, schedule: Schedule) -> Decision:
+    attempt = payment.attempt
+    assert attempt is not None
+    if payment.way is Way.BARCODE and schedule.has_reverse:
+        state, ask = AttemptState.REVERSING, "reverse"
+    else:
+        state, ask = AttemptState.CLOSING, "close"
+    at = _undo_retry(payment, attempt, now, schedule)
+    return Decision((UndoStarted(now, state, at),), ask)
+
+
+def _undo_retry(payment: Payment, attempt: Attempt, now: int, schedule: Schedule) -> int:
+    wait = min(schedule.undo_retry_ms << min(attempt.undos, 10), schedule.undo_retry_max_ms)
+    return _capped(payment, now + wait, now)
+
+
+def _next(payment: Payment, attempt: Attempt, now: int, schedule: Schedule) -> int:
+    """When a doubtful barcode payment is looked at next; a code is polled."""
+    if payment.way is not Way.BARCODE:
+        return _capped(payment, now + schedule.code_poll_ms, now)
+    since = now - attempt.sent_at
+    for offset in schedule.inquire_at:
+        if offset > since:
+            return _capped(payment, attempt.sent_at + offset, now)
+    return _capped(payment, max(now + 1, attempt.sent_at + schedule.undo_at), now)
+
+
+def _capped(payment: Payment, at: int, now: int) -> int:
+    """The overdue mark must not be slept past; a code's expiry neither."""
+    if payment.verdict_by is not None and not payment.overdue and payment.verdict_by > now:
+        at = min(at, payment.verdict_by)
+    if payment.expires_at is not None and payment.expires_at > now:
+        at = min(at, payment.expires_at)
+    return at
+
+
+def first_look(sent_at: int, schedule: Schedule) -> int:
+    """When a new attempt is looked at should its answer never come: stored with the intent."""
+    return sent_at + schedule.inquire_at[0]
+
+
+def due(payment: Payment, now: int, schedule: Schedule) -> Decision:
+    """`next_action_at` has come. The same for a running shard and for one that just restarted."""
+    attempt = payment.attempt
+    if attempt is None:
+        return NOTHING
+    if payment.is_final:
+        return _late_check(payment, now, schedule)
+    if payment.verdict_by is not None and now >= payment.verdict_by and not payment.overdue:
+        return Decision((BecameOverdue(now, now),))
+    state = attempt.state
+    if state in (AttemptState.REVERSING, AttemptState.CLOSING):
+        if attempt.undos % 3 == 2 and payment.history[-1].kind != "inquired":
+            return Decision(
+                (Inquired(now, _undo_retry(payment, attempt, now, schedule)),), "inquire"
+            )
+        return _undo(payment, now, schedule)
+    if attempt.mismatch or (payment.cancel_requested and state is not AttemptState.SENDING):
+        return _undo(payment, now, schedule)
+    if payment.way is Way.BARCODE:
+        if now - attempt.sent_at >= schedule.undo_at:
+            return _undo(payment, now, schedule)
+    elif payment.expires_at is not None and now >= payment.expires_at:
+        return _undo(payment, now, schedule)
+    return Decision((Inquired(now, _next(payment, attempt, now, schedule)),), "inquire")
+
+
+def _late_check(payment: Payment, now: int, schedule: Schedule) -> Decision:
+    if payment.status is Status.SUCCEEDED or payment.late_success:
+        return NOTHING
+    done = payment.late_checks + 1
+    waits = schedule.late_checks
+    at = now + waits[done] if done < len(waits) else None
+    return Decision((LateChecked(now, at),), "inquire")
+
+
+def cancel(payment: Payment, now: int, schedule: Schedule, digest: bytes | None) -> Decision:
+    """A cancel of a payment under way. Final ones are the caller's to judge first."""
+    assert not payment.is_final, payment.status
+    attempt = payment.attempt
+    assert attempt is not None
+    asked = CancelRequested(now, digest)
+    if attempt.state in (AttemptState.SENDING, AttemptState.REVERSING, AttemptState.CLOSING):
+        # In flight: the answer (or the first look) leads to the undo; a second one changes nothing.
+        return Decision((asked,))
+    undo = _undo(payment, now, schedule)
+    return Decision((asked, *undo.events), undo.ask)
+
+
+def verdict_by(way: Way, created: int, expires_at: int | None) -> int | None:
+    """Until when the verdict is promised; after it `overdue` is set."""
+    if way is Way.BARCODE:
+        return created + VERDICT_MS
+    return None if expires_at is None else expires_at + CODE_VERDICT_MS

@@ -1,0 +1,156 @@
+"""The books of one shard's file, recomputed from its rows: for `tillway ledger verify`.
+
+Reads only, beside a running owner or without one. Nothing that is kept beside the entries is
+believed: the chain is walked, balances are folded anew and compared, and every succeeded payment
+must have its entry.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+from msgspec import Struct
+from msgspec.msgpack import Decoder
+
+from payments.bookings import payment_entry_id
+from payments.ledger import BrokenChain, Row, TrialBalance, book, trial_balance, unpack_postings
+from payments.ledger import verify_chain as walk
+from payments.payment import Payment, Status
+from payments.storage import connect
+from payments.storage.base import StoreRefused
+from payments.storage.sql import load
+
+SQL: Final = load("audit")
+COMPLAINTS_MAX: Final = 20
+
+_payment: Final = Decoder(Payment).decode
+
+
+class Audit(Struct, kw_only=True):
+    """What a file's rows say. `complaints`: the first that were found, in words."""
+
+    payments: dict[str, int]
+    entries: int
+    doubled: int
+    unbooked: int
+    chain_ok: bool
+    balances_ok: bool
+    currencies: tuple[TrialBalance, ...]
+    complaints: list[str]
+
+    @property
+    def residual(self) -> int:
+        """What the trial balance is off by, over all currencies; 0 for books that balance."""
+        return sum(abs(each.residual) for each in self.currencies)
+
+    @property
+    def ok(self) -> bool:
+        sound = self.chain_ok and self.balances_ok
+        return sound and not (self.doubled or self.unbooked or self.residual)
+
+
+def audit(path: Path) -> Audit:
+    """Recompute one file. Raise StoreRefused when it is not a store."""
+    connect.guard_version()
+    if not path.exists():
+        raise StoreRefused(f"{path} does not exist")
+    connection = connect.reader(path)
+    try:
+        with connection:  # One read transaction: a commit meanwhile is not half seen.
+            return _audit(connection)
+    except apsw.Error as error:
+        raise StoreRefused(f"{path}: {error}") from error
+    finally:
+        connection.close()
+
+
+def _audit(connection: apsw.Connection) -> Audit:
+    found = Audit(
+        payments={},
+        entries=0,
+        doubled=0,
+        unbooked=0,
+        chain_ok=True,
+        balances_ok=True,
+        currencies=(),
+        complaints=[],
+    )
+    fold = _Fold(connection, found)
+    try:
+        walk(fold.rows())
+    except BrokenChain as error:
+        found.chain_ok = False
+        _complain(found, str(error))
+    found.currencies = trial_balance(fold.balances)
+    _check_payments(connection, found)
+    for merchant_no, order_hash in connection.execute(SQL["orders_twice"]):
+        _check_order(connection, found, merchant_no, order_hash)
+    return found
+
+
+class _Fold:
+    """Balances anew, from all entries, compared with the stored ones on the way.
+
+    A stored balance is the fold up to its own entry number, so each is checked just there.
+    """
+
+    def __init__(self, connection: apsw.Connection, found: Audit) -> None:
+        self.balances: dict[tuple[str, str], int] = {}
+        self._connection = connection
+        self._found = found
+        self._stored: Any = connection.execute(SQL["balances"])
+        self._next = next(self._stored, None)
+
+    def rows(self) -> Iterator[Row]:
+        row: Any
+        for row in self._connection.execute(SQL["entries"]):
+            self._check(row[0])
+            self._found.entries += 1
+            book(self.balances, row[6], unpack_postings(row[7]))
+            yield row
+        self._check(None)
+
+    def _check(self, before: int | None) -> None:
+        """Those stored up to an entry number below `before`."""
+        while self._next is not None and (before is None or self._next[3] < before):
+            account, currency, minor, entry_no = self._next
+            mine = self.balances.get((account, currency), 0)
+            if mine != minor:
+                self._found.balances_ok = False
+                where = f"{account} {currency} at entry {entry_no}"
+                _complain(self._found, f"{where}: stored {minor}, entries say {mine}")
+            self._next = next(self._stored, None)
+
+
+def _check_payments(connection: apsw.Connection, found: Audit) -> None:
+    for identifier, body in connection.execute(SQL["payments"]):
+        payment = _payment(body)
+        status = payment.status.value
+        found.payments[status] = found.payments.get(status, 0) + 1
+        if payment.status is not Status.SUCCEEDED or payment.settle_amount == 0:
+            continue
+        entry = payment_entry_id(identifier)
+        if connection.execute(SQL["has_entry"], (identifier, entry)).fetchone() is None:
+            found.unbooked += 1
+            _complain(found, f"{identifier} succeeded and has no entry")
+
+
+def _check_order(
+    connection: apsw.Connection, found: Audit, merchant_no: int, order_hash: int
+) -> None:
+    """Several payments of one order are fine while at most one of them succeeded."""
+    paid: dict[str, int] = {}
+    for (body,) in connection.execute(SQL["payments_of_order"], (merchant_no, order_hash)):
+        payment = _payment(body)
+        if payment.status is Status.SUCCEEDED:
+            paid[payment.order_no] = paid.get(payment.order_no, 0) + 1
+    for order_no, count in paid.items():
+        if count > 1:
+            found.doubled += count - 1
+            _complain(found, f"order {order_no} of merchant {merchant_no} was paid {count} times")
+
+
+def _complain(found: Audit, complaint: str) -> None:
+    if len(found.complaints) < COMPLAINTS_MAX:
+        found.complaints.append(complaint)

@@ -1,0 +1,250 @@
+"""Objects as the API and the webhooks show them: JSON rendered once, at the commit it belongs to.
+
+The bytes made here are the answer's body and, wrapped, the event's: what the merchant is told over
+HTTP and by webhook cannot differ.
+"""
+
+from typing import Final
+
+from msgspec import Raw, Struct
+from msgspec.json import Encoder
+
+from payments.calendar import rfc3339
+from payments.ids import BODY_LENGTH
+from payments.payment import CODE_WAYS, Payment, Status
+from payments.refund import Refund
+
+_encode: Final = Encoder().encode
+
+
+class Presentation(Struct, frozen=True):
+    """What a deployment adds: its mode, its public address and its tokens for payers' pages."""
+
+    livemode: bool = False
+    public_url: str = ""
+
+    def pay_url(self, token: str) -> str:
+        return f"{self.public_url}/p/{token}"
+
+    def image_url(self, token: str) -> str:
+        return f"{self.public_url}/p/{token}/code.svg"
+
+
+class DiscountView(Struct):
+    funder: str
+    amount: int
+
+
+class FailureView(Struct):
+    code: str
+    message: str
+    channel_code: str | None
+
+
+class RiskView(Struct):
+    decision: str
+    level: str | None
+    rules: tuple[str, ...]
+
+
+class RouteView(Struct):
+    reason: str
+    candidates: tuple[str, ...]
+
+
+class CodeView(Struct):
+    payload: str
+    image_svg_url: str
+    expires_at: str | None
+
+
+class PaymentView(Struct, gc=False):
+    """`api.md`, Payments: every field is always there, null where it has no value."""
+
+    id: str
+    object: str
+    merchant: str
+    store: str | None
+    terminal: str | None
+    operator: str | None
+    order_no: str
+    order_ref: str | None
+    table: str | None
+    subject: str | None
+    amount: int
+    tip_amount: int
+    amount_refunded: int
+    payer_amount: int | None
+    settle_amount: int | None
+    discounts: tuple[DiscountView, ...]
+    currency: str
+    way: str
+    entry: str
+    wallet: str | None
+    channel: str | None
+    status: str
+    code: CodeView | None
+    client_params: dict[str, str] | None
+    pay_url: str | None
+    channel_trade_no: str | None
+    fee: int
+    net: int | None
+    failure: FailureView | None
+    risk: RiskView | None
+    route: RouteView | None
+    verdict_by: str | None
+    overdue: bool
+    late_success: bool
+    expires_at: str | None
+    business_date: int
+    created: str
+    succeeded_at: str | None
+    metadata: dict[str, str]
+    livemode: bool
+
+
+def payment_json(payment: Payment, shown: Presentation, token: str = "") -> bytes:
+    """The payment object. `token`: of its payer's page; only codes have one."""
+    p = payment
+    attempt = p.attempt
+    failure, risk, route = p.failure, p.risk, p.route
+    has_code = p.way in CODE_WAYS and attempt is not None and attempt.code is not None
+    code = None
+    if has_code and p.status is Status.REQUIRES_PAYER:
+        assert attempt is not None
+        payload = shown.pay_url(token) if p.way == "cashier" else attempt.code or ""
+        expires = rfc3339(p.expires_at) if p.expires_at else None
+        code = CodeView(payload, shown.image_url(token), expires)
+    view = PaymentView(
+        p.id,
+        "payment",
+        p.merchant,
+        p.store,
+        p.terminal,
+        p.operator,
+        p.order_no,
+        p.order_ref,
+        p.table,
+        p.subject,
+        p.amount,
+        p.tip_amount,
+        p.amount_refunded,
+        p.payer_amount,
+        p.settle_amount,
+        tuple(DiscountView(d.funder, d.amount) for d in p.discounts) if p.discounts else (),
+        p.currency,
+        p.way,
+        p.entry,
+        p.wallet,
+        attempt.channel if attempt is not None else None,
+        p.status,
+        code,
+        None,
+        shown.pay_url(token) if p.way == "cashier" and token else None,
+        attempt.channel_trade_no if attempt is not None else None,
+        p.fee,
+        p.settle_amount - p.fee
+        if p.settle_amount is not None and p.status is Status.SUCCEEDED
+        else None,
+        FailureView(failure.code, failure.message, failure.channel_code) if failure else None,
+        RiskView(risk.decision, risk.level, risk.rules) if risk else None,
+        RouteView(route.reason, route.candidates) if route else None,
+        rfc3339(p.verdict_by) if p.verdict_by else None,
+        p.overdue,
+        p.late_success,
+        rfc3339(p.expires_at) if p.expires_at else None,
+        p.business_date,
+        rfc3339(p.created),
+        rfc3339(p.succeeded_at) if p.succeeded_at else None,
+        p.metadata,
+        shown.livemode,
+    )
+    return _encode(view)
+
+
+class RefundView(Struct, gc=False):
+    id: str
+    object: str
+    payment: str
+    merchant: str
+    amount: int
+    currency: str
+    status: str
+    method: str
+    reason: str | None
+    automatic: bool
+    settle_returned: int
+    fee_returned: int
+    splits_returned: tuple[str, ...]
+    channel_refund_no: str | None
+    failure: FailureView | None
+    business_date: int
+    created: str
+    succeeded_at: str | None
+    metadata: dict[str, str]
+    livemode: bool
+
+
+def refund_json(refund: Refund, shown: Presentation) -> bytes:
+    """The refund object."""
+    failure = refund.failure
+    return _encode(
+        RefundView(
+            refund.id,
+            "refund",
+            refund.payment,
+            refund.merchant,
+            refund.amount,
+            refund.currency,
+            refund.status,
+            refund.method,
+            refund.reason,
+            refund.automatic,
+            refund.settle_back,
+            refund.fee_back,
+            (),
+            refund.channel_refund_no,
+            FailureView(failure.code, failure.message, failure.channel_code) if failure else None,
+            refund.business_date,
+            rfc3339(refund.created),
+            rfc3339(refund.succeeded_at) if refund.succeeded_at else None,
+            refund.metadata,
+            shown.livemode,
+        )
+    )
+
+
+EVENT_LETTER: Final = {
+    "payment.succeeded": "S",
+    "payment.failed": "F",
+    "payment.reversed": "R",
+    "payment.closed": "C",
+    "payment.overdue": "V",
+    "payment.late_success": "T",
+    "refund.succeeded": "S",
+    "refund.failed": "F",
+}
+"""Each type happens at most once in an object's life, so that an event's id needs no counter."""
+
+
+def event_id(source: str, kind: str) -> str:
+    """The id of an event: a pure function of what happened to whom."""
+    return f"evt_{source[-BODY_LENGTH:]}{EVENT_LETTER[kind]}"
+
+
+def event_json(kind: str, at_ms: int, body: bytes) -> bytes:
+    """A Standard Webhooks body around an object already rendered."""
+    head = f'{{"type":"{kind}","timestamp":"{rfc3339(at_ms)}","data":'
+    return b"%b%b}" % (head.encode(), body)
+
+
+class ListView(Struct):
+    object: str
+    url: str
+    has_more: bool
+    data: list[Raw]
+
+
+def list_json(url: str, objects: list[bytes], *, has_more: bool) -> bytes:
+    """A page of rendered objects, newest first."""
+    return _encode(ListView("list", url, has_more, [Raw(item) for item in objects]))
