@@ -46,6 +46,17 @@ def checkpointer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
     return _opened(path, apsw.SQLITE_OPEN_READWRITE, 0, vfs)
 
 
+def scratch(path: Path) -> apsw.Connection:
+    """A connection for making a file that nobody needs until it is finished: no log, no syncs."""
+    connection = apsw.Connection(str(path), statementcachesize=64)
+    connection.pragma("page_size", PAGE_BYTES)
+    connection.pragma("journal_mode", "off")
+    connection.pragma("synchronous", "off")
+    connection.pragma("locking_mode", "exclusive")
+    connection.pragma("cache_size", -4 * CACHE_KIB)
+    return connection
+
+
 def _opened(path: Path, flags: int, cache_kib: int, vfs: str | None) -> apsw.Connection:
     connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=64)
     connection.set_busy_timeout(BUSY_MS)

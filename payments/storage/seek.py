@@ -116,6 +116,12 @@ class Seek:
             bucket = _wrapped(bucket + 1)
         self._next = bucket
 
+    def move_all(self, connection: apsw.Connection) -> None:
+        """Inside a database transaction: put all that waits into the table and forget it."""
+        for bucket in range(-BUCKETS // 2, BUCKETS // 2):
+            self._move_one(connection, bucket)
+        self._forget_moved()
+
     def _move_one(self, connection: apsw.Connection, bucket: int) -> int:
         """Write one bucket: its spots in order, and how far it goes. Return how many moved."""
         waiting = array("q")
