@@ -192,17 +192,18 @@ def problem(
     body and gets its place in `errors`; any other names a header or a query parameter.
     """
     status = status_of(error)
-    detail = error.detail or _first_sentence(error)
-    pointer = error.param if error.param and error.param.startswith("/") else None
+    detail = _printable(error.detail or _first_sentence(error))
+    param = None if error.param is None else _printable(error.param)
+    pointer = param if param and param.startswith("/") else None
     body = _encode(
         Problem(
             type=f"urn:tillway:problem:{error.code}",
             title=error.code.replace("_", " ").capitalize(),
             status=status,
             detail=detail,
-            instance=instance,
+            instance=_printable(instance),
             code=error.code,
-            param=pointer[1:].replace("/", ".") if pointer else error.param,
+            param=pointer[1:].replace("/", ".") if pointer else param,
             request_id=request_id,
             retryable=error.retryable,
             doc_url=f"{DOC_URL}#{error.code}",
@@ -226,6 +227,11 @@ def from_refusal(
     if param is not None and known is InvalidField and _BODY_FIELD.fullmatch(param):
         param = "/" + param.replace(".", "/")
     return known(detail, param=param, retry_after_s=retry_after_s or None)
+
+
+def _printable(text: str) -> str:
+    """A text that UTF-8 can hold: raw bytes of a request line arrive as lone surrogates."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _first_sentence(error: PaymentError | EdgeError) -> str:

@@ -12,6 +12,7 @@ from msgspec.json import encode
 from payments.calendar import parse_rfc3339
 from payments.errors import InvalidField, Malformed
 from payments.payment import Status, Way
+from payments.reference import MerchantStatus
 
 LIMIT_DEFAULT: Final = 10
 LIMIT_MAX: Final = 100
@@ -91,10 +92,11 @@ REFUND_FILTERS: Final[Filters] = {
     "status": _one_of(("processing", "succeeded", "failed")),
     **CREATED,
 }
-MERCHANT_FILTERS: Final[Filters] = {**CREATED}
-STORE_FILTERS: Final[Filters] = {"external_id": _name, **CREATED}
-TERMINAL_FILTERS: Final[Filters] = {"store": _identifier, **CREATED}
-KEY_FILTERS: Final[Filters] = {"terminal": _identifier, **CREATED}
+# What the directory filters by.
+MERCHANT_FILTERS: Final[Filters] = {"status": _one_of(MerchantStatus), "platform": _name}
+STORE_FILTERS: Final[Filters] = {}
+TERMINAL_FILTERS: Final[Filters] = {"store": _identifier}
+KEY_FILTERS: Final[Filters] = {}
 
 
 def parameters(query: str) -> dict[str, str]:

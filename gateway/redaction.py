@@ -172,12 +172,12 @@ class Redactor:
             return f"#{self.hash_of(str(value))}"
         if _SECRET_NAME.search(name):
             return HIDDEN
+        if isinstance(value, Mapping | list | tuple | set | frozenset):
+            return self._nested(name, value, depth)
         if name in ID_FIELDS:
             return mask(as_text(value), digits=False)
         if isinstance(value, int | float):
             return value if abs(value) < NUMBER_MAX else mask(str(value))
-        if isinstance(value, Mapping | list | tuple | set | frozenset):
-            return self._nested(name, value, depth)
         return mask(as_text(value)) if name in TEXT_FIELDS else NOT_LISTED
 
     def _nested(self, name: str, value: Any, depth: int) -> Any:
@@ -192,7 +192,7 @@ class Redactor:
 
     def _code(self, value: Any) -> str:
         text = as_text(value)
-        return f"{text[:2]}…#{self.hash_of(text)}"
+        return f"{mask(text[:2])}…#{self.hash_of(text)}"
 
     def hash_of(self, text: str) -> str:
         """A short keyed hash: equal texts have equal ones, and nothing else is to be learned."""
@@ -209,6 +209,8 @@ def mask(text: str, *, digits: bool = True) -> str:
     """A text without secrets, payers' ids and (with `digits`) numbers of 13 digits and more."""
     if len(text) > TEXT_LENGTH_MAX:
         text = text[:TEXT_LENGTH_MAX] + "…"
+    if not text.isascii():  # Lone surrogates, from raw bytes, would not make a line.
+        text = text.encode("utf-8", "replace").decode("utf-8")
     if not _WORTH_A_LOOK.search(text):
         return text
     for pattern, replacement in _MASKS:
