@@ -22,13 +22,11 @@ import uvloop
 from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
 
 from load_tests.http1 import Answer, Connection, connect, host_and_port
+from load_tests.timer import Timer
 
 IN_FLIGHT_MAX: Final = 512
 DRAIN_TIMEOUT_S: Final = 15.0
 START_DELAY_S: Final = 0.1
-TICK_S: Final = 0.001
-"""The loop's timers count whole milliseconds: what is due within one leaves together."""
-
 LATENCY_US_MAX: Final = 120_000_000
 DIGITS: Final = 3
 PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9, 100.0)
@@ -114,7 +112,8 @@ class _Run:
         self.refused = 0
         self.lost = 0
         self.start = 0.0
-        self.all_sent = False
+        self.next = 0
+        self.all_fired = asyncio.Event()
         self.drained = asyncio.Event()
 
     def fire(self, number: int) -> None:
@@ -148,24 +147,33 @@ class _Run:
             self.refused += 1
         else:
             self.lost += 1
-        if self.all_sent and not self.in_flight:
+        if self.all_fired.is_set() and not self.in_flight:
             self.drained.set()
 
     async def send_all(self) -> None:
         """Send everything when it is due, then wait for the answers."""
         self.start = time.perf_counter() + START_DELAY_S
-        number = 0
-        while number < len(self.due):
-            elapsed = time.perf_counter() - self.start
-            while number < len(self.due) and self.due[number] <= elapsed:
-                self.fire(number)
-                number += 1
-            if number < len(self.due):
-                await asyncio.sleep(max(TICK_S, self.due[number] - elapsed))
-        self.all_sent = True
+        loop = asyncio.get_running_loop()
+        with Timer() as timer:
+            timer.set(START_DELAY_S)
+            loop.add_reader(timer.fileno(), self.fire_due, timer)
+            await self.all_fired.wait()
+            loop.remove_reader(timer.fileno())
         if self.in_flight:
             with suppress(TimeoutError):  # What is still unanswered then is counted as such.
                 await asyncio.wait_for(self.drained.wait(), DRAIN_TIMEOUT_S)
+
+    def fire_due(self, timer: Timer) -> None:
+        """The timer went off: send what is due, set it to what is due next."""
+        timer.clear()
+        elapsed = time.perf_counter() - self.start
+        while self.next < len(self.due) and self.due[self.next] <= elapsed:
+            self.fire(self.next)
+            self.next += 1
+        if self.next < len(self.due):
+            timer.set(self.due[self.next] - elapsed)
+        else:
+            self.all_fired.set()
 
     def result(self, target_rate: float, duration_s: float) -> OpenLoopResult:
         """Add up."""

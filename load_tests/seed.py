@@ -86,7 +86,6 @@ def write_seed(plan: SeedPlan, path: Path) -> list[MerchantKey]:
             keys.append(key)
             row["keys"] = [{"id": key.key_id, "type": "hmac-sha256", "secret": secret}]
         rows.append(row)
-    with path.open("w", encoding="utf-8") as file:
-        json.dump({"merchants": rows}, file)
-    path.chmod(0o600)
+    path.touch(0o600)
+    path.write_text(json.dumps({"merchants": rows}), encoding="utf-8")
     return keys

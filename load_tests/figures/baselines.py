@@ -10,7 +10,7 @@ from load_tests.audit import Audit
 from load_tests.baselines.common import RAY_ENVIRONMENT
 from load_tests.figures.base import Bar, Figure, Lab, free_port, median
 from load_tests.process import Server
-from load_tests.saturation import closed_run, echo_requests
+from load_tests.saturation import ClosedRun, closed_run, echo_requests
 from load_tests.wrk import WrkResult
 
 READY_TIMEOUT_S: Final = 120.0
@@ -64,44 +64,54 @@ def baseline_run(lab: Lab, baseline: Baseline) -> WrkResult:
 
 def measure(lab: Lab) -> Figure:
     """The gateway and each baseline by turns; each value is the median of the runs."""
-    times: dict[str, list[float]] = {baseline.module: [] for baseline in BASELINES}
-    results: dict[str, list[WrkResult]] = {baseline.module: [] for baseline in BASELINES}
-    audited = Audit(0, 0, 0, 0, 0)
-    ours = []
+    ours: list[ClosedRun] = []
+    theirs: dict[str, list[WrkResult]] = {baseline.module: [] for baseline in BASELINES}
     for _ in range(lab.runs):
         run = closed_run(lab, lab.options)
-        audited += run.audit
-        ours.append(run.wrk.per_second)
+        ours.append(run)
         for baseline in BASELINES:
             result = baseline_run(lab, baseline)
-            results[baseline.module].append(result)
-            times[baseline.module].append(run.wrk.per_second / result.per_second)
+            theirs[baseline.module].append(result)
             lab.progress.say(
                 f"{baseline.title}: {result.per_second:,.0f}/s, we do "
-                f"{times[baseline.module][-1]:.1f} times that, {result.errors} errors"
+                f"{run.wrk.per_second / result.per_second:.1f} times that, {result.errors} errors"
             )
+    return figure_of(ours, theirs)
+
+
+def _times(ours: list[ClosedRun], theirs: list[WrkResult]) -> float:
+    """The median of each run's own quotient."""
+    pairs = zip(ours, theirs, strict=True)
+    return median([run.wrk.per_second / result.per_second for run, result in pairs])
+
+
+def figure_of(ours: list[ClosedRun], theirs: dict[str, list[WrkResult]]) -> Figure:
+    """Add the runs up. A baseline that answered with errors is no baseline."""
+    errors = sum(result.errors for of in theirs.values() for result in of)
     return Figure(
         name="baselines",
         title="Times the payments a second of other ways to build it",
-        bars=tuple(
-            Bar(
-                f"× {baseline.title}",
-                median(times[baseline.module]),
-                baseline.times_min,
-                at_least=True,
-            )
-            for baseline in BASELINES
+        bars=(
+            *(
+                Bar(
+                    f"× {baseline.title}",
+                    _times(ours, theirs[baseline.module]),
+                    baseline.times_min,
+                    at_least=True,
+                )
+                for baseline in BASELINES
+            ),
+            Bar("errors of the baselines", errors, 0, at_least=False),
         ),
         values={
-            "payments_per_second": median(ours),
+            "payments_per_second": median([run.wrk.per_second for run in ours]),
             "baselines": {
                 module: {
                     "per_second": median([result.per_second for result in of]),
                     "p50_ms": median([result.latency_ms["p50"] for result in of]),
-                    "errors": sum(result.errors for result in of),
                 }
-                for module, of in results.items()
+                for module, of in theirs.items()
             },
         },
-        audit=audited,
+        audit=sum((run.audit for run in ours), Audit(0, 0, 0, 0, 0)),
     )

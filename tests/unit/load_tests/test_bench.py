@@ -2,21 +2,23 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 import uvloop
 
 from load_tests import bench, gateway, http1, presign, saturation, wrk
 from load_tests.audit import Audit
-from load_tests.figures import closed, latency, shards
+from load_tests.figures import baselines, closed, latency, merchants, rows, shards
 from load_tests.figures.base import Bar, Figure
 from load_tests.gateway import CommandFailed, Options
 from load_tests.saturation import ClosedRun
 from load_tests.seed import SeedPlan, read_seed, write_seed
 from load_tests.wrk import WrkResult
 
-REPLAYED = 300
+REPLAYED = 100
 HANGS_UP_ON = 4
+AN_ECHO = WrkResult(10_000, 1.0, 10_000.0, {"p50": 1.0, "p99": 2.0}, 0, 0, 0, 0, 0)
 
 
 def replay(url, requests, duration_s, *, connections=256):
@@ -38,7 +40,9 @@ def replay(url, requests, duration_s, *, connections=256):
 def small_bench(stub_gateway, monkeypatch, tmp_path):
     """Run the bench with few requests; return its exit code and its output folder."""
     monkeypatch.setattr(wrk, "run", replay)
-    monkeypatch.setattr(saturation, "ECHO_PER_SECOND_MAX", 2_000)
+    monkeypatch.setattr(saturation, "ECHO_PER_SECOND_MAX", 1)
+    monkeypatch.setattr(closed, "echo_run", lambda *_: AN_ECHO)
+    monkeypatch.setattr(rows, "echo_run", lambda *_: AN_ECHO)
     monkeypatch.setattr(saturation, "SETTLE_S", 0.0)
     monkeypatch.setattr(closed, "CPU_US_MAX", 1e9)
     monkeypatch.setattr(closed, "RATIO_MIN", 1e-6)
@@ -97,6 +101,37 @@ def test_an_open_loop_run_looks_every_payment_up(small_bench, capsys):
     assert "Percentile" in (out / "run.corrected.hgrm").read_text()
 
 
+def test_stored_payments_do_not_count_as_this_runs(small_bench, monkeypatch, capsys):
+    """Twenty and two hundred are there beforehand; books are kept over the runs."""
+    monkeypatch.setattr(rows, "STORED", (20, 200))
+    monkeypatch.setattr(rows, "FALL_MAX", 1.0)
+
+    code, out = small_bench("--figure", "rows")
+
+    assert bench.EXIT_OK == code
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert 2 * 2 * (REPLAYED - 1) == line["audit"]["in_ledger"]
+    (figure,) = json.loads((out / "run.json").read_text())["figures"]
+    assert {"20": 1, "200": 1} == {n: len(of) for n, of in figure["values"]["ratio"].items()}
+
+
+def test_merchants_are_woken_one_by_one(small_bench, monkeypatch, capsys):
+    """Each of five pays twice; memory is compared between few and many."""
+    monkeypatch.setattr(merchants, "FEW", 10)
+    monkeypatch.setattr(merchants, "REGISTERED", 20)
+    monkeypatch.setattr(merchants, "WOKEN", 5)
+    monkeypatch.setattr(merchants, "SETTLE_S", 0.0)
+    monkeypatch.setattr(merchants, "ACTIVATION_MS_MAX", 1e9)
+    monkeypatch.setattr(merchants, "IDLE_BYTES_MAX", 1e9)
+
+    code, out = small_bench("--figure", "merchants")
+
+    assert bench.EXIT_OK == code
+    assert Audit(10, 10, 0, 0, 0).as_json() == json.loads(capsys.readouterr().out)["audit"]
+    (figure,) = json.loads((out / "run.json").read_text())["figures"]
+    assert 0 < figure["values"]["first_payment_ms"]["p50"]
+
+
 def test_a_gateway_that_does_not_start_is_exit_code_3(small_bench, monkeypatch):
     """And there is no line of figures."""
     monkeypatch.setattr(gateway, "COMMAND", ("false",))
@@ -147,6 +182,22 @@ def test_the_ratio_is_the_median_of_each_runs_own_ratio():
     assert 0.25 == figure.summary["ratio"]
     assert 210 == figure.summary["cpu_us_per_payment"]
     assert figure.met
+
+
+def test_baselines_are_beaten_by_the_median_of_each_runs_quotient():
+    """And one that answered with errors proves nothing."""
+    ours = [a_closed_run(per_second, 1) for per_second in (4e3, 6e3, 9e3)]
+    theirs = {
+        baseline.module: [a_closed_run(per_second, 1).wrk for per_second in (1e3, 2e3, 1e3)]
+        for baseline in baselines.BASELINES
+    }
+
+    figure = baselines.figure_of(ours, theirs)
+
+    assert [4.0, 4.0, 4.0, 0] == [bar.value for bar in figure.bars]
+    assert [True, True, False, True] == [bar.met for bar in figure.bars]
+    theirs["ray_call"][0] = replace(theirs["ray_call"][0], refused=1)
+    assert not baselines.figure_of(ours, theirs).bars[-1].met
 
 
 def test_shards_are_judged_by_the_largest_difference_from_one():
