@@ -28,6 +28,7 @@ ENV_OTHERS: Final = frozenset({"TILLWAY_API_KEY", "TILLWAY_URL", "TILLWAY_CONFIG
 """Variables that are not settings: the client's key and address, and where the file is."""
 
 DEFAULT_FILES: Final = ("tillway.toml", "fees.toml", "risk.toml", "channels.toml")
+READY_FILE: Final = "demo.json"
 SECRET_BYTES: Final = 32
 FILE_BYTES_MAX: Final = 256 * 1024 * 1024
 TEST_SECRETS: Final = ("sk_test_", "hs_test_", "op_test_", "test")
@@ -304,6 +305,17 @@ def load_secrets(settings: Settings, entropy: Entropy) -> Secrets:
         return path.read_bytes().strip()
 
     return Secrets(one("cluster", settings.cluster_secret), one("digest", settings.digest_secret))
+
+
+def write_ready(settings: Settings, ready: Mapping[str, Any]) -> None:
+    """Leave the line that says the server is up where the command line's client looks for it."""
+    write_private(settings.data_path / READY_FILE, json.dumps(ready).encode())
+
+
+def read_ready(data: Path) -> Tree:
+    """That line, of the server that was started last on a data directory; {} for none."""
+    path = data / READY_FILE
+    return _parse(path.read_text("utf-8"), path.name) if path.exists() else {}
 
 
 def write_private(path: Path, content: bytes) -> None:

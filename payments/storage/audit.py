@@ -57,8 +57,8 @@ def audit(path: Path) -> Audit:
         raise StoreRefused(f"{path} does not exist")
     connection = connect.reader(path)
     try:
-        with connection:  # One read transaction: a commit meanwhile is not half seen.
-            return _audit(connection)
+        connection.execute("BEGIN")  # One snapshot: a commit meanwhile is not half seen.
+        return _audit(connection)
     except apsw.Error as error:
         raise StoreRefused(f"{path}: {error}") from error
     finally:

@@ -1,0 +1,5 @@
+"""`python -m gateway.cli`, the same as `tillway`."""
+
+from gateway.cli.app import main
+
+main()

@@ -1,0 +1,48 @@
+"""`tillway config …`: the settings, masked; whether they are right; what there is to set."""
+
+from typing import Final
+
+import typer
+
+from gateway.cli.options import AsJson, ConfigFile, settings_from
+from gateway.cli.output import EXIT_CHECK_FAILED, complain, say
+
+app: Final = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def show(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """The settings in force: flags, environment, file and defaults together; secrets masked."""
+    shown = settings_from(config, {}).to_public_dict()
+    lines = [f"{name} = {value}" for name, value in _flat("", shown)]
+    say(shown, as_json=as_json, text="\n".join(lines))
+
+
+@app.command()
+def check(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Whether the settings are right. Exit code 1, and what to write instead, when not."""
+    from gateway.settings import SettingsError
+
+    try:
+        settings_from(config, {})
+    except SettingsError as error:
+        if as_json:
+            say({"ok": False, "error": str(error)}, as_json=True)
+        complain(str(error))
+        raise typer.Exit(EXIT_CHECK_FAILED) from None
+    say({"ok": True}, as_json=as_json, text="ok")
+
+
+@app.command()
+def schema() -> None:
+    """The JSON Schema of a settings file."""
+    from gateway.settings import schema as json_schema
+
+    say(json_schema(), as_json=True)
+
+
+def _flat(prefix: str, value: object) -> list[tuple[str, object]]:
+    if isinstance(value, dict) and value:
+        found = [_flat(f"{prefix}.{key}" if prefix else key, one) for key, one in value.items()]
+        return [pair for pairs in found for pair in pairs]
+    return [(prefix, value)]

@@ -1,0 +1,32 @@
+"""Flags that several commands share, and the settings that come of them."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="A settings file (TOML).", show_default=False)
+]
+DataDir = Annotated[
+    Path | None, typer.Option("--data", help="The data directory.", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")]
+
+
+def settings_from(config: Path | None, flags: dict[str, Any]) -> Any:
+    """gateway.settings.Settings of a file and flags (None: not given)."""
+    from gateway.settings import load
+
+    return load(config, {key: str(v) if isinstance(v, Path) else v for key, v in flags.items()})
+
+
+def data_files(config: Path | None, data: Path | None) -> list[Path]:
+    """The shards' files of a data directory. Exit with usage when there are none."""
+    settings = settings_from(config, {"data_dir": data})
+    found = sorted(settings.data_path.glob("shard-*.db"))
+    if not found:
+        raise typer.BadParameter(
+            f"{settings.data_path} holds no shards; say where with --data", param_hint="--data"
+        )
+    return found

@@ -1,0 +1,140 @@
+"""`tillway serve`, `tillway demo` and `tillway bench`."""
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from gateway.cli.options import AsJson, ConfigFile, DataDir, settings_from
+
+DEMO_RATE: Final = 10.0
+RATE_MAX: Final = 10_000.0
+
+Port = Annotated[int | None, typer.Option("--port", help="0 picks a free one.")]
+AdminPort = Annotated[int | None, typer.Option("--admin-port", help="0 picks a free one.")]
+Runtime = Annotated[str | None, typer.Option("--runtime", help="ray or local.")]
+FrontDoors = Annotated[int | None, typer.Option("--front-doors", "--workers", min=1)]
+Shards = Annotated[int | None, typer.Option("--shards", min=1, help="Fixed at the first start.")]
+Channels = Annotated[str, typer.Option("--channels", help="Which channels: simulated.")]
+LatencyMs = Annotated[int | None, typer.Option("--channel-latency-ms", min=0)]
+SeedFile = Annotated[Path | None, typer.Option("--seed-file", help="Merchants to start with.")]
+Host = Annotated[str | None, typer.Option("--host")]
+SeedNumber = Annotated[int | None, typer.Option("--seed", help="Makes a run repeatable.")]
+Rate = Annotated[
+    float, typer.Option("--rate", min=0, max=RATE_MAX, help="Background payments a second.")
+]
+
+
+def serve(
+    config: ConfigFile = None,
+    data: DataDir = None,
+    host: Host = None,
+    port: Port = None,
+    admin_port: AdminPort = None,
+    runtime: Runtime = None,
+    front_doors: FrontDoors = None,
+    shards: Shards = None,
+    channels: Channels = "simulated",
+    channel_latency_ms: LatencyMs = None,
+    seed_file: SeedFile = None,
+    drain_timeout: Annotated[int | None, typer.Option("--drain-timeout", min=0)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C.
+
+    Example: tillway serve --config tillway.toml --json
+    """
+    flags: dict[str, Any] = {
+        "data_dir": data,
+        "http.host": host,
+        "http.port": port,
+        "http.admin_port": admin_port,
+        "http.front_doors": front_doors,
+        "runtime": runtime,
+        "shards.count": shards,
+        "seed_file": seed_file,
+        "drain.timeout_s": drain_timeout,
+    }
+    settings = _with_channels(settings_from(config, flags), channels, channel_latency_ms)
+    _run(settings, as_json=as_json, demo=False, rate=0.0, seed=None)
+
+
+def demo(
+    config: ConfigFile = None,
+    data: DataDir = None,
+    port: Port = None,
+    admin_port: AdminPort = None,
+    runtime: Runtime = None,
+    front_doors: FrontDoors = None,
+    shards: Shards = None,
+    channels: Channels = "simulated",
+    channel_latency_ms: LatencyMs = None,
+    rate: Rate = DEMO_RATE,
+    seed: SeedNumber = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Begin with an empty gateway.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a gateway with a noodle shop in it: nothing leaves this machine.
+
+    Example: tillway demo --rate 5 --port 0 --json
+    """
+    from gateway.settings import default_data_dir
+
+    flags: dict[str, Any] = {
+        "data_dir": data if data is not None else default_data_dir("demo"),
+        "http.port": port,
+        "http.admin_port": admin_port,
+        "http.front_doors": front_doors,
+        "runtime": runtime,
+        "shards.count": shards,
+    }
+    settings = _with_channels(settings_from(config, flags), channels, channel_latency_ms)
+    if settings.livemode:
+        raise typer.BadParameter("the demo runs in test mode only", param_hint="--config")
+    if reset:
+        _reset(settings.data_path)
+    _run(settings, as_json=as_json, demo=True, rate=rate, seed=seed)
+
+
+def bench(context: typer.Context) -> None:
+    """Measure the published figures; flags go to the bench (--help shows them).
+
+    Example: tillway bench --json
+    """
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "load_tests.bench", *context.args]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - our module
+
+
+def _run(settings: Any, *, as_json: bool, demo: bool, rate: float, seed: int | None) -> None:
+    from gateway.main import run
+
+    code = run(settings, json_ready=as_json, demo=demo, rate=rate, seed=seed)
+    raise typer.Exit(code)
+
+
+def _with_channels(settings: Any, channels: str, latency_ms: int | None) -> Any:
+    """The settings with the accounts of the kind asked for, and their latency."""
+    from msgspec.structs import replace
+
+    accounts = [account for account in settings.channels if account.kind == channels]
+    if not accounts:
+        raise typer.BadParameter(
+            f"no channel of kind {channels!r}; there is: simulated", param_hint="--channels"
+        )
+    if latency_ms is not None:
+        accounts = [replace(account, latency_ms=latency_ms) for account in accounts]
+    return replace(settings, channels=tuple(accounts))
+
+
+def _reset(data: Path) -> None:
+    """Remove a data directory of ours; anything else is left alone."""
+    import shutil
+
+    if not data.exists():
+        return
+    if not (data / "directory.db").exists() and any(data.iterdir()):
+        raise typer.BadParameter(f"{data} is not a data directory of ours", param_hint="--reset")
+    shutil.rmtree(data)
