@@ -64,6 +64,8 @@ def _opened(path: Path, flags: int, cache_kib: int, vfs: str | None) -> apsw.Con
     connection.pragma("journal_mode", "wal")
     connection.pragma("synchronous", "full")
     connection.wal_autocheckpoint(0)
+    # A connection that goes away says nothing about the disk: only a clean close copies the log.
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.pragma("mmap_size", MMAP_BYTES)
     connection.pragma("cache_size", -cache_kib)
     connection.pragma("temp_store", "memory")

@@ -205,7 +205,9 @@ class MemoryStore:
             self._check(batch)
         except BaseException as error:
             self._poison = f"{type(error).__name__}: {error}"
-            raise
+            if isinstance(error, StoreError) or not isinstance(error, Exception):
+                raise
+            raise StoreError(self._poison) from error
         self.disk.apply(batch, self._clock.real_ms())
 
     def _check(self, batch: Batch) -> None:

@@ -125,6 +125,7 @@ class SqliteStore(SqliteReads):
         if writer := state.pop("_writer", None):
             try:
                 if is_clean:
+                    writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
                     writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             finally:
                 writer.close(True)
@@ -142,9 +143,9 @@ class SqliteStore(SqliteReads):
             await asyncio.get_running_loop().run_in_executor(self._commits, self._sync)
         except BaseException as error:
             self._poison = f"{type(error).__name__}: {error}"
-            if isinstance(error, apsw.Error):
-                raise StoreError(f"{self.path}: {self._poison}") from error
-            raise
+            if isinstance(error, StoreError) or not isinstance(error, Exception):
+                raise
+            raise StoreError(f"{self.path}: {self._poison}") from error
         self._commit_no += 1
         self._seek.committed(batch.payments, batch.refunds)
 
