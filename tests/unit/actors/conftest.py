@@ -181,3 +181,13 @@ async def live_world(tmp_path):
     await made.start()
     yield made
     await made.stop()
+
+
+@pytest.fixture
+def make_world():
+    return World
+
+
+@pytest.fixture
+def now_ms():
+    return NOW_MS
