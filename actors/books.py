@@ -97,9 +97,7 @@ class Books:
         chain = chain_hash(previous, entry_id, seq, currency, at_ms, packed)
         self._heads[partition] = (seq, chain)
         self._dirty_heads.setdefault(partition, no)
-        batch.entries.append(
-            (no, partition, seq, entry_id, source, at_ms, currency, packed, chain)
-        )
+        batch.entries.append((no, partition, seq, entry_id, source, at_ms, currency, packed, chain))
         balances, dirty = self._balances, self._dirty
         for account, minor in postings:
             key = (account, currency)
@@ -138,7 +136,7 @@ class Books:
         return abs(self._drift)
 
     def totals(self) -> dict[str, tuple[int, int]]:
-        """Debits and credits over all accounts by currency, both positive: equal, or all is wrong."""
+        """Debits and credits by currency, both positive: equal, or all is wrong."""
         seen: dict[tuple[str, str], int] = {
             (account, currency): minor for account, currency, minor, _ in self._store.balances()
         }

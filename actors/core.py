@@ -6,6 +6,7 @@ uncommitted effects of commit N, therefore a commit that fails ends the process.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -20,7 +21,7 @@ from actors.messages import Answer, Message, Refusal
 from actors.nonces import Nonces
 from actors.snapshot import Reference
 from payments.clock import Clock
-from payments.errors import PaymentError
+from payments.errors import Internal, PaymentError
 from payments.fees import DEFAULT_PLAN, FeePlan
 from payments.idempotency import Digests
 from payments.ids import BODY_LENGTH
@@ -31,6 +32,8 @@ from payments.risk import Policy
 from payments.routing import ChannelAccount
 from payments.storage.base import Batch, Opened, Store
 from payments.view import Presentation, event_id, event_json, payment_json
+
+log = logging.getLogger(__name__)
 
 BATCH_MAX: Final = 1_024
 """New payments in one commit; more wait in the queue for the next."""
@@ -269,6 +272,12 @@ class Core:
         self.answer(
             link, Refusal(ref, error.code, error.detail, error.param, error.retry_after_s or 0)
         )
+
+    def bug(self, link: Link, ref: int, error: Exception) -> None:
+        """An unexpected exception while deciding: answered as our bug, counted and logged."""
+        self.count("bugs")
+        log.error("a decision failed", exc_info=error)
+        self.refuse(link, ref, Internal())
 
     def say(
         self, link: Link, ref: int, status: int, body: bytes, *, replayed: bool = False

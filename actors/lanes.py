@@ -24,7 +24,7 @@ class LanePeer:
 
 
 class Lanes:
-    """All lanes of all accounts. The partition chooses the lane, so that a query follows its pay."""
+    """All lanes of all accounts. The partition chooses the lane: a query follows its pay."""
 
     def __init__(self, accounts: tuple[ChannelAccount, ...]) -> None:
         self.accounts = accounts

@@ -229,13 +229,9 @@ class Link:
         self.on_lost(reason)
 
 
-async def serve(
-    network: Network, address: str, handler: Handler, identity: Identity
-) -> Listener:
+async def serve(network: Network, address: str, handler: Handler, identity: Identity) -> Listener:
     """Accept links at `address`."""
-    return await network.listen(
-        address, lambda wire: _accept(wire, handler, identity)
-    )
+    return await network.listen(address, lambda wire: _accept(wire, handler, identity))
 
 
 def _accept(wire: Wire, handler: Handler, identity: Identity) -> None:

@@ -42,7 +42,8 @@ class Pay(Struct, array_like=True, tag=10, gc=False):
 
     `nonce`: 63-bit digest of the signature's nonce (0: unsigned), `nonce_at` its `created` in
     seconds. `auth_code` stays in memory only.
-    `order_hash`: the store's index of the order number (`Digests.order`). `wait_ms`: how long the answer may be held.
+    `order_hash`: the store's index of the order number (`Digests.order`). `wait_ms`: how long
+    the answer may be held.
     """
 
     ref: int

@@ -105,17 +105,20 @@ class Boxed:
         """Let `run` end."""
         self._stopping.set()
 
+    def _numbers(self) -> dict[str, float]:
+        return {name: float(value) for name, value in self._stats().items()}
+
     async def _report(self) -> None:
         while True:
             link = self._control.link
             if link is not None:
-                link.send(Stats(0, self.name, self._stats()))
+                link.send(Stats(0, self.name, self._numbers()))
             await asyncio.sleep(REPORT_S)
 
     # --- the control link ------------------------------------------------------------------------
 
     def on_link(self, link: Link) -> None:
-        link.send(Stats(0, self.name, self._stats()))
+        link.send(Stats(0, self.name, self._numbers()))
 
     def on_messages(self, link: Link, messages: list[Message]) -> None:
         for message in messages:
@@ -130,7 +133,7 @@ class Boxed:
     async def _controlled(self, link: Link, message: Control) -> None:
         if message.verb == "drain":
             await self._drain(message.timeout_s)
-        link.send(Stats(0, self.name, self._stats()))
+        link.send(Stats(0, self.name, self._numbers()))
         link.send(Controlled(message.ref, self.name))
         if message.verb == "stop":
             await asyncio.sleep(STOP_LINGER_S)

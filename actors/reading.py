@@ -51,6 +51,8 @@ class Reading:
                 self._payment(link, command)
         except PaymentError as error:
             self._core.refuse(link, command.ref, error)
+        except Exception as error:
+            self._core.bug(link, command.ref, error)
 
     def _payment(self, link: Link, command: ReadOne) -> None:
         core = self._core
@@ -113,9 +115,7 @@ class Reading:
         except PaymentError as error:
             core.refuse(link, command.ref, error)
             return
-        core.say(
-            link, command.ref, 200, list_json(f"/v1/{command.kind}s", items, has_more=more)
-        )
+        core.say(link, command.ref, 200, list_json(f"/v1/{command.kind}s", items, has_more=more))
 
     def _cursor(self, identifier: str | None, kind: str, merchant: int) -> int | None:
         if identifier is None:
@@ -185,7 +185,9 @@ class Reading:
 
         add(payment.created, 0, "created", amount=payment.amount, way=payment.way)
         if payment.risk is not None:
-            add(payment.created, 1, "risk", decision=payment.risk.decision, rules=payment.risk.rules)
+            add(
+                payment.created, 1, "risk", decision=payment.risk.decision, rules=payment.risk.rules
+            )
         if payment.route is not None:
             reason, candidates = payment.route.reason, payment.route.candidates
             add(payment.created, 2, "route", reason=reason, candidates=candidates)
@@ -323,7 +325,8 @@ def _payment_filter(filters: dict[str, str]) -> Any:
         if any(getattr(payment, name) != value for name, value in plain.items()):
             return False
         if channel is not None and (
-            payment.attempt is None or channel not in (payment.attempt.channel, payment.attempt.account)
+            payment.attempt is None
+            or channel not in (payment.attempt.channel, payment.attempt.account)
         ):
             return False
         if date is not None and str(payment.business_date) != date:

@@ -32,17 +32,8 @@ from payments.fees import give_back
 from payments.idempotency import index_of
 from payments.ids import BODY_LENGTH, out_trade_no
 from payments.lifecycle import Decision, cancel
-from payments.payment import (
-    Failure,
-    Moment,
-    Payment,
-    RefundDone,
-    RefundHeld,
-    RefundReleased,
-    Status,
-    Way,
-    lengthen,
-)
+from payments.payment import Failure, Moment, Payment, Status, Way, lengthen
+from payments.payment_events import RefundDone, RefundHeld, RefundReleased
 from payments.refund import Refund, RefundStatus
 from payments.view import refund_json
 
@@ -68,6 +59,8 @@ class Refunding:
             self._make(link, command)
         except PaymentError as error:
             self._core.refuse(link, command.ref, error)
+        except Exception as error:
+            self._core.bug(link, command.ref, error)
 
     def _make(self, link: Link, command: MakeRefund) -> None:
         core = self._core
@@ -132,7 +125,9 @@ class Refunding:
             refund = replace(
                 refund,
                 status=RefundStatus.FAILED,
-                failure=Failure("insufficient_balance", "The merchant's balance does not cover it."),
+                failure=Failure(
+                    "insufficient_balance", "The merchant's balance does not cover it."
+                ),
             )
         else:
             refund = replace(
@@ -443,6 +438,8 @@ class Refunding:
             self._cancel(link, command)
         except PaymentError as error:
             self._core.refuse(link, command.ref, error)
+        except Exception as error:
+            self._core.bug(link, command.ref, error)
 
     def _cancel(self, link: Link, command: CancelPayment) -> None:
         core = self._core
@@ -451,7 +448,8 @@ class Refunding:
         payment = live.payment
         digest = command.key_digest
         if digest is not None and digest != payment.cancel_digest:
-            if self._key_of_payment(digest) or self._stored_by_key(digest) is not None:
+            taken = self._key_of_payment(digest) or self._stored_by_key(digest) is not None
+            if taken:
                 raise IdempotencyMismatch(
                     "this Idempotency-Key belongs to another request; use a new key",
                     param="Idempotency-Key",

@@ -33,6 +33,7 @@ from actors.messages import (
     Stats,
     Subscribe,
 )
+from actors.opening import Opening
 from actors.paying import INQUIRE, PAY, REFUND, Paying
 from actors.reading import Reading
 from actors.refunding import Refunding
@@ -53,6 +54,7 @@ class MerchantShard:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.paying = Paying(core)
+        self.opening = Opening(core, self.paying)
         self.refunding = Refunding(core, self.paying)
         self.reading = Reading(core, self.paying)
         self.timers = Timers(core, self.paying, self.refunding)
@@ -142,7 +144,7 @@ class MerchantShard:
             link, command = taken[1]
             by_link.setdefault(link, []).append(command)
         for link, commands in by_link.items():
-            self.paying.take(link, commands)
+            self.opening.take(link, commands)
 
     # --- frames ----------------------------------------------------------------------------------
 
@@ -168,7 +170,7 @@ class MerchantShard:
     def _take(self, link: Link, pays: list[Pay]) -> None:
         """Decide at once while the next commit has room; otherwise queue, fairly by merchant."""
         if len(self._queue) == 0 and len(self.core.fresh) + len(pays) <= BATCH_MAX:
-            self.paying.take(link, pays)
+            self.opening.take(link, pays)
             return
         for command in pays:
             if self._queue.put(command.merchant, (link, command)):
@@ -283,7 +285,7 @@ class MerchantShard:
     def _clock_set(self, link: Link, message: ClockSet) -> None:
         clock = self.core.clock
         assert isinstance(clock, SystemClock) or hasattr(clock, "offset_ms")
-        clock.offset_ms = message.offset_ms  # type: ignore[attr-defined]
+        clock.offset_ms = message.offset_ms
         self._step = (link, message)
         self.timers.tick()
         self.timers.scan(self.core.clock.now_ms())

@@ -211,5 +211,3 @@ class Supervisor:
             watcher.cancel()
         if self._listener is not None:
             await self._listener.close()
-
-

@@ -103,7 +103,7 @@ class TestClock:
             self._asked.set()
 
     def view(self, state: ClockState) -> dict[str, Any]:
-        """The JSON of `api.md`: id, now, status."""
+        """The JSON of the API: id, now, status."""
         return {
             "id": state.id,
             "object": "test_clock",

@@ -37,6 +37,11 @@ class AdminServer:
     async def _readyz(self, request: web.Request) -> web.Response:
         checks = {**self._supervisor.checks(), "accepting": not self.draining}
         ready = all(checks.values())
-        lines = [f"[{'+' if good else '-'}]{name} {'ok' if good else 'failed'}" for name, good in checks.items()]
+        lines = [
+            f"[{'+' if good else '-'}]{name} {'ok' if good else 'failed'}"
+            for name, good in checks.items()
+        ]
         text = "\n".join([*lines, ""]) if "verbose" in request.query else ""
-        return web.Response(text=text + ("ok\n" if ready else "not ready\n"), status=200 if ready else 503)
+        return web.Response(
+            text=text + ("ok\n" if ready else "not ready\n"), status=200 if ready else 503
+        )

@@ -6,7 +6,7 @@ client repeats the request with the same key.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
 from aiohttp import web
@@ -18,7 +18,6 @@ from actors.messages import (
     Answer,
     Changes,
     ClockSet,
-
     Message,
     ReadBooks,
     ReadList,
@@ -48,7 +47,22 @@ PROBLEM: Final = "application/problem+json"
 MARGIN_S: Final = 10.0
 """How long after the wait that a client asked for a shard's answer is given up."""
 
-DURATION_EDGES_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+DURATION_EDGES_S: Final = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1,
+    2.5,
+    5,
+    10,
+    30,
+)
 READS: Final = (ReadOne, ReadList, ReadBooks, ReadStatus)
 
 log = get_logger(__name__)
@@ -114,6 +128,7 @@ class FrontDoor:
         self._request_prefix = self.mint.body(clock.real_ms(), 0)[-8:]
         self._in_flight_max = settings.http.max_in_flight
         self._in_flight = 0
+        self._idle = asyncio.Event()
         self._heads = Heads()
         self._second = clock.real_ms() // 1000
         self.draining = False
@@ -160,9 +175,7 @@ class FrontDoor:
             if waiting.link is link:
                 waiting.link = None
 
-    async def ask(
-        self, to: Dialer, message: Any, patience_s: float
-    ) -> Answer:
+    async def ask(self, to: Dialer, message: Any, patience_s: float) -> Answer:
         """Send a command and wait for its answer; a Refusal is raised as the error it names."""
         link = to.link
         if link is None:
@@ -269,6 +282,8 @@ class FrontDoor:
             reply = self.refuse(request, Bug(), request_id, path)
         finally:
             self._in_flight -= 1
+            if self._in_flight == 0:
+                self._idle.set()
         self._measure(route, request.method, reply.status, began)
         return reply
 
@@ -363,9 +378,11 @@ class FrontDoor:
         """Answer what is in flight with `Connection: close`, take nothing new."""
         self.draining = True
         self.server.closing = True
-        deadline = self.clock.monotonic() + timeout_s
-        while self._in_flight and self.clock.monotonic() < deadline:
-            await asyncio.sleep(SWEEP_S / 10)
+        if self._in_flight:
+            self._idle.clear()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._idle.wait()
+            except TimeoutError:
+                log.warning("requests are cut off by the drain", count=self._in_flight)
         await self.server.shutdown(1.0)
-
-

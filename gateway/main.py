@@ -33,7 +33,7 @@ from gateway.settings_shape import Settings
 from payments.clock import SystemClock
 from payments.ids import Entropy
 
-READY_TIMEOUT_S: Final = 60.0
+READY_TIMEOUT_S: Final = 20.0
 RUN_DIR: Final = "run"
 SETTINGS_FILE: Final = "settings.json"
 SOCKET_PATH_MAX: Final = 100
@@ -100,7 +100,7 @@ class Gateway:
         await supervisor.start(self._specs(settings_path, run_dir))
         if not await supervisor.wait_ready(READY_TIMEOUT_S):
             missing = [name for name, ready in supervisor.checks().items() if not ready]
-            log.error("not ready in time", missing=missing)
+            log.error("not ready in time: " + ", ".join(missing))
         self._announce(planted, admin.port)
         await self._stop.wait()
         admin.draining = True

@@ -16,8 +16,8 @@ from actors.calls import LaneLimits
 from actors.channel import ChannelLane
 from actors.core import Core, ShardOptions
 from actors.directory import DirectoryActor
-from actors.link import Dialer, Identity
-from actors.messages import Message
+from actors.link import Dialer, Identity, Link
+from actors.messages import Changes, Message, Subscribe
 from actors.net import Network, shared_listener
 from actors.placement import (
     DIRECTORY,
@@ -80,8 +80,7 @@ def digests_of(settings: Settings) -> Digests:
 
 def placement_of(settings: Settings) -> Placement:
     dedicated = {
-        int(partition): shard
-        for partition, shard in settings.shards.partitions_dedicated.items()
+        int(partition): shard for partition, shard in settings.shards.partitions_dedicated.items()
     }
     return Placement(settings.shards.count, dedicated)
 
@@ -158,9 +157,7 @@ def build_shard(spec: Spec, place: Place, store: Store | None = None) -> Boxed:
     )
     shard = MerchantShard(core)
     identity = identity_of(spec, settings)
-    box = Boxed(
-        spec, identity, place.network, place.address, shard, shard.stats, shard.drain
-    )
+    box = Boxed(spec, identity, place.network, place.address, shard, shard.stats, shard.drain)
 
     async def open_store() -> None:
         shard.open()
@@ -212,25 +209,21 @@ def build_lane(spec: Spec, place: Place) -> Boxed:
     channel = SimulatedChannel(chosen, place.clock, Random(chosen.seed), books)  # noqa: S311
     identity = identity_of(spec, settings)
     placement = placement_of(settings)
-    links: dict[str, object] = {}
+    links: dict[str, Link] = {}
     limits = LaneLimits(capacity=account.capacity, shards=settings.shards.count)
 
     def send(partition: int, message: Message) -> bool:
         link = links.get(shard_name(placement.shard_of[partition]))
-        return link is not None and link.send(message)  # type: ignore[attr-defined, no-any-return]
+        return link is not None and link.send(message)
 
-    lane = ChannelLane(
-        spec.name, spec.account, spec.number, channel, place.clock, limits, send
-    )
+    lane = ChannelLane(spec.name, spec.account, spec.number, channel, place.clock, limits, send)
     handler = LaneHandler(lane, links)
 
     async def drain(_: float) -> None:
         await lane.drain()
 
     box = Boxed(spec, identity, place.network, place.address, handler, lane.stats, drain)
-    box.dialers = [
-        Dialer(place.network, lambda: place.address(DIRECTORY), handler, identity)
-    ]
+    box.dialers = [Dialer(place.network, lambda: place.address(DIRECTORY), handler, identity)]
 
     async def close() -> None:
         lane.close()
@@ -241,52 +234,43 @@ def build_lane(spec: Spec, place: Place) -> Boxed:
 
 
 class LaneHandler:
-    """The lane's links: by name for callbacks, and the directory for the test clock."""
+    """The lane's links: by name for callbacks, and the directory's for the test clock."""
 
-    def __init__(self, lane: ChannelLane, links: dict[str, object]) -> None:
+    def __init__(self, lane: ChannelLane, links: dict[str, Link]) -> None:
         self._lane = lane
         self._links = links
 
-    def on_link(self, link: "object") -> None:
-        from actors.messages import Subscribe
+    def on_link(self, link: Link) -> None:
+        if link.peer_role == "directory":
+            link.send(Subscribe(self._lane.name, 0))
+        self._links[link.peer_name] = link
+        self._lane.on_link(link)
 
-        if link.peer_role == "directory":  # type: ignore[attr-defined]
-            link.send(Subscribe(self._lane.name, CLOCK_ONLY))  # type: ignore[attr-defined]
-        self._links[link.peer_name] = link  # type: ignore[attr-defined]
-        self._lane.on_link(link)  # type: ignore[arg-type]
+    def on_link_lost(self, link: Link) -> None:
+        if self._links.get(link.peer_name) is link:
+            del self._links[link.peer_name]
+        self._lane.on_link_lost(link)
 
-    def on_link_lost(self, link: "object") -> None:
-        if self._links.get(link.peer_name) is link:  # type: ignore[attr-defined]
-            del self._links[link.peer_name]  # type: ignore[attr-defined]
-        self._lane.on_link_lost(link)  # type: ignore[arg-type]
-
-    def on_messages(self, link: "object", messages: list[Message]) -> None:
-        from actors.messages import Changes
-
-        rest = [message for message in messages if not isinstance(message, Changes)]
-        if rest:
-            self._lane.on_messages(link, rest)  # type: ignore[arg-type]
-
-
-CLOCK_ONLY: Final = 0
+    def on_messages(self, link: Link, messages: list[Message]) -> None:
+        if link.peer_role == "directory":
+            # A lane needs the clock alone of what the directory tells.
+            messages = [message for message in messages if not isinstance(message, Changes)]
+        if messages:
+            self._lane.on_messages(link, messages)
 
 
 def build_directory(spec: Spec, place: Place) -> Boxed:
     """The only writer of reference data, and the keeper of the test clock."""
     settings = read_settings(spec.settings_path)
     livemode = settings.mode == "live"
-    store = DirectoryStore(
-        settings.data_path / FILE_NAME, livemode=livemode, clock=place.clock
-    )
+    store = DirectoryStore(settings.data_path / FILE_NAME, livemode=livemode, clock=place.clock)
     directory = DirectoryActor(store, place.clock, IdMint(), Entropy(), livemode=livemode)
     identity = identity_of(spec, settings)
 
     async def drain(_: float) -> None:
         """Every ask is committed before it is answered: nothing waits for an end."""
 
-    box = Boxed(
-        spec, identity, place.network, place.address, directory, directory.stats, drain
-    )
+    box = Boxed(spec, identity, place.network, place.address, directory, directory.stats, drain)
 
     async def open_store() -> None:
         directory.open()
@@ -315,9 +299,7 @@ def build_front_door(spec: Spec, place: Place) -> Boxed:
         placement_of(settings),
         make_router(),
     )
-    box = Boxed(
-        spec, identity, place.network, place.address, door, door.stats, door.drain
-    )
+    box = Boxed(spec, identity, place.network, place.address, door, door.stats, door.drain)
     box.listens = False
     box.dialers = door.dialers
 

@@ -18,7 +18,7 @@ Wish = TypeVar("Wish", bound=msgspec.Struct)
 
 
 def view(record: Record, *, livemode: bool, real_ms: int) -> dict[str, Any]:
-    """The object of `api.md`: id, object, created, livemode, metadata, and what it is."""
+    """The object of the API: id, object, created, livemode, metadata, and what it is."""
     head = {
         "id": record.id,
         "object": record.__struct_config__.tag,

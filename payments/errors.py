@@ -21,7 +21,8 @@ PaymentError                      code, retryable
 ├── Unavailable                   nothing was written; try again later, same key
 │   ├── Overloaded                overloaded
 │   └── NoChannel                 no_channel
-└── OutcomeUnknown                it may have happened; repeat with the same key
+├── OutcomeUnknown                it may have happened; repeat with the same key
+└── Internal                      internal_error: our bug; repeat with the same key to learn
 
 A decline is not an error and neither is *unknown*: both are payments with a status.
 """
@@ -170,6 +171,13 @@ class OutcomeUnknown(PaymentError):
     """The payment may exist: repeat the request with the same key to learn."""
 
     code = "outcome_unknown"
+    retryable = True
+
+
+class Internal(PaymentError):
+    """Our bug. If money was asked for, repeat with the same key to learn what happened."""
+
+    code = "internal_error"
     retryable = True
 
 

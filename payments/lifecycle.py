@@ -16,26 +16,21 @@ from msgspec import Struct
 from payments.channels.base import Approved, Awaiting, Declined, Outcome, Unknown, Unpaid
 from payments.fees import FeePlan, fee
 from payments.ids import out_trade_no
-from payments.payment import (
-    Attempt,
-    AttemptState,
+from payments.payment import Attempt, AttemptState, Failure, Payment, Status, Way
+from payments.payment_events import (
     BecameOverdue,
     CancelRequested,
     CodeShown,
     Failed,
-    Failure,
     Inquired,
     LateChecked,
     LateSuccess,
-    Payment,
     PayerAwaited,
     PaymentEvent,
-    Status,
     Succeeded,
     Unclear,
     Undone,
     UndoStarted,
-    Way,
 )
 
 VERDICT_MS: Final = 60_000
@@ -52,7 +47,7 @@ class Schedule(Struct, frozen=True, gc=False):
     """When a channel is asked about a doubtful payment. Milliseconds after the attempt was sent.
 
     `inquire_at` ends at or before 45 s and `undo_at` at or before 48 s, so that a verdict falls
-    within 60 s (`reliability.md` F). `absent_grace_ms`: how long "no such order" is not believed,
+    within 60 s. `absent_grace_ms`: how long "no such order" is not believed,
     for the request may be in flight. `late_checks`: looks at a payment that ended unpaid after a
     doubt, milliseconds after its end.
     """
@@ -190,7 +185,9 @@ def answered_pay_late(
     if outcome.code is None:
         # A code nobody can show is of no use to a payer: close it, the shop asks again.
         return _undo(payment, now, schedule)
-    return Decision((CodeShown(now, outcome.code, _capped(payment, now + schedule.code_poll_ms, now)),))
+    return Decision(
+        (CodeShown(now, outcome.code, _capped(payment, now + schedule.code_poll_ms, now)),)
+    )
 
 
 def _succeeded_while_closing(
@@ -251,9 +248,7 @@ def _answered_late(payment: Payment, outcome: Outcome, now: int) -> Decision:
     return Decision((LateSuccess(now, outcome.channel_trade_no, payer, settle),))
 
 
-def answered_undo(
-    payment: Payment, outcome: Outcome, now: int, schedule: Schedule
-) -> Decision:
+def answered_undo(payment: Payment, outcome: Outcome, now: int, schedule: Schedule) -> Decision:
     """The channel answered a reverse or a close."""
     attempt = payment.attempt
     assert attempt is not None

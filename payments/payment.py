@@ -1,4 +1,4 @@
-"""What a payment is: its states, its facts and how an event changes them (`apply`).
+"""What a payment is: its states and its facts.
 
 States of the payment, as the merchant sees them:
 
@@ -8,7 +8,7 @@ States of the payment, as the merchant sees them:
           ├──> failed*     │  └─────> closed*           code ended unpaid
           └──> closed*     └ overdue: true past verdict_by
 
-States of one attempt on one channel (`reliability.md` F in the words of this code):
+States of one attempt on one channel (unknown is an answer; the undo comes at the deadline):
 
     SENDING ──> SUCCEEDED* · FAILED* · SHOWN · AWAIT_PAYER · UNKNOWN
     SHOWN ──> AWAIT_PAYER · SUCCEEDED* · FAILED* · CLOSING
@@ -16,14 +16,14 @@ States of one attempt on one channel (`reliability.md` F in the words of this co
     REVERSING ──> REVERSED* · SUCCEEDED* (found paid, and nobody was told otherwise)
     CLOSING ──> CLOSED* · SUCCEEDED* (found paid while closing)
 
-`lifecycle.py` decides which event happens; `apply` folds it and never refuses: it already happened.
+`lifecycle.py` decides which event happens; `folding.py` folds it and never refuses: it already
+happened.
 """
 
 from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 HISTORY_MAX: Final = 200
 """Lines of time line kept in a payment; later ones overwrite the last."""
@@ -82,7 +82,7 @@ STATUS_OF: Final[dict[AttemptState, Status]] = {
 
 
 class Failure(Struct, frozen=True, array_like=True, gc=False):
-    """Why a payment did not happen. `code` is one of `api.md`'s, `channel_code` the channel's."""
+    """Why a payment did not happen: `code` in our words, `channel_code` in the channel's."""
 
     code: str
     message: str
@@ -201,355 +201,8 @@ class Payment(Struct, frozen=True, array_like=True, gc=False):
         return self.status in FINAL
 
 
-class Sent(Struct, frozen=True, gc=False):
-    """A further attempt begins, on another channel: the first refused for its own reasons."""
-
-    at: int
-    attempt: Attempt
-    next_action_at: int
-
-
-class Succeeded(Struct, frozen=True, gc=False):
-    """The channel took the money, proven by a signed answer with our number and amount."""
-
-    at: int
-    channel_trade_no: str | None
-    payer_amount: int
-    settle_amount: int
-    discounts: tuple[Discount, ...]
-    fee: int
-
-
-class Failed(Struct, frozen=True, gc=False):
-    at: int
-    failure: Failure
-
-
-class CodeShown(Struct, frozen=True, gc=False):
-    """The channel made a code; the payer must act."""
-
-    at: int
-    code: str
-    next_action_at: int
-
-
-class PayerAwaited(Struct, frozen=True, gc=False):
-    at: int
-    next_action_at: int
-
-
-class Unclear(Struct, frozen=True, gc=False):
-    """Asked and not answered, or answered in a way nobody may believe. Money may have moved."""
-
-    at: int
-    reason: str
-    next_action_at: int
-    mismatch: bool = False
-
-
-class Inquired(Struct, frozen=True, gc=False):
-    """A query was sent; the next action is due when the channel's schedule says so."""
-
-    at: int
-    next_action_at: int
-
-
-class UndoStarted(Struct, frozen=True, gc=False):
-    """A reverse (barcode) or a close (code) was sent, or is sent again under the same number."""
-
-    at: int
-    state: AttemptState
-    next_action_at: int
-
-
-class Undone(Struct, frozen=True, gc=False):
-    """The channel confirmed: reversed or closed; nothing was paid or it went back."""
-
-    at: int
-    state: AttemptState
-    next_action_at: int | None
-
-
-class CancelRequested(Struct, frozen=True, gc=False):
-    at: int
-    digest: bytes | None = None
-    next_action_at: int | None = None
-
-
-class BecameOverdue(Struct, frozen=True, gc=False):
-    at: int
-    next_action_at: int
-
-
-class LateSuccess(Struct, frozen=True, gc=False):
-    """Money turned up after we had said no: recorded, booked to suspense, refunded by itself."""
-
-    at: int
-    channel_trade_no: str | None
-    payer_amount: int
-    settle_amount: int
-
-
-class LateChecked(Struct, frozen=True, gc=False):
-    """A look at a payment that ended unpaid after a doubt: did money turn up after all?"""
-
-    at: int
-    next_action_at: int | None
-
-
-class RefundHeld(Struct, frozen=True, gc=False):
-    at: int
-    amount: int
-    refund: str
-
-
-class RefundDone(Struct, frozen=True, gc=False):
-    at: int
-    amount: int
-    settle_back: int
-    fee_back: int
-    refund: str
-
-
-class RefundReleased(Struct, frozen=True, gc=False):
-    at: int
-    amount: int
-    refund: str
-
-
-PaymentEvent = (
-    Sent
-    | Succeeded
-    | Failed
-    | CodeShown
-    | PayerAwaited
-    | Unclear
-    | Inquired
-    | UndoStarted
-    | Undone
-    | CancelRequested
-    | BecameOverdue
-    | LateSuccess
-    | LateChecked
-    | RefundHeld
-    | RefundDone
-    | RefundReleased
-)
-
-
 def lengthen(history: tuple[Moment, ...], moment: Moment) -> tuple[Moment, ...]:
     """The time line with one more line; a full one keeps its beginning and its newest line."""
     if len(history) >= HISTORY_MAX:
         return (*history[: HISTORY_MAX - 1], moment)
     return (*history, moment)
-
-
-def _in_state(payment: Payment, state: AttemptState, **changes: object) -> Attempt:
-    assert payment.attempt is not None, payment.id
-    return replace(payment.attempt, state=state, **changes)
-
-
-def apply(payment: Payment, event: PaymentEvent) -> Payment:
-    """Fold one event into the state. Never refuses."""
-    return _FOLDS[type(event)](payment, event)
-
-
-def _sent(payment: Payment, event: Sent) -> Payment:
-    assert payment.attempt is not None
-    return replace(
-        payment,
-        attempt=event.attempt,
-        earlier=(*payment.earlier, payment.attempt),
-        next_action_at=event.next_action_at,
-        history=lengthen(payment.history, Moment(event.at, "sending", event.attempt.account)),
-    )
-
-
-def _succeeded(payment: Payment, event: Succeeded) -> Payment:
-    return replace(
-        payment,
-        status=Status.SUCCEEDED,
-        attempt=_in_state(
-            payment, AttemptState.SUCCEEDED, channel_trade_no=event.channel_trade_no
-        ),
-        payer_amount=event.payer_amount,
-        settle_amount=event.settle_amount,
-        discounts=event.discounts,
-        fee=event.fee,
-        succeeded_at=event.at,
-        next_action_at=None,
-        history=lengthen(payment.history, Moment(event.at, "succeeded")),
-    )
-
-
-def _failed(payment: Payment, event: Failed) -> Payment:
-    attempt = payment.attempt
-    if attempt is not None:
-        attempt = replace(attempt, state=AttemptState.FAILED, failure=event.failure)
-    return replace(
-        payment,
-        status=Status.FAILED,
-        attempt=attempt,
-        failure=event.failure,
-        next_action_at=None,
-        history=lengthen(payment.history, Moment(event.at, "failed", event.failure.code)),
-    )
-
-
-def _code_shown(payment: Payment, event: CodeShown) -> Payment:
-    return replace(
-        payment,
-        status=Status.REQUIRES_PAYER,
-        attempt=_in_state(payment, AttemptState.SHOWN, code=event.code),
-        next_action_at=event.next_action_at,
-        history=lengthen(payment.history, Moment(event.at, "code_shown")),
-    )
-
-
-def _payer_awaited(payment: Payment, event: PayerAwaited) -> Payment:
-    return replace(
-        payment,
-        status=Status.PROCESSING,
-        attempt=_in_state(payment, AttemptState.AWAIT_PAYER),
-        next_action_at=event.next_action_at,
-        history=lengthen(payment.history, Moment(event.at, "await_payer")),
-    )
-
-
-def _unclear(payment: Payment, event: Unclear) -> Payment:
-    assert payment.attempt is not None
-    state = payment.attempt.state
-    if state not in (AttemptState.REVERSING, AttemptState.CLOSING):
-        state = AttemptState.UNKNOWN
-    return replace(
-        payment,
-        status=STATUS_OF[state],
-        attempt=_in_state(payment, state, mismatch=payment.attempt.mismatch or event.mismatch),
-        next_action_at=event.next_action_at,
-        history=lengthen(payment.history, Moment(event.at, "unknown", event.reason)),
-    )
-
-
-def _inquired(payment: Payment, event: Inquired) -> Payment:
-    assert payment.attempt is not None
-    attempt = replace(payment.attempt, inquiries=payment.attempt.inquiries + 1)
-    return replace(
-        payment,
-        attempt=attempt,
-        next_action_at=event.next_action_at,
-        history=lengthen(payment.history, Moment(event.at, "inquired", str(attempt.inquiries))),
-    )
-
-
-def _undo_started(payment: Payment, event: UndoStarted) -> Payment:
-    assert payment.attempt is not None
-    attempt = _in_state(payment, event.state, undos=payment.attempt.undos + 1)
-    return replace(
-        payment,
-        status=STATUS_OF[event.state],
-        attempt=attempt,
-        next_action_at=event.next_action_at,
-        history=lengthen(payment.history, Moment(event.at, event.state, str(attempt.undos))),
-    )
-
-
-def _undone(payment: Payment, event: Undone) -> Payment:
-    return replace(
-        payment,
-        status=STATUS_OF[event.state],
-        attempt=_in_state(payment, event.state),
-        next_action_at=event.next_action_at,
-        overdue=False,
-        history=lengthen(payment.history, Moment(event.at, event.state)),
-    )
-
-
-def _cancel_requested(payment: Payment, event: CancelRequested) -> Payment:
-    return replace(
-        payment,
-        cancel_requested=True,
-        cancel_digest=event.digest,
-        next_action_at=event.next_action_at
-        if event.next_action_at is not None
-        else payment.next_action_at,
-        history=lengthen(payment.history, Moment(event.at, "cancel_requested")),
-    )
-
-
-def _became_overdue(payment: Payment, event: BecameOverdue) -> Payment:
-    return replace(
-        payment,
-        overdue=True,
-        next_action_at=event.next_action_at,
-        history=lengthen(payment.history, Moment(event.at, "overdue")),
-    )
-
-
-def _late_success(payment: Payment, event: LateSuccess) -> Payment:
-    attempt = payment.attempt
-    assert attempt is not None
-    return replace(
-        payment,
-        attempt=replace(attempt, channel_trade_no=event.channel_trade_no),
-        late_success=True,
-        payer_amount=event.payer_amount,
-        settle_amount=event.settle_amount,
-        next_action_at=None,
-        history=lengthen(payment.history, Moment(event.at, "late_success")),
-    )
-
-
-def _late_checked(payment: Payment, event: LateChecked) -> Payment:
-    return replace(
-        payment,
-        late_checks=payment.late_checks + 1,
-        next_action_at=event.next_action_at,
-        history=lengthen(payment.history, Moment(event.at, "late_check")),
-    )
-
-
-def _refund_held(payment: Payment, event: RefundHeld) -> Payment:
-    return replace(
-        payment,
-        refunding=payment.refunding + event.amount,
-        history=lengthen(payment.history, Moment(event.at, "refund_started", event.refund)),
-    )
-
-
-def _refund_done(payment: Payment, event: RefundDone) -> Payment:
-    return replace(
-        payment,
-        refunding=payment.refunding - event.amount,
-        amount_refunded=payment.amount_refunded + event.amount,
-        settle_returned=payment.settle_returned + event.settle_back,
-        fee_returned=payment.fee_returned + event.fee_back,
-        history=lengthen(payment.history, Moment(event.at, "refund_succeeded", event.refund)),
-    )
-
-
-def _refund_released(payment: Payment, event: RefundReleased) -> Payment:
-    return replace(
-        payment,
-        refunding=payment.refunding - event.amount,
-        history=lengthen(payment.history, Moment(event.at, "refund_failed", event.refund)),
-    )
-
-
-_FOLDS = {
-    Sent: _sent,
-    Succeeded: _succeeded,
-    Failed: _failed,
-    CodeShown: _code_shown,
-    PayerAwaited: _payer_awaited,
-    Unclear: _unclear,
-    Inquired: _inquired,
-    UndoStarted: _undo_started,
-    Undone: _undone,
-    CancelRequested: _cancel_requested,
-    BecameOverdue: _became_overdue,
-    LateSuccess: _late_success,
-    LateChecked: _late_checked,
-    RefundHeld: _refund_held,
-    RefundDone: _refund_done,
-    RefundReleased: _refund_released,
-}

@@ -1,4 +1,4 @@
-"""Reference data: who may do what. Written by the DirectoryActor alone, held as snapshots by others.
+"""Reference data: who may do what. Written by the DirectoryActor alone; others hold snapshots.
 
 Every record is frozen; a change replaces it. `number` is the directory's dense number of a
 merchant, used where a row must be small.
@@ -62,7 +62,7 @@ class KeyType(StrEnum):
 
 
 class KeyOwner(StrEnum):
-    """Whose key it is: decides what it can see (`api.md` Authentication)."""
+    """Whose key it is: decides what it can see."""
 
     MERCHANT = "merchant"
     PLATFORM = "platform"

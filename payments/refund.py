@@ -1,6 +1,6 @@
 """Refunds: their own state machine, with a channel number that is never made anew.
 
-    PROCESSING ──> SUCCEEDED* · FAILED*         unknown answers keep it PROCESSING: query the refund,
+    PROCESSING ──> SUCCEEDED* · FAILED*         an unknown answer keeps it PROCESSING: query,
                                                 then ask again under the same number
 The hold (`payment.refunding`) is taken with the refund's intent and let go with its end, so that
 refunds together never exceed the payment, however concurrent.

@@ -59,7 +59,7 @@ class CodeView(Struct):
 
 
 class PaymentView(Struct, gc=False):
-    """`api.md`, Payments: every field is always there, null where it has no value."""
+    """The payment object: every field is always there, null where it has no value."""
 
     id: str
     object: str

@@ -4,11 +4,11 @@ import io
 from typing import Final
 
 import segno
+from msgspec.json import decode as decode_json
 
 from actors.messages import ReadOne
 from gateway.edge import Reply
 from gateway.routes import Call
-from msgspec.json import decode as decode_json
 from payments.errors import NotFound
 from payments.ids import BODY_LENGTH, MalformedId, is_body, partition_of
 

@@ -31,9 +31,7 @@ def answered(call: Call, answer: Answer) -> Reply:
     extra = REPLAYED if answer.replayed else b""
     if answer.retry_after:
         extra += RETRY_ONE
-    return call.door.reply(
-        call.request, answer.status, answer.body, call.request_id, extra=extra
-    )
+    return call.door.reply(call.request, answer.status, answer.body, call.request_id, extra=extra)
 
 
 async def create(call: Call) -> Reply:

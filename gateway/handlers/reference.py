@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from msgspec import Struct
+
 from actors.messages import DirectoryAsk
 from gateway.auth import nonce_digest
 from gateway.decode import decode
@@ -19,7 +21,6 @@ from gateway.lists import (
     no_parameters,
 )
 from gateway.routes import Call
-from msgspec import Struct
 
 PATIENCE_S: Final = 5.0
 

@@ -26,7 +26,7 @@ class Approved(Struct, frozen=True, array_like=True, gc=False, tag=1):
 
 
 class Declined(Struct, frozen=True, array_like=True, gc=False, tag=2):
-    """An explicit refusal. `code` is ours (api.md's `failure.code`), `channel_code` theirs.
+    """An explicit refusal. `code` is ours (the API's `failure.code`), `channel_code` theirs.
 
     `not_sent`: the channel refused for its own reasons (rate, permission, not sent at all), so a
     second channel may be tried.

@@ -8,6 +8,7 @@ from msgspec.msgpack import Decoder, Encoder
 from msgspec.structs import asdict
 
 from payments import payment as words
+from payments.folding import apply
 from payments.payment import (
     CODE_WAYS,
     FINAL,
@@ -15,30 +16,31 @@ from payments.payment import (
     STATUS_OF,
     UNPAID,
     AttemptState,
+    Discount,
+    Failure,
+    Moment,
+    Payment,
+    Status,
+    Way,
+    lengthen,
+)
+from payments.payment_events import (
     BecameOverdue,
     CancelRequested,
     CodeShown,
-    Discount,
     Failed,
-    Failure,
     Inquired,
     LateChecked,
     LateSuccess,
-    Moment,
     PayerAwaited,
-    Payment,
     RefundDone,
     RefundHeld,
     RefundReleased,
     Sent,
-    Status,
     Succeeded,
     Unclear,
     Undone,
     UndoStarted,
-    Way,
-    apply,
-    lengthen,
 )
 from payments.testing import NOW_MS, a_payment, an_attempt
 

@@ -1,0 +1,291 @@
+"""How a new payment is decided: key, order, merchant, risk, route, intent, without awaiting.
+
+One look into the store serves all commands of a frame; then each is decided over everything decided
+before it, durable or not. Nothing is sent before its intent is durable.
+"""
+
+from typing import Final
+
+from actors.core import Core
+from actors.link import Link
+from actors.live import LivePayment, decode_payment, decode_refund
+from actors.merchant import MerchantEntity
+from actors.messages import Pay
+from actors.paying import Paying
+from payments.calendar import business_date
+from payments.errors import (
+    IdempotencyMismatch,
+    InvalidField,
+    MerchantSuspended,
+    Overloaded,
+    PaymentError,
+    Unauthorized,
+)
+from payments.idempotency import Judgement, index_of, judge_key, judge_order
+from payments.lifecycle import first_look, verdict_by
+from payments.payment import Assessment, Attempt, AttemptState, Moment, Payment, Route, Status, Way
+from payments.reference import Merchant, MerchantStatus
+from payments.refund import Refund
+from payments.risk import REJECT, Facts, assess, failure_of
+from payments.routing import ChannelAccount, wallet_of
+from payments.storage.base import PaymentRow, RefundRow
+
+CODE_EXPIRES_S: Final = 300
+
+
+class Found:
+    """Stored rows that a frame's commands may collide with, by digest."""
+
+    __slots__ = ("auths", "keys", "orders", "refunds")
+
+    def __init__(
+        self,
+        keys: list[PaymentRow],
+        orders: list[PaymentRow],
+        auths: list[PaymentRow],
+        refunds: list[RefundRow],
+    ) -> None:
+        self.keys: dict[bytes, tuple[PaymentRow, Payment]] = {}
+        for row in keys:
+            payment = decode_payment(row[8])
+            self.keys[payment.key_digest] = (row, payment)
+        self.refunds: dict[bytes, Refund] = {}
+        for refund_row in refunds:
+            refund = decode_refund(refund_row[7])
+            self.refunds[refund.key_digest] = refund
+        self.orders: dict[tuple[str, str], list[Payment]] = {}
+        for row in orders:
+            payment = decode_payment(row[8])
+            self.orders.setdefault((payment.merchant, payment.order_no), []).append(payment)
+        self.auths = {decode_payment(row[8]).auth_digest for row in auths}
+
+
+NOTHING_FOUND: Final = Found([], [], [], [])
+
+
+class Opening:
+    """The flow of new payments."""
+
+    def __init__(self, core: Core, paying: Paying) -> None:
+        self._core = core
+        self._paying = paying
+
+    def take(self, link: Link, commands: list[Pay]) -> None:
+        """Decide every new payment of a frame, after one look into the store for all of them."""
+        core = self._core
+        keys = [index_of(command.key_digest) for command in commands]
+        orders = [command.order_hash for command in commands]
+        auths = [index_of(c.auth_digest) for c in commands if c.auth_digest is not None]
+        rows = core.store.probe(keys, orders, auths)
+        found = Found(*rows) if any(rows) else NOTHING_FOUND
+        for command in commands:
+            try:
+                self._decide(link, command, found)
+            except PaymentError as error:
+                core.refuse(link, command.ref, error)
+            except Exception as error:
+                # A bug in one decision is that command's answer; the others go on.
+                core.bug(link, command.ref, error)
+
+    def _decide(self, link: Link, command: Pay, found: Found) -> None:
+        core = self._core
+        live = core.live_by_id.get(command.id)
+        if live is not None:
+            self._attach(link, command, live, replayed=False)  # Re-sent by its front door.
+            return
+        stored = found.keys.get(command.key_digest)
+        if stored is not None and stored[1].id == command.id:
+            core.say(link, command.ref, 201, core.render_payment(stored[1]))
+            return
+        if command.nonce:
+            if not core.nonces.accept(command.nonce, command.nonce_at):
+                raise Unauthorized("this signature was used before; sign the request again")
+            core.batch.nonces.append((command.nonce, command.nonce_at))
+        if self._replayed(link, command, stored, found):
+            return
+        self._judge_order(command, found)
+        merchant = core.reference.merchant(command.merchant)
+        if merchant is None:
+            raise Overloaded("the merchant is not known here yet; try again", retry_after_s=1)
+        if merchant.status is not MerchantStatus.ACTIVE:
+            raise MerchantSuspended(f"the merchant is {merchant.status}")
+        if core.draining or len(core.live) >= core.live_max:
+            raise Overloaded("the shard takes no new payments just now", retry_after_s=1)
+        self._open(link, command, merchant, found)
+
+    def _replayed(
+        self, link: Link, command: Pay, stored: tuple[PaymentRow, Payment] | None, found: Found
+    ) -> bool:
+        """The key was used before: the same request hears how it stands, another is refused."""
+        core = self._core
+        live = core.live_by_key.get(command.key_digest)
+        refund_live = core.refund_by_key.get(command.key_digest)
+        if live is not None:
+            existing: Payment | Refund | None = live.payment
+        elif stored is not None:
+            existing = stored[1]
+        elif refund_live is not None:
+            existing = refund_live.refund
+        else:
+            existing = found.refunds.get(command.key_digest)
+        judgement = judge_key(existing, command.key_digest, command.fingerprint)
+        if judgement is Judgement.NEW:
+            return False
+        if judgement is Judgement.MISMATCH or not isinstance(existing, Payment):
+            raise IdempotencyMismatch(
+                "this Idempotency-Key belongs to another request; use a new key",
+                param="Idempotency-Key",
+            )
+        if live is not None:
+            self._attach(link, command, live, replayed=True)
+            return True
+        status = 202 if existing.status is Status.PROCESSING else 201
+        core.say(link, command.ref, status, core.render_payment(existing), replayed=True)
+        return True
+
+    def _judge_order(self, command: Pay, found: Found) -> None:
+        core = self._core
+        order = (command.merchant, command.order_no)
+        live = core.live_by_order.get(order)
+        if live is not None:
+            judge_order(live.payment)
+        for payment in found.orders.get(order, ()):
+            newer = core.live_by_id.get(payment.id)
+            judge_order(newer.payment if newer is not None else payment)
+
+    def _attach(self, link: Link, command: Pay, live: LivePayment, *, replayed: bool) -> None:
+        status = live.payment.status
+        if status is Status.PROCESSING:
+            self._paying.wait(live, link, command.ref, command.wait_ms, None, replayed)
+            return
+        core = self._core
+        core.say(link, command.ref, 201, core.render(live), replayed=replayed)
+
+    def _open(self, link: Link, command: Pay, merchant: Merchant, found: Found) -> None:
+        """Risk, route, intent. What is decided here is durable before a lane hears of it."""
+        core = self._core
+        now = core.clock.now_ms()
+        way = Way(command.way)
+        wallet = command.wallet
+        if way is Way.BARCODE:
+            wallet = wallet_of(command.auth_code or "")
+            if wallet is None:
+                raise InvalidField("no wallet shows such a code; scan it again", param="auth_code")
+        closing = self._place(command)
+        partition = merchant.partition
+        facts = core.lanes.facts(partition)
+        route, account = core.lanes.router.plan(way, wallet, facts, command.channel_hint)
+        date = business_date(now, closing)
+        entity = core.merchants.get(merchant.number, date)
+        assessment = assess(self._facts(command, way, entity, date, now, found), core.policy)
+        core.payment_no += 1
+        payment = self._intent(command, way, wallet, date, now, assessment, route, account)
+        live = LivePayment(
+            payment,
+            core.payment_no,
+            merchant.number,
+            partition,
+            index_of(command.key_digest),
+            command.order_hash,
+            None if command.auth_digest is None else index_of(command.auth_digest),
+        )
+        core.add(live)
+        core.merchants.reserved(entity, live)
+        if payment.status is Status.FAILED:
+            core.count("payment_failed")
+            body = core.render(live)
+            core.emit(live, "payment.failed", payment.id, now, body)
+            core.say(link, command.ref, 201, body)
+            return
+        facts[account.name].credits -= 1
+        live.auth_code = command.auth_code
+        live.lane_ref = True
+        core.releases.sends.append(live)
+        self._paying.wait(live, link, command.ref, command.wait_ms, None, False)
+
+    def _intent(
+        self,
+        command: Pay,
+        way: Way,
+        wallet: str | None,
+        date: int,
+        now: int,
+        assessment: Assessment,
+        route: Route,
+        account: ChannelAccount,
+    ) -> Payment:
+        """The payment as its first commit has it: about to be sent, or rejected by risk."""
+        rejected = assessment.decision == REJECT
+        expires_at = None
+        if way is not Way.BARCODE:
+            expires_at = now + (command.expires_in or CODE_EXPIRES_S) * 1000
+        schedule = self._core.options.schedule(account.name)
+        return Payment(
+            command.id,
+            command.merchant,
+            command.order_no,
+            command.amount,
+            command.currency,
+            way,
+            wallet,
+            Status.FAILED if rejected else Status.PROCESSING,
+            None
+            if rejected
+            else Attempt(0, account.channel, account.name, AttemptState.SENDING, now),
+            now,
+            date,
+            command.key_digest,
+            command.fingerprint,
+            command.auth_digest,
+            command.store,
+            command.terminal,
+            command.operator,
+            command.subject,
+            command.order_ref,
+            command.table,
+            command.tip_amount,
+            command.metadata,
+            "api",
+            expires_at,
+            None if rejected else verdict_by(way, now, expires_at),
+            None if rejected else first_look(now, schedule),
+            failure=failure_of(assessment) if rejected else None,
+            risk=assessment,
+            route=None if rejected else route,
+            history=(Moment(now, "rejected" if rejected else "sending", account.name),),
+            payer=command.payer,
+            return_url=command.return_url,
+        )
+
+    def _place(self, command: Pay) -> int:
+        """Check store and terminal; the closing time (minutes after midnight) of the store."""
+        core = self._core
+        store_id = command.store
+        if command.terminal is not None:
+            terminal = core.reference.terminal(command.terminal)
+            if terminal is None or terminal.merchant != command.merchant:
+                raise InvalidField("no such terminal of this merchant", param="terminal")
+            if store_id is None:
+                store_id = command.store = terminal.store
+            elif store_id != terminal.store:
+                raise InvalidField("the terminal stands in another store", param="store")
+        if store_id is None:
+            return 0
+        store = core.reference.store(store_id)
+        if store is None or store.merchant != command.merchant:
+            raise InvalidField("no such store of this merchant", param="store")
+        return store.closing_minute
+
+    def _facts(
+        self, command: Pay, way: Way, entity: MerchantEntity, date: int, now: int, found: Found
+    ) -> Facts:
+        counters = entity.counters
+        digest = command.auth_digest
+        return Facts(
+            command.amount,
+            way,
+            counters.day.on(date),
+            counters.minute.of(command.terminal, now) if command.terminal is not None else 0,
+            digest is not None and (digest in self._core.live_auths or digest in found.auths),
+            command.payer,
+        )

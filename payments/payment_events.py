@@ -1,0 +1,141 @@
+"""What can happen to a payment: facts, in the past tense, each with its instant (`at`, ms)."""
+
+from msgspec import Struct
+
+from payments.payment import Attempt, AttemptState, Discount, Failure
+
+
+class Sent(Struct, frozen=True, gc=False):
+    """A further attempt begins, on another channel: the first refused for its own reasons."""
+
+    at: int
+    attempt: Attempt
+    next_action_at: int
+
+
+class Succeeded(Struct, frozen=True, gc=False):
+    """The channel took the money, proven by a signed answer with our number and amount."""
+
+    at: int
+    channel_trade_no: str | None
+    payer_amount: int
+    settle_amount: int
+    discounts: tuple[Discount, ...]
+    fee: int
+
+
+class Failed(Struct, frozen=True, gc=False):
+    at: int
+    failure: Failure
+
+
+class CodeShown(Struct, frozen=True, gc=False):
+    """The channel made a code; the payer must act."""
+
+    at: int
+    code: str
+    next_action_at: int
+
+
+class PayerAwaited(Struct, frozen=True, gc=False):
+    at: int
+    next_action_at: int
+
+
+class Unclear(Struct, frozen=True, gc=False):
+    """Asked and not answered, or answered in a way nobody may believe. Money may have moved."""
+
+    at: int
+    reason: str
+    next_action_at: int
+    mismatch: bool = False
+
+
+class Inquired(Struct, frozen=True, gc=False):
+    """A query was sent; the next action is due when the channel's schedule says so."""
+
+    at: int
+    next_action_at: int
+
+
+class UndoStarted(Struct, frozen=True, gc=False):
+    """A reverse (barcode) or a close (code) was sent, or is sent again under the same number."""
+
+    at: int
+    state: AttemptState
+    next_action_at: int
+
+
+class Undone(Struct, frozen=True, gc=False):
+    """The channel confirmed: reversed or closed; nothing was paid or it went back."""
+
+    at: int
+    state: AttemptState
+    next_action_at: int | None
+
+
+class CancelRequested(Struct, frozen=True, gc=False):
+    at: int
+    digest: bytes | None = None
+    next_action_at: int | None = None
+
+
+class BecameOverdue(Struct, frozen=True, gc=False):
+    at: int
+    next_action_at: int
+
+
+class LateSuccess(Struct, frozen=True, gc=False):
+    """Money turned up after we had said no: recorded, booked to suspense, refunded by itself."""
+
+    at: int
+    channel_trade_no: str | None
+    payer_amount: int
+    settle_amount: int
+
+
+class LateChecked(Struct, frozen=True, gc=False):
+    """A look at a payment that ended unpaid after a doubt: did money turn up after all?"""
+
+    at: int
+    next_action_at: int | None
+
+
+class RefundHeld(Struct, frozen=True, gc=False):
+    at: int
+    amount: int
+    refund: str
+
+
+class RefundDone(Struct, frozen=True, gc=False):
+    at: int
+    amount: int
+    settle_back: int
+    fee_back: int
+    refund: str
+
+
+class RefundReleased(Struct, frozen=True, gc=False):
+    at: int
+    amount: int
+    refund: str
+
+
+PaymentEvent = (
+    Sent
+    | Succeeded
+    | Failed
+    | CodeShown
+    | PayerAwaited
+    | Unclear
+    | Inquired
+    | UndoStarted
+    | Undone
+    | CancelRequested
+    | BecameOverdue
+    | LateSuccess
+    | LateChecked
+    | RefundHeld
+    | RefundDone
+    | RefundReleased
+)
