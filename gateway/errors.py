@@ -8,8 +8,7 @@ EdgeError                         code, status
 ├── ReceiveTimeout                408 receive_timeout: the request came too slowly
 ├── BodyTooLarge                  413 body_too_large
 ├── UnsupportedMediaType          415 unsupported_media_type
-├── HeadersTooLarge               431 headers_too_large
-└── Bug                           500 internal_error: ours, never the caller's
+└── HeadersTooLarge               431 headers_too_large
 """
 
 import re
@@ -24,6 +23,7 @@ from payments.errors import (
     Forbidden,
     IdempotencyMismatch,
     InsufficientScope,
+    Internal,
     InvalidField,
     Malformed,
     MerchantSuspended,
@@ -67,6 +67,7 @@ STATUS: Final[dict[type[PaymentError], int]] = {
     NoChannel: 503,
     Unavailable: 503,
     OutcomeUnknown: 504,
+    Internal: 500,
     PaymentError: 500,
 }
 
@@ -75,6 +76,10 @@ DOC_URL: Final = "/docs/errors"
 _BODY_FIELD: Final = re.compile(r"(?!(?:limit|starting_after|ending_before)$)[a-z_]+(?:\.[a-z_]+)*")
 RETRY_AFTER_S: Final = 1
 """What a retryable answer says when nobody knows better."""
+
+
+Bug = Internal
+"""What the front door answers when something escapes: ours, never the caller's."""
 
 
 class EdgeError(Exception):
@@ -142,14 +147,6 @@ class HeadersTooLarge(EdgeError):
     status = 431
 
 
-class Bug(EdgeError):
-    """Our mistake. If money was asked for, repeat with the same key to learn what happened."""
-
-    code = "internal_error"
-    status = 500
-    retryable = True
-
-
 class FieldProblem(Struct, frozen=True):
     """One field and what is wrong with it. `pointer`: a JSON pointer into the body."""
 
@@ -215,7 +212,7 @@ def problem(
 
 def from_refusal(
     code: str, detail: str, param: str | None = None, retry_after_s: int = 0
-) -> PaymentError | EdgeError:
+) -> PaymentError:
     """The error that an actor sent over a link, as `messages.Refusal` carries it.
 
     An actor names a field of the body plainly, such as `payer.openid`; here that is a pointer.
@@ -223,7 +220,7 @@ def from_refusal(
     try:
         known = by_code(code)
     except KeyError:
-        return Bug(f"An actor refused with the unknown code {code[:40]}.")
+        return Internal(f"An actor refused with the unknown code {code[:40]}.")
     if param is not None and known is InvalidField and _BODY_FIELD.fullmatch(param):
         param = "/" + param.replace(".", "/")
     return known(detail, param=param, retry_after_s=retry_after_s or None)
