@@ -208,3 +208,10 @@ def shared_listener(host: str, port: int, backlog: int) -> socket.socket:
     listener.listen(backlog)
     listener.setblocking(False)
     return listener
+
+
+async def serve_clients(
+    factory: Callable[[], asyncio.BaseProtocol], listener: socket.socket
+) -> asyncio.AbstractServer:
+    """Serve a listening socket with protocols of somebody else's, such as an HTTP server's."""
+    return await asyncio.get_running_loop().create_server(factory, sock=listener)

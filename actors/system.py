@@ -70,7 +70,8 @@ def exit_process(reason: str) -> None:
     """End this process at once: later decisions stood on what just failed."""
     import sys
 
-    print(f"tillway: {reason}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"tillway: {reason}\n")
+    sys.stderr.flush()
     os._exit(EXIT_FATAL)
 
 

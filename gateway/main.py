@@ -53,7 +53,7 @@ def run(
 ) -> int:
     """Serve until SIGTERM or Ctrl-C. The exit code: 0 after a clean drain."""
     if not __debug__:
-        print("tillway: assertions are switched off; start Python without -O", file=sys.stderr)
+        sys.stderr.write("tillway: assertions are switched off; start Python without -O\n")
         return 2
     return uvloop.run(Gateway(settings, json_ready=json_ready, table=table).live())
 
@@ -176,10 +176,10 @@ class Gateway:
             "pid": os.getpid(),
         }
         if self._json_ready:
-            print(msgspec.json.encode(line).decode(), flush=True)
+            sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
         else:
-            for name, value in line.items():
-                print(f"  {name:10} {value}", flush=True)
+            sys.stdout.writelines(f"  {name:10} {value}\n" for name, value in line.items())
+        sys.stdout.flush()
 
 
 def place_on_loop(network: Network, spec: Spec, clock: SystemClock, exit_process: Any) -> Place:

@@ -18,7 +18,7 @@ from actors.core import Core, ShardOptions
 from actors.directory import DirectoryActor
 from actors.link import Dialer, Identity, Link
 from actors.messages import Changes, Message, Subscribe
-from actors.net import Network, shared_listener
+from actors.net import Network, serve_clients, shared_listener
 from actors.placement import (
     DIRECTORY,
     Placement,
@@ -304,9 +304,8 @@ def build_front_door(spec: Spec, place: Place) -> Boxed:
     box.dialers = door.dialers
 
     async def serve_http() -> None:
-        loop = asyncio.get_running_loop()
         listener = shared_listener(settings.http.host, settings.http.port, BACKLOG)
-        server = await loop.create_server(door.server, sock=listener)
+        server = await serve_clients(door.server, listener)
         log.info("front door listens", door=spec.name, port=settings.http.port)
         try:
             async with asyncio.TaskGroup() as tasks:

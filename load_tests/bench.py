@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from load_tests import history, report
+from load_tests import compare, history, report
 from load_tests.audit import Audit
 from load_tests.console import Progress
 from load_tests.figures import baselines, closed, latency, merchants, rows, shards
@@ -114,7 +114,10 @@ def measure(arguments: argparse.Namespace, lab: Lab) -> list[Figure]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the bench; return the exit code."""
-    arguments = parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["compare"]:
+        return compare.main(words[1:])
+    arguments = parser().parse_args(words)
     arguments.out.mkdir(parents=True, exist_ok=True)
     options = Options(
         front_doors=arguments.front_doors,

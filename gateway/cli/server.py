@@ -110,8 +110,10 @@ def bench(context: typer.Context) -> None:
 
 def _run(settings: Any, *, as_json: bool, demo: bool, rate: float, seed: int | None) -> None:
     from gateway.main import run
+    from gateway.settings import demo_seed
 
-    code = run(settings, json_ready=as_json, demo=demo, rate=rate, seed=seed)
+    table = demo_seed() if demo else None
+    code = run(settings, json_ready=as_json, demo=demo, rate=rate, seed=seed, table=table)
     raise typer.Exit(code)
 
 

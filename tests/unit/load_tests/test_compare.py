@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from load_tests import compare
+from load_tests import bench, compare
 
 LOSSES = [
     # before, after, more is better, loss
@@ -41,7 +41,9 @@ def test_exit_codes(tmp_path, capsys, after, code):
     for name, run in (("before", a_run(0.3)), ("after", after)):
         (tmp_path / name).write_text(json.dumps(run))
 
-    assert code == compare.main([str(tmp_path / "before"), str(tmp_path / "after"), "--json"])
+    assert code == bench.main(
+        ["compare", str(tmp_path / "before"), str(tmp_path / "after"), "--json"]
+    )
 
     shown = capsys.readouterr()
     if code != 2:
