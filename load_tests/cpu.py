@@ -2,7 +2,7 @@
 
 A role is what the process does for a payment: `front_door`, `shard`, `store` (the shard's
 writer thread, if it names itself so), `channel`, `directory`, `supervisor` (the root), `ray`
-(Ray's own processes). What cannot be told apart is `other`.
+(Ray's own processes), `actor` (one that does not say which). Anything else is `other`.
 """
 
 import os
@@ -19,20 +19,34 @@ STORE_THREAD: Final = "store"
 BUDGET_US: Final = {"front_door": 85, "shard": 40, "store": 45, "channel": 20}
 """What a payment may cost, in CPU microseconds, by role."""
 
-_ROLES: Final = (
+_NAMES: Final = (
+    ("front-door", "front_door"),
+    ("shard", "shard"),
+    ("channel", "channel"),
+    ("lane", "channel"),
+    ("directory", "directory"),
+)
+"""How a process that names itself after its actor begins its name (at most 15 characters)."""
+
+_COMMANDS: Final = (
     ("ray::frontdoor", "front_door"),
     ("ray::merchantshard", "shard"),
     ("ray::shard", "shard"),
     ("ray::channel", "channel"),
     ("ray::directory", "directory"),
-    ("ray::", "ray"),
+    ("ray::idle", "ray"),
+    ("ray::dashboardagent", "ray"),
+    ("ray::runtimeenvagent", "ray"),
+    ("ray::", "actor"),
     ("raylet", "ray"),
     ("gcs_server", "ray"),
+    ("ray/autoscaler", "ray"),
     ("ray/dashboard", "ray"),
     ("ray/_private", "ray"),
     ("ray/core", "ray"),
     ("postgres", "postgres"),
 )
+"""What a command line or title shows; the first that fits. `actor`: some actor, no more known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +63,13 @@ Snapshot = Mapping[int, Sample]
 """Process id -> sample."""
 
 
-def role_of(command: str) -> str | None:
-    """The role that a command line or process title shows; None if it shows none."""
+def role_of(name: str, command: str) -> str | None:
+    """The role that a process's own name or else its command line shows; None if neither does."""
+    for mark, role in _NAMES:
+        if name.startswith(mark):
+            return role
     lowered = command.lower()
-    return next((role for mark, role in _ROLES if mark in lowered), None)
+    return next((role for mark, role in _COMMANDS if mark in lowered), None)
 
 
 def _stat(path: Path) -> tuple[str, list[str]]:
@@ -104,10 +121,9 @@ def _store_ticks(pid: int) -> int:
 def sample(pid: int, *, is_root: bool = False) -> Sample | None:
     """Look at one process. None if it is gone."""
     try:
-        _, fields = _stat(PROC / str(pid) / "stat")
+        name, fields = _stat(PROC / str(pid) / "stat")
         command = (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        role = role_of(command) or ("supervisor" if is_root else "other")
-        # A shard's title may hide the class behind a method: see _ROLES for what is matched.
+        role = role_of(name, command) or ("supervisor" if is_root else "other")
         store_ticks = _store_ticks(pid) if role == "shard" else 0
     except (FileNotFoundError, ProcessLookupError):
         return None

@@ -13,16 +13,21 @@ from load_tests.cpu import Sample
 TICK_US = cpu.TICK_US
 
 ROLES = [
-    ("ray::FrontDoor.run", "front_door"),
-    ("ray::MerchantShard", "shard"),
-    ("ray::ShardActor.run", "shard"),
-    ("ray::ChannelActor", "channel"),
-    ("ray::DirectoryActor", "directory"),
-    ("ray::IDLE", "ray"),
-    ("/venv/ray/core/src/ray/raylet/raylet --raylet_socket_name=x", "ray"),
-    ("/venv/ray/core/src/ray/gcs/gcs_server --log_dir=x", "ray"),
-    ("postgres: writer process", "postgres"),
-    ("python -m gateway.cli serve", None),
+    # name, command line, role
+    ("front-door-1", "ray::RayBox.run", "front_door"),
+    ("shard-0", "ray::RayBox.run", "shard"),
+    ("lane-sim-0", "ray::RayBox.run", "channel"),
+    ("channel-0", "ray::RayBox.run", "channel"),
+    ("directory", "ray::RayBox.run", "directory"),
+    ("ray::FrontDoor", "ray::FrontDoor.run", "front_door"),
+    ("ray::MerchantSh", "ray::MerchantShard", "shard"),
+    ("ray::RayBox.run", "ray::RayBox.run", "actor"),
+    ("ray::IDLE", "ray::IDLE", "ray"),
+    ("ray::DashboardA", "ray::DashboardAgent", "ray"),
+    ("raylet", "/venv/ray/core/src/ray/raylet/raylet --raylet_socket_name=x", "ray"),
+    ("gcs_server", "/venv/ray/core/src/ray/gcs/gcs_server --log_dir=x", "ray"),
+    ("postgres", "postgres: writer process", "postgres"),
+    ("python", "python -m gateway.cli serve", None),
 ]
 
 BURNER = """
@@ -49,10 +54,10 @@ time.sleep(60)
 """
 
 
-@pytest.mark.parametrize(("command", "role"), ROLES)
-def test_titles_tell_roles(command, role):
-    """Ray names its workers after the actor class; the rest is Ray's own or unknown."""
-    assert role == cpu.role_of(command)
+@pytest.mark.parametrize(("name", "command", "role"), ROLES)
+def test_names_and_titles_tell_roles(name, command, role):
+    """A process that names itself is believed; else Ray's title names the actor's class."""
+    assert role == cpu.role_of(name, command)
 
 
 def test_a_burner_is_counted_and_its_child_is_found():
