@@ -15,7 +15,14 @@ from gateway.seed import (
 from gateway.settings import SettingsError
 from payments.clock import Clock
 from payments.directory import Holder, NewKey, create_key, place_merchant, stored_secret
-from payments.ids import Entropy, IdMint, MalformedId, SeededEntropy, partition_of
+from payments.ids import (
+    SHARED_PARTITIONS,
+    Entropy,
+    IdMint,
+    MalformedId,
+    SeededEntropy,
+    partition_of,
+)
 from payments.reference import (
     Key,
     KeyOwner,
@@ -33,7 +40,6 @@ LOAD_ROWS: Final = 10_000
 GENERATED_AT_MS: Final = 1_767_225_600_000
 """Generated merchants were made on 2026-01-01, so that the same seed makes the same ids."""
 
-SHARED: Final = 256
 _ID: Final = re.compile("[a-z]{3}_[0-9A-HJKMNP-TV-Z]{24}")
 
 
@@ -127,7 +133,7 @@ class Planter:
             partition = partition_of(identifier)
         except MalformedId as error:
             raise SettingsError(f"seed: {error}") from None
-        if partition >= SHARED and self._register.partition_taken(partition):
+        if partition >= SHARED_PARTITIONS and self._register.partition_taken(partition):
             raise SettingsError(f"seed: {identifier}: partition {partition} has its merchant")
         return partition
 

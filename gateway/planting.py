@@ -23,10 +23,11 @@ from gateway.settings import (
 from payments.clock import Clock
 from payments.errors import PaymentError
 from payments.ids import Entropy
-from payments.reference import KeyOwner, KeyType
-from payments.storage.directory import FILE_NAME, DirectoryStore
+from payments.reference import KeyOwner, KeyType, Merchant
+from payments.storage.directory import FILE_NAME, DirectoryStore, record_of
 
 KEYS_FILE: Final = "seed-keys.json"
+RECORDS_MAX: Final = 10_000_000
 OPERATOR_LABEL: Final = "operator"
 
 
@@ -104,6 +105,18 @@ def _unplanted(
         if store.mark(f"seed:{digest}") is None:
             found[digest] = read_seed(path, livemode=livemode)
     return found
+
+
+def merchants_of(settings: Settings) -> list[Merchant]:
+    """All merchants that a stopped deployment has, in the order of their numbers."""
+    store = DirectoryStore(settings.data_path / FILE_NAME, livemode=settings.livemode)
+    store.open()
+    try:
+        bodies = store.records_after(0, RECORDS_MAX)
+        found = (record_of(body) for _, body in bodies)
+        return sorted((one for one in found if isinstance(one, Merchant)), key=lambda m: m.number)
+    finally:
+        store.close()
 
 
 def read_keys(path: Path) -> tuple[MadeKey, ...]:

@@ -8,6 +8,7 @@ import msgspec
 
 from payments.calendar import rfc3339
 from payments.errors import InvalidField, Malformed
+from payments.ids import SHARED_PARTITIONS
 from payments.reference import Key, Merchant, Record, Store, Terminal
 from payments.register import is_revoked
 
@@ -25,18 +26,22 @@ def view(record: Record, *, livemode: bool, real_ms: int) -> dict[str, Any]:
         "created": rfc3339(record.created),
         "livemode": livemode,
     }
+    return {**head, **_particulars(record, real_ms)}
+
+
+def _particulars(record: Record, real_ms: int) -> dict[str, Any]:
     match record:
         case Merchant():
-            body: dict[str, Any] = {
+            return {
                 "metadata": record.metadata,
                 "name": record.name,
                 "status": record.status.value,
                 "platform": record.platform,
-                "dedicated": record.partition >= 256,
+                "dedicated": record.partition >= SHARED_PARTITIONS,
                 "fee_plan": record.fee_plan,
             }
         case Store():
-            body = {
+            return {
                 "metadata": record.metadata,
                 "merchant": record.merchant,
                 "name": record.name,
@@ -44,15 +49,14 @@ def view(record: Record, *, livemode: bool, real_ms: int) -> dict[str, Any]:
                 "external_id": record.external_id,
             }
         case Terminal():
-            body = {
+            return {
                 "metadata": record.metadata,
                 "merchant": record.merchant,
                 "store": record.store,
                 "name": record.name,
             }
         case Key():
-            body = _key(record, real_ms)
-    return {**head, **body}
+            return _key(record, real_ms)
 
 
 def _key(key: Key, real_ms: int) -> dict[str, Any]:

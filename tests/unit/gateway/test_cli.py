@@ -358,3 +358,17 @@ def test_a_wrong_setting_at_start_is_usage(run, monkeypatch):
     monkeypatch.setattr("gateway.cli.server.settings_from", refuse)
     code, _, err = run("serve")
     assert (USAGE, True) == (code, "http.port: no" in err)
+
+
+def test_a_data_directory_is_filled_in_bulk_and_its_books_are_sound(run, tmp_path):
+    """Over two shards, with payments of the seed's merchants."""
+    seed = tmp_path / "seed.json"
+    seed.write_text(json.dumps({"generate": {"merchants": 6, "keyed": 1}}))
+    arguments = ("--data", tmp_path / "d", "--json")
+    code, out, _ = run(
+        "migrate", "seed-bulk", "--payments", 501, "--shards", 2, "--seed-file", seed, *arguments
+    )
+    assert (OK, {"payments": 501, "shards": 2}) == (code, json.loads(out))
+
+    report = json.loads(run("ledger", "verify", *arguments)[1])
+    assert (True, {"succeeded": 501}, 501) == (report["ok"], report["payments"], report["entries"])
