@@ -15,6 +15,7 @@ from msgspec import DecodeError, Struct, ValidationError, convert
 from msgspec.json import Decoder
 from msgspec.structs import fields
 
+from gateway.logs import get_logger
 from gateway.schemas import CARD_FREE, EMPTY_ALLOWED, MULTILINE, RULES
 from payments.errors import InvalidField, Malformed
 
@@ -38,12 +39,13 @@ _DIGITS: Final = re.compile(r"[0-9][0-9 -]{11}")
 _MEMBER: Final = re.compile(rb'"[ \t\r\n]*:')
 _ESCAPED_CONTROL: Final = re.compile(rb"\\(?:[bfnrt]|u(?:00[01789]|20|[dD][89a-fA-F]|[fF][eEfF]))")
 _TOO_DEEP: Final = f"The body is nested deeper than {DEPTH_MAX}."
-_CARD_SEEN: Final = "This looks like a card number; those must not be sent here."
 _PATH: Final = re.compile(r" - at (?:`key` in )?`\$([^`]*)`$")
 _STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]+)\]")
 _DOUBLES: Final = str.maketrans("0123456789", "0246813579")
 
 _read: Final = Decoder().decode
+
+log = get_logger("gateway.decode")
 
 T = TypeVar("T", bound=Struct)
 
@@ -204,14 +206,20 @@ def _refuse_card(name: str, value: str | dict[str, str] | None) -> None:
         return
     if isinstance(value, str):
         if _DIGITS.search(value) and has_card_number(value):
-            raise InvalidField(_CARD_SEEN, param=f"/{name}")
+            _card_seen(f"/{name}")
         return
     for key, text in value.items():
         if _DIGITS.search(key) and has_card_number(key):
             # The pointer to the member would repeat the number.
-            raise InvalidField(_CARD_SEEN, param=f"/{name}")
+            _card_seen(f"/{name}")
         if _DIGITS.search(text) and has_card_number(text):
-            raise InvalidField(_CARD_SEEN, param=f"/{name}/{_escaped(key)}")
+            _card_seen(f"/{name}/{_escaped(key)}")
+
+
+def _card_seen(pointer: str) -> NoReturn:
+    """Raise the alarm too: a client that sends card numbers should hear of it from people."""
+    log.warning("card number refused", param=pointer)
+    raise InvalidField("This looks like a card number; those must not be sent here.", param=pointer)
 
 
 def has_card_number(text: str) -> bool:

@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from gateway.decode import decode, has_card_number
 from gateway.schemas import (
@@ -410,6 +411,16 @@ def test_an_instant_is_read_in_milliseconds():
     body = b'{"to":"2026-12-01T08:00:00.250+08:00"}'
 
     assert 1_796_083_200_250 == decode(AdvanceClock, body).to_ms
+
+
+def test_a_card_number_raises_an_alarm_that_does_not_repeat_it():
+    """People should talk to whoever sends such things."""
+    with capture_logs() as lines:
+        refusal(CreatePayment, body_of(BARCODE, metadata={"note": "4111111111111111"}))
+
+    assert ["card number refused"] == [line["event"] for line in lines]
+    assert ("warning", "/metadata/note") == (lines[0]["log_level"], lines[0]["param"])
+    assert "4111" not in str(lines)
 
 
 CARDS = [
