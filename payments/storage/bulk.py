@@ -6,6 +6,7 @@ file. Bodies are rendered once per kind of payment and the particulars set in: r
 would take three times as long.
 """
 
+import gc
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -309,6 +310,22 @@ def _fill(
     def at_ms(no: int) -> int:
         return last_ms - (count - no) * SPAN_MS // count
 
+    gc.disable()  # Nothing here is cyclic, and so many rows make the collector look all the time.
+    try:
+        _fill_rows(connection, maker, seek, count, at_ms, progress)
+    finally:
+        gc.enable()
+    _fill_folds(connection, maker, count, last_ms)
+
+
+def _fill_rows(
+    connection: apsw.Connection,
+    maker: Maker,
+    seek: Seek,
+    count: int,
+    at_ms: Callable[[int], int],
+    progress: Callable[[int], None] | None,
+) -> None:
     while maker.no < count:
         payments, entries, events = maker.rows(min(CHUNK, count - maker.no), at_ms)
         with connection:
@@ -320,6 +337,9 @@ def _fill(
                 seek.move_all(connection)
         if progress is not None:
             progress(maker.no)
+
+
+def _fill_folds(connection: apsw.Connection, maker: Maker, count: int, last_ms: int) -> None:
     with connection:
         connection.executemany(
             WRITE["set_balances"],

@@ -17,6 +17,7 @@ with it, in the same database transaction.
 
 from array import array
 from collections.abc import Sequence
+from mmap import mmap
 from typing import Final
 
 import apsw
@@ -70,7 +71,7 @@ class Seek:
         self.count = 0
         self.payment_no = self.refund_no = 0
         self._places = [array("q") for _ in range(PLACES)]
-        self._sieve = bytearray(SIEVE_BYTES)
+        self._sieve = mmap(-1, SIEVE_BYTES)  # Zeros; a page takes memory once it is touched.
         self._next = -BUCKETS // 2
         self._hot: set[int] = set()
         self._moving: list[int] = []
