@@ -6,11 +6,13 @@ Everything that knows the command line stands in this file.
 import json
 import subprocess
 import sys
+import time
+import urllib.request
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
-from load_tests.process import Server
+from load_tests.process import Server, ServerFailed
 from load_tests.seed import SeedPlan, read_seed, write_seed
 from load_tests.signing import MerchantKey
 
@@ -18,6 +20,7 @@ COMMAND: Final = (sys.executable, "-m", "gateway.cli")
 VERIFY_TIMEOUT_S: Final = 600
 SEED_BULK_TIMEOUT_S: Final = 3_600
 READY_TIMEOUT_S: Final = 120.0
+READY_POLL_S: Final = 0.5
 DEFAULT_SEED: Final = SeedPlan(merchants=64, keyed=64)
 
 
@@ -66,6 +69,23 @@ class Gateway(Server):
         self.keys: list[MerchantKey] = read_seed(seed_file)
         self.data = data
         super().__init__(serve_argv(options, data, seed_file), log, ready_timeout_s=READY_TIMEOUT_S)
+        try:
+            self._wait_until_it_can_pay(time.monotonic() + READY_TIMEOUT_S)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait_until_it_can_pay(self, deadline: float) -> None:
+        """Ask the admin port: the ready line may be printed before the last part is up."""
+        url = f"{self.ready['admin']}/readyz"
+        while time.monotonic() < deadline and self.is_running():
+            try:
+                urllib.request.urlopen(url, timeout=READY_POLL_S).close()  # noqa: S310 - loopback
+            except OSError:  # Not ready yet (503), or nobody listens yet.
+                time.sleep(READY_POLL_S)
+                continue
+            return
+        raise ServerFailed(f"{url} never said ready\n{self.log_tail()}")
 
     @property
     def api_key(self) -> str:

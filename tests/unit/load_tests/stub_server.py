@@ -12,9 +12,15 @@ class Stub:
     """Payments by order number."""
 
     def __init__(self, options):
+        self.asked_whether_ready = 0
         self.stored = collections.defaultdict(list)
         self.cheat = options.runtime
         self.latency_s = options.channel_latency_ms / 1e3
+
+    async def ready(self, request):
+        """Not at the first time of asking."""
+        self.asked_whether_ready += 1
+        return web.Response(status=503 if self.asked_whether_ready == 1 else 200)
 
     async def pay(self, request):
         body = await request.read()
@@ -38,6 +44,7 @@ async def serve(options, books):
     app = web.Application()
     app.router.add_post("/v1/payments", stub.pay)
     app.router.add_get("/v1/payments", stub.list)
+    app.router.add_get("/readyz", stub.ready)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -46,7 +53,8 @@ async def serve(options, books):
     if books.exists():
         for order_no, count in json.loads(books.read_text()).items():
             stub.stored[order_no] = [f"pay_{order_no}"] * count
-    ready = {"ready": True, "api": f"http://127.0.0.1:{port}", "api_key": "sk_test_stub"}
+    url = f"http://127.0.0.1:{port}"
+    ready = {"ready": True, "api": url, "admin": url, "api_key": "sk_test_stub"}
     print("starting", json.dumps(ready), sep="\n", flush=True)
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)

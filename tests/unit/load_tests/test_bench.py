@@ -46,6 +46,7 @@ def small_bench(stub_gateway, monkeypatch, tmp_path):
     monkeypatch.setattr(saturation, "SETTLE_S", 0.0)
     monkeypatch.setattr(closed, "CPU_US_MAX", 1e9)
     monkeypatch.setattr(closed, "RATIO_MIN", 1e-6)
+    monkeypatch.setattr(gateway, "READY_POLL_S", 0.02)
     monkeypatch.setitem(bench.RUNTIMES, "loses", "for the stub")
     monkeypatch.setitem(bench.RUNTIMES, "doubles", "for the stub")
     monkeypatch.setattr(latency, "WARM_UP_S", 1)
