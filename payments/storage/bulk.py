@@ -52,8 +52,9 @@ GROUP: Final = 32
 CHANNEL_MS: Final = 20
 VERDICT_MS: Final = 60_000
 KINDS: Final = 64
-WAITING_MAX: Final = 8_000_000
-"""Spots kept in memory (8 bytes each) before all of them move into the table, in order."""
+WAITING_MAX: Final = 4_000_000
+"""Spots kept in memory (8 bytes each) before all of them move into the table, in order: in rounds,
+so that its pages are as full as they would be had they grown slowly."""
 
 _EVENT: Final = "payment.succeeded"
 _encode: Final = msgpack.Encoder().encode
