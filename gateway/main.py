@@ -28,8 +28,9 @@ from gateway.admin import AdminServer
 from gateway.logs import get_logger, setup_logging
 from gateway.planting import Planted, plant
 from gateway.processes import BUILDERS, Place, place_in_process
-from gateway.settings import load_secrets, make_data_dir, write_private
+from gateway.settings import load_secrets, make_data_dir, write_private, write_ready
 from gateway.settings_shape import Settings
+from gateway.trickle import Trickle
 from payments.clock import SystemClock
 from payments.ids import Entropy
 
@@ -55,18 +56,27 @@ def run(
     if not __debug__:
         sys.stderr.write("tillway: assertions are switched off; start Python without -O\n")
         return 2
-    return uvloop.run(Gateway(settings, json_ready=json_ready, table=table).live())
+    gateway = Gateway(settings, json_ready=json_ready, table=table, rate=rate, seed=seed)
+    return uvloop.run(gateway.live())
 
 
 class Gateway:
     """One deployment on this machine."""
 
     def __init__(
-        self, settings: Settings, *, json_ready: bool, table: dict[str, Any] | None = None
+        self,
+        settings: Settings,
+        *,
+        json_ready: bool,
+        table: dict[str, Any] | None = None,
+        rate: float = 0.0,
+        seed: int | None = None,
     ) -> None:
         self.settings = settings
         self._json_ready = json_ready
         self._table = table
+        self._rate = rate
+        self._seed = seed
         self._clock = SystemClock()
         self._stop = asyncio.Event()
         self._signals = 0
@@ -102,13 +112,26 @@ class Gateway:
             missing = [name for name, ready in supervisor.checks().items() if not ready]
             log.error("not ready in time: " + ", ".join(missing))
         self._announce(planted, admin.port)
+        crowd = self._crowd(planted)
         await self._stop.wait()
+        if crowd is not None:
+            crowd.cancel()
         admin.draining = True
         await asyncio.sleep(settings.drain.grace_s if not self._json_ready else 0)
         await supervisor.drain(settings.drain.timeout_s)
         await admin.close()
         self._end(system)
         return 0
+
+    def _crowd(self, planted: Planted) -> "asyncio.Task[None] | None":
+        """The demo's background payments, where some were asked for."""
+        if self._rate <= 0 or planted.api_key is None:
+            return None
+        http = self.settings.http
+        tag = f"{self._clock.real_ms():x}"
+        url = f"http://{http.host}:{http.port}"
+        trickle = Trickle(url, planted.api_key, self._rate, self._seed, tag)
+        return asyncio.create_task(trickle.run(), name="background payments")
 
     def _signalled(self) -> None:
         self._signals += 1
@@ -175,6 +198,7 @@ class Gateway:
             "merchant": planted.merchant,
             "pid": os.getpid(),
         }
+        write_ready(self.settings, line)
         if self._json_ready:
             sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
         else:
