@@ -263,3 +263,13 @@ class Calls:
                     self._finish(call, STOPPED)
                 else:
                     self._finish(call, NOT_SENT if call.is_pay else STOPPED)
+
+    def abandon(self) -> None:
+        """Drop every call without an answer."""
+        for call in tuple(self._open):
+            call.answered = True
+            if call.timer is not None:
+                call.timer.cancel()
+            if call.task is not None:
+                call.task.cancel()
+        self._open.clear()

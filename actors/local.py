@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 from actors.net import FRAME_MAX, Listener, Wire, WireEvents
 from actors.process import Boxed, Spec
@@ -17,7 +18,7 @@ from payments.clock import SystemClock
 class LocalWire:
     """One end of a wire in memory; a frame arrives one loop tick after it was sent."""
 
-    __slots__ = ("_events", "_loop", "_lost", "_other", "_pending", "writable")
+    __slots__ = ("__weakref__", "_events", "_loop", "_lost", "_other", "_pending", "writable")
 
     def __init__(self) -> None:
         self.writable = True
@@ -53,6 +54,11 @@ class LocalWire:
         if other is not None:
             self._loop.call_soon(other._lose, "closed by the other side")
 
+    def cut(self) -> None:
+        """This end is dead and hears nothing more; the other learns that the wire is lost."""
+        self._events = None
+        self.close()
+
     def _lose(self, reason: str) -> None:
         if self._lost:
             return
@@ -71,12 +77,18 @@ def wire_pair() -> tuple[LocalWire, LocalWire]:
 
 
 class _LocalListener:
-    def __init__(self, network: "LocalNetwork", address: str) -> None:
+    def __init__(
+        self, network: "LocalNetwork", address: str, accept: Callable[[Wire], None]
+    ) -> None:
         self._network = network
         self._address = address
+        self._accept = accept
 
     async def close(self) -> None:
-        self._network.forget(self._address)
+        self.stop()
+
+    def stop(self) -> None:
+        self._network.forget(self._address, self._accept)
 
 
 class LocalNetwork:
@@ -87,10 +99,12 @@ class LocalNetwork:
 
     async def listen(self, address: str, accept: Callable[[Wire], None]) -> Listener:
         self._listeners[address] = accept
-        return _LocalListener(self, address)
+        return _LocalListener(self, address, accept)
 
-    def forget(self, address: str) -> None:
-        self._listeners.pop(address, None)
+    def forget(self, address: str, accept: Callable[[Wire], None]) -> None:
+        """Nobody listens there any more, unless a following incarnation does already."""
+        if self._listeners.get(address) is accept:
+            del self._listeners[address]
 
     async def dial(self, address: str) -> Wire:
         accept = self._listeners.get(address)
@@ -101,13 +115,57 @@ class LocalNetwork:
         return near
 
 
+class LocalHost:
+    """The network as one box sees it: remembers what has to be cut when the box dies."""
+
+    def __init__(self, network: LocalNetwork) -> None:
+        self._network = network
+        self._wires: WeakSet[LocalWire] = WeakSet()
+        self._listeners: list[tuple[str, Listener]] = []
+        self._dead = False
+
+    async def listen(self, address: str, accept: Callable[[Wire], None]) -> Listener:
+        def accepted(wire: Wire) -> None:
+            assert isinstance(wire, LocalWire)
+            self._wires.add(wire)
+            accept(wire)
+
+        self._refuse_dead()
+        listener = await self._network.listen(address, accepted)
+        self._listeners.append((address, listener))
+        return listener
+
+    async def dial(self, address: str) -> Wire:
+        self._refuse_dead()
+        wire = await self._network.dial(address)
+        assert isinstance(wire, LocalWire)
+        self._wires.add(wire)
+        return wire
+
+    def _refuse_dead(self) -> None:
+        if self._dead:
+            raise ConnectionAbortedError("this box is dead")
+
+    def crash(self) -> None:
+        """Cut every wire and stop listening, without a word to our own side."""
+        self._dead = True
+        for _, listener in self._listeners:
+            assert isinstance(listener, _LocalListener)
+            listener.stop()
+        for wire in list(self._wires):
+            wire.cut()
+
+
 class LocalHandle:
     """A box that runs as tasks of this loop."""
 
-    def __init__(self, name: str, task: "asyncio.Task[None]") -> None:
+    def __init__(self, name: str, task: "asyncio.Task[None]", host: LocalHost) -> None:
         self.name = name
         self.pid = os.getpid()
         self._task = task
+        self._host = host
+        # However it ends, its peers learn of it as they would of a process that is gone.
+        task.add_done_callback(lambda _: host.crash())
 
     async def started(self) -> int:
         return self.pid
@@ -120,7 +178,8 @@ class LocalHandle:
         return None if error is None else f"{type(error).__name__}: {error}"
 
     def kill(self) -> None:
-        """End it the way a crash does: nothing more is written, links are lost."""
+        """End it the way a crash does: nothing more is written or heard, links are lost."""
+        self._host.crash()
         self._task.cancel()
 
 
@@ -135,13 +194,14 @@ class LocalSystem:
         self, build: Callable[..., Boxed], place: Callable[..., Any], spec: Spec
     ) -> LocalHandle:
         """Build and start a box at once."""
+        host = LocalHost(self._network)
 
         async def live() -> None:
-            placed = place(self._network, spec, self._clock, _fatal)
+            placed = place(host, spec, self._clock, _fatal)
             await build(spec, placed).run()
 
         task = asyncio.get_running_loop().create_task(live(), name=spec.name)
-        return LocalHandle(spec.name, task)
+        return LocalHandle(spec.name, task, host)
 
 
 def _fatal(reason: str) -> None:

@@ -72,11 +72,21 @@ class Boxed:
         self.tasks: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self.before: list[Callable[[], Awaitable[None]]] = []
         self.after: list[Callable[[], Awaitable[None]]] = []
+        self.abandon: list[Callable[[], None]] = []
+        """What the system takes back from a box that died: locks and handles, nothing written."""
         self.listens = True
         self._control = Dialer(network, lambda: address("supervisor"), self, identity)
 
     async def run(self) -> None:
         """Open, serve and work until stopped. A failing task raises out of here."""
+        try:
+            await self._live()
+        except BaseException:
+            for abandon in self.abandon:
+                abandon()
+            raise
+
+    async def _live(self) -> None:
         for step in self.before:
             await step()
         listener: Listener | None = None

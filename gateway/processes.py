@@ -165,6 +165,7 @@ def build_shard(spec: Spec, place: Place, store: Store | None = None) -> Boxed:
     box.before.append(open_store)
     box.tasks.append(shard.run)
     box.after.append(shard.finish)
+    box.abandon.append(store.abandon)
     names = [DIRECTORY] + [
         lane_name(account.account, lane)
         for account in settings.channels
@@ -230,6 +231,7 @@ def build_lane(spec: Spec, place: Place) -> Boxed:
         books.close()
 
     box.after.append(close)
+    box.abandon += [lane.abandon, books.abandon]
     return box
 
 

@@ -195,6 +195,12 @@ class MemoryStore:
         if self.disk.owner is self:
             self.disk.owner = None
 
+    def abandon(self) -> None:
+        """Let go as a process that is killed would."""
+        self._poison = "it was abandoned"
+        if self.disk.owner is self:
+            self.disk.crash()
+
     async def commit(self, batch: Batch) -> None:
         """Make the batch count or raise StoreError. Fenced when a newer epoch has written."""
         if self._poison is not None:

@@ -113,6 +113,11 @@ class SqliteStore(SqliteReads):
         self._poison = "it is closed"
         self._abandon(is_clean)
 
+    def abandon(self) -> None:
+        """Let go as a process that is killed would: nothing more is written, the log stays."""
+        self._poison = "it was abandoned"
+        self._abandon()
+
     def _abandon(self, is_clean: bool = False) -> None:
         """Release whatever `open` had got hold of, in the reverse order."""
         state = self.__dict__

@@ -249,6 +249,14 @@ class Books:
             os.close(self._file)
             self._file = -1
 
+    def abandon(self) -> None:
+        """Let go of the file as a process that is killed would: what was not written is lost."""
+        self._lines.clear()
+        self._unwritten = b""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
     def _open(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
