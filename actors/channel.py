@@ -7,9 +7,10 @@ asked again under the same number. A channel that answers at once is called with
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Final, Protocol, runtime_checkable
 
+from actors import crash
 from actors.calls import FULL, Call, Calls, LaneLimits, Peer
 from actors.messages import (
     ClockQuiet,
@@ -141,6 +142,8 @@ class ChannelLane:
         self._latency_sum_s = 0.0
         self._replies_lost = 0
         self._pays_now = 0
+        self.reach: Callable[[str], None] | None = None
+        """As `Core.reach`: told once a frame of payments, once any other call."""
         if hasattr(channel, "notify"):
             channel.notify = self._notices.tell
         self._arm()
@@ -240,6 +243,8 @@ class ChannelLane:
                 log.error("the channel's books cannot be written: %s", error)
                 lost = Unknown("the channel's books cannot be written")
                 replies = [LaneReply(reply.ref, reply.out_trade_no, lost) for reply in replies]
+        if self.reach is not None:
+            self.reach(crash.unheard("pay"))
         outcomes = self._outcomes
         for reply in replies:
             key = ("pay", type(reply.outcome))
@@ -315,6 +320,8 @@ class ChannelLane:
             now = int(self._clock.monotonic() * 1000)
             self._circuit.report(call.ticket, ok=ok, now_ms=now)
             self._watch_circuit()
+        if self.reach is not None:
+            self.reach(crash.unheard(call.op))
         if not call.peer.send(LaneReply(call.ref, call.number, outcome)):
             self._replies_lost += 1
         if self._timed is not None:
@@ -443,6 +450,11 @@ class ChannelLane:
                 timer.cancel()
         for errand in self._errands:
             errand.cancel()
+
+    def abandon(self) -> None:
+        """Stop at once, as a process that is killed would: nobody is answered."""
+        self._calls.abandon()
+        self.close()
 
     def stats(self) -> dict[str, float]:
         """Plain numbers by metric name and label text."""

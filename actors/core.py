@@ -116,6 +116,9 @@ class Core:
         self.draining = False
         self.live_max = LIVE_MAX
         self.counts: dict[str, float] = {}
+        self.reach: Callable[[str], None] | None = None
+        """Told when a named point between two steps is reached; a test may end it all there.
+        Looked at once a commit and once a question, never once a payment. Names: `crash.py`."""
 
     def opened(self, opened: Opened) -> None:
         """Start where the last owner stopped."""

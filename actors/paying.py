@@ -8,6 +8,7 @@ import heapq
 from collections.abc import Callable
 from typing import Final
 
+from actors import crash
 from actors.core import Core
 from actors.link import Link
 from actors.live import LivePayment, Waiter
@@ -93,12 +94,16 @@ class Paying:
         message = LaneAsk(live.no << 2 | _ASKED[op], op, number)
         account, partition = attempt.account, live.partition
 
-        def leave() -> None:
-            if self._core.lanes.send(account, partition, message):
-                live.lane_ref = True
+        core = self._core
 
-        self._core.releases.asks.append(leave)
-        self._core.wake.set()
+        def leave() -> None:
+            if core.lanes.send(account, partition, message):
+                live.lane_ref = True
+            if core.reach is not None:
+                core.reach(crash.sent(op))
+
+        core.releases.asks.append(leave)
+        core.wake.set()
 
     # --- answers of the channel ----------------------------------------------------------------
 

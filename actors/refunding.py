@@ -1,4 +1,4 @@
-"""How refunds and cancels are decided and carried to their end, inside the payment's shard.
+"""How refunds are decided and carried to their end, inside the payment's shard.
 
 The hold on the payment is taken in the same step that checks it and committed with the refund's
 intent; the channel is asked after that commit. An unclear answer is inquired about and, where the
@@ -10,10 +10,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from actors import crash
 from actors.core import Core
 from actors.link import Link
 from actors.live import LivePayment, LiveRefund, Waiter, decode_refund
-from actors.messages import CancelPayment, LaneRefund, MakeRefund
+from actors.messages import LaneRefund, MakeRefund
 from actors.paying import CANCEL, REFUND, Paying
 from payments import bookings, chart
 from payments.calendar import business_date
@@ -21,7 +22,6 @@ from payments.channels.base import Approved, Declined, Outcome, Unpaid
 from payments.errors import (
     ExceedsPaid,
     IdempotencyMismatch,
-    NotCancelable,
     NotFound,
     NotRefundable,
     Overloaded,
@@ -31,10 +31,11 @@ from payments.errors import (
 from payments.fees import give_back
 from payments.idempotency import index_of
 from payments.ids import BODY_LENGTH, out_trade_no
-from payments.lifecycle import Decision, cancel
-from payments.payment import Failure, Moment, Payment, Status, Way, lengthen
+from payments.lifecycle import Decision
+from payments.payment import Failure, Moment, Payment, Status, lengthen
 from payments.payment_events import RefundDone, RefundHeld, RefundReleased
 from payments.refund import Refund, RefundStatus
+from payments.storage.base import RefundRow
 from payments.view import refund_json
 
 FIRST_LOOK_MS: Final = 5_000
@@ -42,6 +43,10 @@ FIRST_LOOK_MS: Final = 5_000
 
 RETRY_MS: Final = 2_000
 RETRY_MAX_MS: Final = 600_000
+FAR_MS: Final = 1 << 50
+
+REFUNDS_OPEN_MAX: Final = 100_000
+"""Refunds under way that a shard takes up when it opens; the scan finds others when due."""
 
 
 class Refunding:
@@ -61,6 +66,34 @@ class Refunding:
             self._core.refuse(link, command.ref, error)
         except Exception as error:
             self._core.bug(link, command.ref, error)
+        self.let_go(command.payment)
+
+    def let_go(self, payment: str) -> None:
+        """A payment that was brought to memory for a look leaves it again, unless held."""
+        live = self._core.live_by_id.get(payment)
+        if live is not None:
+            self._core.forget(live)
+
+    def recover(self) -> None:
+        """Bring the refunds under way back, so that what they hold is held: at open, once."""
+        core = self._core
+        for row in core.store.due_refunds(FAR_MS, REFUNDS_OPEN_MAX):
+            self.adopt(row)
+
+    def adopt(self, row: RefundRow) -> LiveRefund:
+        """A stored refund, in memory with its payment."""
+        core = self._core
+        known = core.refunds.get(row[0])
+        if known is not None:
+            return known
+        of = core.live.get(row[2])
+        if of is None:
+            payment_row = core.store.payment_by_no(row[2])
+            assert payment_row is not None, row[1]
+            of = core.adopt(LivePayment.of_row(payment_row))
+        entry = core.adopt_refund(LiveRefund.of_row(row, of))
+        self.schedule(entry)
+        return entry
 
     def _make(self, link: Link, command: MakeRefund) -> None:
         core = self._core
@@ -68,11 +101,12 @@ class Refunding:
         if known is not None:
             self.wait(known, link, command.ref, command.wait_ms, None, replayed=False)
             return
-        stored = self._stored_by_key(command.key_digest)
+        stored = self.stored_by_key(command.key_digest)
         if stored is not None and stored.id == command.id:
-            core.say(link, command.ref, 201, refund_json(stored, core.presentation))
+            status = 202 if stored.status is RefundStatus.PROCESSING else 201
+            core.say(link, command.ref, status, refund_json(stored, core.presentation))
             return
-        self._take_nonce(command.nonce, command.nonce_at)
+        self.take_nonce(command.nonce, command.nonce_at)
         if self._replayed(link, command, stored):
             return
         live = self.find_payment(command.merchant, command.payment, command.store)
@@ -86,10 +120,10 @@ class Refunding:
             raise ExceedsPaid(
                 f"{payment.refundable} of {payment.amount} is left to refund", param="amount"
             )
-        refund = self._begin(live, command, amount)
+        refund = self.begin(live, command, amount)
         self.wait(refund, link, command.ref, command.wait_ms, None, replayed=False)
 
-    def _begin(self, live: LivePayment, command: MakeRefund, amount: int) -> LiveRefund:
+    def begin(self, live: LivePayment, command: MakeRefund, amount: int) -> LiveRefund:
         core = self._core
         payment = live.payment
         assert payment.attempt is not None
@@ -102,7 +136,7 @@ class Refunding:
             payment.currency,
             RefundStatus.PROCESSING,
             now,
-            self._date(payment, now),
+            self.date(payment, now),
             command.key_digest,
             command.fingerprint,
             reason=command.reason,
@@ -113,7 +147,7 @@ class Refunding:
         )
         return self._hold(live, refund, now)
 
-    def _date(self, payment: Payment, now: int) -> int:
+    def date(self, payment: Payment, now: int) -> int:
         store = self._core.reference.store(payment.store) if payment.store else None
         return business_date(now, store.closing_minute if store is not None else 0)
 
@@ -192,7 +226,7 @@ class Refunding:
             payment.currency,
             RefundStatus.PROCESSING,
             now,
-            self._date(payment, now),
+            self.date(payment, now),
             core.digests.key(payment.merchant, f"late success of {payment.id}"),
             b"",
             reason="late_success",
@@ -205,7 +239,7 @@ class Refunding:
 
     # --- keys and nonces -------------------------------------------------------------------------
 
-    def _take_nonce(self, nonce: int, created: int) -> None:
+    def take_nonce(self, nonce: int, created: int) -> None:
         core = self._core
         if nonce:
             if not core.nonces.accept(nonce, created):
@@ -213,14 +247,14 @@ class Refunding:
             core.batch.nonces.append((nonce, created))
             core.wake.set()
 
-    def _stored_by_key(self, digest: bytes) -> Refund | None:
+    def stored_by_key(self, digest: bytes) -> Refund | None:
         for row in self._core.store.refunds_by_key([index_of(digest)]):
             refund = decode_refund(row[7])
             if refund.key_digest == digest:
                 return refund
         return None
 
-    def _key_of_payment(self, digest: bytes) -> bool:
+    def is_key_of_payment(self, digest: bytes) -> bool:
         core = self._core
         if digest in core.live_by_key:
             return True
@@ -232,7 +266,7 @@ class Refunding:
         live = core.refund_by_key.get(command.key_digest)
         existing = live.refund if live is not None else stored
         if existing is None:
-            if self._key_of_payment(command.key_digest):
+            if self.is_key_of_payment(command.key_digest):
                 raise IdempotencyMismatch(
                     "this Idempotency-Key belongs to a payment; use a new key",
                     param="Idempotency-Key",
@@ -279,6 +313,8 @@ class Refunding:
         def leave() -> None:
             if core.lanes.send(account, partition, message):
                 entry.lane_ref = True
+            if core.reach is not None:
+                core.reach(crash.sent(op))
 
         core.releases.asks.append(leave)
         core.wake.set()
@@ -430,69 +466,3 @@ class Refunding:
         status = 200 if waiter.seen is not None else 202 if processing else 201
         body = refund_json(entry.refund, core.presentation)
         core.say(waiter.link, waiter.ref, status, body, replayed=waiter.replayed)
-
-    # --- cancel ----------------------------------------------------------------------------------
-
-    def cancel(self, link: Link, command: CancelPayment) -> None:
-        try:
-            self._cancel(link, command)
-        except PaymentError as error:
-            self._core.refuse(link, command.ref, error)
-        except Exception as error:
-            self._core.bug(link, command.ref, error)
-
-    def _cancel(self, link: Link, command: CancelPayment) -> None:
-        core = self._core
-        self._take_nonce(command.nonce, command.nonce_at)
-        live = self.find_payment(command.merchant, command.payment, command.store)
-        payment = live.payment
-        digest = command.key_digest
-        if digest is not None and digest != payment.cancel_digest:
-            taken = self._key_of_payment(digest) or self._stored_by_key(digest) is not None
-            if taken:
-                raise IdempotencyMismatch(
-                    "this Idempotency-Key belongs to another request; use a new key",
-                    param="Idempotency-Key",
-                )
-        if payment.status is Status.SUCCEEDED:
-            self._cancel_paid(link, command, live)
-            return
-        if payment.is_final:
-            core.say(link, command.ref, 200, core.render(live))
-            return
-        now = core.clock.now_ms()
-        if not payment.cancel_requested:
-            assert payment.attempt is not None
-            schedule = core.options.schedule(payment.attempt.account)
-            self._paying.fold(live, cancel(payment, now, schedule, digest), now)
-        self._paying.wait(live, link, command.ref, command.wait_ms, CANCEL, False)
-
-    def _cancel_paid(self, link: Link, command: CancelPayment, live: LivePayment) -> None:
-        """A paid barcode payment of the same day is given back whole; others are refunded."""
-        core = self._core
-        payment = live.payment
-        now = core.clock.now_ms()
-        if payment.cancel_requested or payment.amount_refunded == payment.amount:
-            core.say(link, command.ref, 200, core.render(live))
-            return
-        if payment.amount_refunded or payment.refunding:
-            raise NotCancelable("it is partly refunded; refund the rest")
-        if payment.way is not Way.BARCODE or payment.business_date != self._date(payment, now):
-            raise NotCancelable(
-                "only a paid barcode payment of the same business day can be canceled; refund it"
-            )
-        make = MakeRefund(
-            command.ref,
-            command.refund_id,
-            command.merchant,
-            payment.id,
-            command.key_digest or core.digests.key(payment.merchant, f"cancel of {payment.id}"),
-            command.fingerprint,
-            0,
-            0,
-            None,
-            command.wait_ms,
-            reason="cancel",
-        )
-        entry = self._begin(live, make, payment.amount)
-        self.wait(entry, link, command.ref, command.wait_ms, CANCEL, replayed=False)

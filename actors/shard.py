@@ -5,12 +5,15 @@ happened: send the same command again, its id makes that safe.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
+from actors import crash
+from actors.canceling import Canceling
 from actors.core import BATCH_MAX, MERCHANT_QUEUE_MAX, QUEUE_MAX, Core
 from actors.fair import FairQueue
 from actors.link import Link
-from actors.live import LivePayment
+from actors.live import LivePayment, Releases
 from actors.messages import (
     Act,
     Answer,
@@ -56,6 +59,7 @@ class MerchantShard:
         self.paying = Paying(core)
         self.opening = Opening(core, self.paying)
         self.refunding = Refunding(core, self.paying)
+        self.canceling = Canceling(core, self.paying, self.refunding)
         self.reading = Reading(core, self.paying)
         self.timers = Timers(core, self.paying, self.refunding)
         self._queue: FairQueue[tuple[Link, Pay]] = FairQueue(
@@ -68,6 +72,7 @@ class MerchantShard:
         """Take ownership of the store and recover what a snapshot would otherwise hold."""
         opened = self.core.store.open()
         self.core.opened(opened)
+        self.refunding.recover()
         return opened
 
     async def run(self) -> None:
@@ -117,13 +122,10 @@ class MerchantShard:
         if batch:
             core.books.flush(batch)
             core.merchants.flush(batch, core.payment_no)
+            self._reach(crash.before, batch)
             await core.store.commit(batch)
-        for live in releases.sends:
-            self.paying.send(live)
-        for leave in releases.asks:
-            leave()
-        for link, message in releases.answers:
-            link.send(message)
+            self._reach(crash.after, batch)
+        self._release(releases)
         for live in dirty:
             if live.payment.is_final:
                 core.forget(live)
@@ -134,6 +136,26 @@ class MerchantShard:
             core.forget_refund(entry)
         if len(self._queue):
             self._take_queued()
+
+    def _release(self, releases: Releases) -> None:
+        """What stood on a commit leaves, now that it is durable."""
+        core = self.core
+        for live in releases.sends:
+            self.paying.send(live)
+        if core.reach is not None and releases.sends:
+            core.reach(crash.AFTER_PAY_SENT)
+        for leave in releases.asks:
+            leave()
+        for link, message in releases.answers:
+            link.send(message)
+        if core.reach is not None and releases.answers:
+            core.reach(crash.AFTER_ANSWER)
+
+    def _reach(self, points: Callable[[Batch], tuple[str, ...]], batch: Batch) -> None:
+        reach = self.core.reach
+        if reach is not None:
+            for point in points(batch):
+                reach(point)
 
     def _take_queued(self) -> None:
         by_link: dict[Link, list[Pay]] = {}
@@ -222,7 +244,7 @@ class MerchantShard:
             case MakeRefund():
                 self.refunding.make(link, message)
             case CancelPayment():
-                self.refunding.cancel(link, message)
+                self.canceling.cancel(link, message)
             case Act():
                 self.reading.act(link, message)
             case ReadBooks():

@@ -10,7 +10,7 @@ from typing import Final
 from actors.core import Core
 from actors.live import LivePayment, LiveRefund
 from actors.paying import Paying
-from actors.refunding import Refunding
+from actors.refunding import FAR_MS, Refunding
 from payments.lifecycle import due
 
 TICK_S: Final = 0.1
@@ -102,14 +102,7 @@ class Timers:
             if len(rows) < SCAN_MAX or not fresh:
                 break
         for refund_row in core.store.due_refunds(now, SCAN_MAX):
-            entry = core.refunds.get(refund_row[0])
-            if entry is None:
-                of = core.live.get(refund_row[2])
-                if of is None:
-                    payment_row = core.store.payment_by_no(refund_row[2])
-                    assert payment_row is not None, refund_row[1]
-                    of = core.adopt(LivePayment.of_row(payment_row))
-                entry = core.adopt_refund(LiveRefund.of_row(refund_row, of))
+            entry = self._refunding.adopt(refund_row)
             if not entry.dirty and not entry.fresh:
                 self._refund_due(entry, now)
 
@@ -151,9 +144,6 @@ class Timers:
         """Business ms of the next timer, in memory or in the store."""
         core = self._core
         found = [core.timers[0][0]] if core.timers else []
-        found += [row[7] for row in core.store.due_payments(_FAR, 1) if row[7] is not None]
-        found += [row[6] for row in core.store.due_refunds(_FAR, 1) if row[6] is not None]
+        found += [row[7] for row in core.store.due_payments(FAR_MS, 1) if row[7] is not None]
+        found += [row[6] for row in core.store.due_refunds(FAR_MS, 1) if row[6] is not None]
         return min(found) if found else None
-
-
-_FAR: Final = 1 << 50

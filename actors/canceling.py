@@ -1,0 +1,122 @@
+"""How a cancel is decided: an undo of what is under way, a refund of what was paid today."""
+
+from typing import Final
+
+from actors.core import Core
+from actors.link import Link
+from actors.live import LivePayment, LiveRefund
+from actors.messages import CancelPayment, MakeRefund
+from actors.paying import CANCEL, Paying
+from actors.refunding import Refunding
+from payments.errors import IdempotencyMismatch, NotCancelable, PaymentError
+from payments.lifecycle import cancel
+from payments.payment import Status, Way
+
+TAKEN: Final = "this Idempotency-Key belongs to another request; use a new key"
+REASON: Final = "cancel"
+"""Of the refund that a cancel of a paid payment becomes."""
+
+
+class Canceling:
+    """The flow of cancels."""
+
+    def __init__(self, core: Core, paying: Paying, refunding: Refunding) -> None:
+        self._core = core
+        self._paying = paying
+        self._refunding = refunding
+
+    def cancel(self, link: Link, command: CancelPayment) -> None:
+        try:
+            self._cancel(link, command)
+        except PaymentError as error:
+            self._core.refuse(link, command.ref, error)
+        except Exception as error:
+            self._core.bug(link, command.ref, error)
+        self._refunding.let_go(command.payment)
+
+    def _cancel(self, link: Link, command: CancelPayment) -> None:
+        core, refunding = self._core, self._refunding
+        refunding.take_nonce(command.nonce, command.nonce_at)
+        live = refunding.find_payment(command.merchant, command.payment, command.store)
+        payment = live.payment
+        digest = command.key_digest
+        if digest is not None and digest != payment.cancel_digest:
+            if refunding.is_key_of_payment(digest):
+                raise IdempotencyMismatch(TAKEN, param="Idempotency-Key")
+            if self._replayed(link, command, digest, live):
+                return
+        if payment.status is Status.SUCCEEDED:
+            self._cancel_paid(link, command, live)
+            return
+        if payment.is_final:
+            core.say(link, command.ref, 200, core.render(live))
+            return
+        now = core.clock.now_ms()
+        if not payment.cancel_requested:
+            assert payment.attempt is not None
+            schedule = core.options.schedule(payment.attempt.account)
+            self._paying.fold(live, cancel(payment, now, schedule, digest), now)
+        self._paying.wait(live, link, command.ref, command.wait_ms, CANCEL, False)
+
+    def _replayed(
+        self, link: Link, command: CancelPayment, digest: bytes, live: LivePayment
+    ) -> bool:
+        """Whether this cancel was asked before and became a refund: then that one is told."""
+        refunding = self._refunding
+        entry = self._core.refund_by_key.get(digest)
+        refund = entry.refund if entry is not None else refunding.stored_by_key(digest)
+        if refund is None:
+            return False
+        if refund.fingerprint != command.fingerprint or refund.payment != live.payment.id:
+            raise IdempotencyMismatch(TAKEN, param="Idempotency-Key")
+        if entry is not None:
+            refunding.wait(entry, link, command.ref, command.wait_ms, CANCEL, replayed=True)
+        else:
+            self._core.say(link, command.ref, 200, self._core.render(live), replayed=True)
+        return True
+
+    def _cancel_paid(self, link: Link, command: CancelPayment, live: LivePayment) -> None:
+        """A paid barcode payment of the same day is given back whole; others are refunded."""
+        core = self._core
+        payment = live.payment
+        now = core.clock.now_ms()
+        if payment.cancel_requested or payment.amount_refunded == payment.amount:
+            core.say(link, command.ref, 200, core.render(live))
+            return
+        running = self._running(live) if payment.refunding else None
+        if running is not None:
+            self._refunding.wait(
+                running, link, command.ref, command.wait_ms, CANCEL, replayed=False
+            )
+            return
+        if payment.amount_refunded or payment.refunding:
+            raise NotCancelable("it is partly refunded; refund the rest")
+        if payment.way is not Way.BARCODE or payment.business_date != self._refunding.date(
+            payment, now
+        ):
+            raise NotCancelable(
+                "only a paid barcode payment of the same business day can be canceled; refund it"
+            )
+        make = MakeRefund(
+            command.ref,
+            command.refund_id,
+            command.merchant,
+            payment.id,
+            command.key_digest or core.digests.key(payment.merchant, command.refund_id),
+            command.fingerprint,
+            0,
+            0,
+            None,
+            command.wait_ms,
+            reason=REASON,
+        )
+        entry = self._refunding.begin(live, make, payment.amount)
+        self._refunding.wait(entry, link, command.ref, command.wait_ms, CANCEL, replayed=False)
+
+    def _running(self, live: LivePayment) -> LiveRefund | None:
+        """The refund that an earlier cancel of this payment is waiting for."""
+        for entry in self._core.refunds.values():
+            refund = entry.refund
+            if entry.of is live and refund.reason == REASON and refund.status == "processing":
+                return entry
+        return None
