@@ -55,12 +55,13 @@ class Trickle:
     def _order(self, number: int) -> dict[str, Any]:
         random = self._random
         head = random.choice(HEADS)
+        tail = random.randrange(PLAIN_ENDINGS)
         return {
             "order_no": f"demo-{self._tag}-{number}",
             "amount": random.choice(AMOUNTS),
             "currency": "cny",
             "way": "barcode",
-            "auth_code": f"{head}{random.randrange(10**12):012d}{random.randrange(PLAIN_ENDINGS):04d}",
+            "auth_code": f"{head}{random.randrange(10**12):012d}{tail:04d}",
             "subject": random.choice(DISHES),
         }
 
