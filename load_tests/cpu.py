@@ -159,18 +159,15 @@ def used_us(before: Snapshot, after: Snapshot) -> dict[str, int]:
     return used
 
 
-def memory_bytes(roots: Iterable[int]) -> int:
-    """Proportional memory (PSS) of whole trees: pages that processes share count once."""
-    total = 0
-    for root in roots:
-        for pid in tree(root):
-            try:
-                rollup = (PROC / str(pid) / "smaps_rollup").read_text()
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # It ended while we looked.
-            total += sum(
-                int(line.split()[1]) * 1024
-                for line in rollup.splitlines()
-                if line.startswith("Pss:")
-            )
-    return total
+def memory_bytes(roots: Iterable[int]) -> dict[str, int]:
+    """Proportional memory (PSS) of whole trees by role: pages that processes share count once."""
+    used: dict[str, int] = {}
+    for pid, seen in snapshot(roots).items():
+        try:
+            rollup = (PROC / str(pid) / "smaps_rollup").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # It ended while we looked.
+        lines = (line for line in rollup.splitlines() if line.startswith("Pss:"))
+        kib = sum(int(line.split()[1]) for line in lines)
+        used[seen.role] = used.get(seen.role, 0) + kib * 1024
+    return used

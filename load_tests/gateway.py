@@ -43,14 +43,17 @@ class Options:
         return replace(self, shards=shards)
 
 
-def serve_argv(options: Options, data: Path, seed_file: Path) -> list[str]:
-    """The command line that serves on free ports with the simulated channel."""
+def serve_argv(options: Options, data: Path, seed_file: Path | None) -> list[str]:
+    """The command line that serves on free ports with the simulated channel.
+
+    Without a seed file it serves the merchants that the data directory has already.
+    """
     argv = [*COMMAND, "serve", "--json", "--port", "0", "--admin-port", "0"]
     argv += ["--data", str(data), "--runtime", options.runtime]
     argv += ["--front-doors", str(options.front_doors), "--shards", str(options.shards)]
     argv += ["--channels", "simulated"]
     argv += ["--channel-latency-ms", str(options.channel_latency_ms)]
-    return [*argv, "--seed-file", str(seed_file)]
+    return argv if seed_file is None else [*argv, "--seed-file", str(seed_file)]
 
 
 def seed_file_of(data: Path) -> Path:
@@ -61,14 +64,16 @@ def seed_file_of(data: Path) -> Path:
 class Gateway(Server):
     """A running gateway that the load test started, with keys that may pay."""
 
-    def __init__(self, options: Options, data: Path, log: Path) -> None:
+    def __init__(self, options: Options, data: Path, log: Path, *, plant: bool = True) -> None:
+        """Start it. Without `plant`, on a data directory that an earlier start has planted."""
         data.mkdir(parents=True, exist_ok=True)
         seed_file = seed_file_of(data)
         if not seed_file.exists():
             write_seed(options.seed, seed_file)
         self.keys: list[MerchantKey] = read_seed(seed_file)
         self.data = data
-        super().__init__(serve_argv(options, data, seed_file), log, ready_timeout_s=READY_TIMEOUT_S)
+        argv = serve_argv(options, data, seed_file if plant else None)
+        super().__init__(argv, log, ready_timeout_s=READY_TIMEOUT_S)
         try:
             self._wait_until_it_can_pay(time.monotonic() + READY_TIMEOUT_S)
         except BaseException:

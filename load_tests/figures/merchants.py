@@ -4,13 +4,14 @@ import asyncio
 import random
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import uvloop
 
 from load_tests import audit, cpu, gateway, presign
 from load_tests.figures.base import Bar, Figure, Lab
-from load_tests.gateway import Gateway
+from load_tests.gateway import Gateway, Options
 from load_tests.http1 import Answer, connect, host_and_port
 from load_tests.open_loop import histogram_of, percentiles_ms
 from load_tests.seed import SeedPlan
@@ -55,33 +56,40 @@ async def _timed(url: str, requests: list[bytes]) -> list[int]:
     return taken_us
 
 
-def _resting_bytes(lab: Lab, merchants: int) -> float:
-    """Memory of all our processes with so many registered merchants and no payment yet."""
+def _planted(lab: Lab, plan: SeedPlan) -> tuple[Options, Path]:
+    """A data directory with registered merchants: started once with its seed, and stopped."""
     data = lab.fresh("data")
-    options = replace(lab.options, seed=SeedPlan(merchants, keyed=1))
-    with Gateway(options, data, lab.out / "gateway.log") as server:
-        time.sleep(SETTLE_S)
-        used = cpu.memory_bytes([server.pid])
-    lab.discard(data)
-    return used
+    options = replace(lab.options, seed=plan)
+    with Gateway(options, data, lab.out / "gateway.log"):
+        pass
+    return options, data
 
 
 def measure(lab: Lab) -> Figure:
-    """Register few and many, compare the memory; then wake a thousand of the many."""
-    few = _resting_bytes(lab, FEW)
-    data = lab.fresh("data")
-    options = replace(lab.options, seed=SeedPlan(REGISTERED, keyed=WOKEN))
-    with Gateway(options, data, lab.out / "gateway.log") as server:
+    """Memory with few and with many, after a restart each; then wake a thousand of the many."""
+    options, data = _planted(lab, SeedPlan(FEW, keyed=1, terminals=1))
+    with Gateway(options, data, lab.out / "gateway.log", plant=False) as server:
+        time.sleep(SETTLE_S)
+        few = cpu.memory_bytes([server.pid])
+    lab.discard(data)
+    options, data = _planted(lab, SeedPlan(REGISTERED, keyed=WOKEN, terminals=1))
+    with Gateway(options, data, lab.out / "gateway.log", plant=False) as server:
         time.sleep(SETTLE_S)
         many = cpu.memory_bytes([server.pid])
-        lab.progress.say(f"{REGISTERED:,} merchants registered: {many / 1e6:,.0f} MB in all")
+        lab.progress.say(
+            f"{FEW:,} merchants registered: {sum(few.values()) / 1e6:,.0f} MB in all, "
+            f"{REGISTERED:,}: {sum(many.values()) / 1e6:,.0f} MB"
+        )
         first = percentiles_ms(histogram_of(_pay_one_by_one(server)))
         again = percentiles_ms(histogram_of(_pay_one_by_one(server)))
         time.sleep(SETTLE_S)
         woken = cpu.memory_bytes([server.pid])
     audited = audit.of_counts(2 * WOKEN, 0, gateway.verify_ledger(data))
     lab.discard(data)
-    idle_bytes = max(0.0, (many - few) / (REGISTERED - FEW))
+    by_role = {
+        role: round((many[role] - few.get(role, 0)) / (REGISTERED - FEW)) for role in sorted(many)
+    }
+    idle_bytes = sum(by_role.values())
     return Figure(
         name="merchants",
         title=f"{REGISTERED:,} registered merchants",
@@ -93,8 +101,8 @@ def measure(lab: Lab) -> Figure:
             "first_payment_ms": first,
             "second_payment_ms": again,
             "activation_p50_ms": first["p50"] - again["p50"],
-            "registered_bytes": idle_bytes,
-            "woken_bytes": (woken - many) / WOKEN,
+            "registered_bytes_by_role": by_role,
+            "woken_bytes": (sum(woken.values()) - sum(many.values())) / WOKEN,
         },
         audit=audited,
     )

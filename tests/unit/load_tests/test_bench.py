@@ -249,6 +249,8 @@ def test_the_gateway_is_started_as_asked(tmp_path):
         assert part in line
     assert "--channel-latency-ms 20" in line
     assert "--channels simulated" in line
+    assert "--seed-file" in line
+    assert "--seed-file" not in gateway.serve_argv(options, tmp_path, None)
 
 
 def test_a_seed_registers_many_and_gives_keys_to_some(tmp_path):
