@@ -207,8 +207,10 @@ class Reading:
                     for account, minor in unpack_postings(entry[7])
                 ]
                 add(entry[5], 4, "entry", id=entry[3], postings=postings)
-            for event in core.store.events_of(source):
-                add(event[5], 5, "event", id=event[3], type=event[4])
+        # An automatic refund shares the body of its payment's id, and so the range of its events.
+        events = {event[3]: event for each in sources for event in core.store.events_of(each)}
+        for event in events.values():
+            add(event[5], 5, "event", id=event[3], type=event[4])
         lines.sort(key=lambda line: line[:2])
         view = {"object": "timeline", "payment": payment.id, "data": [line[2] for line in lines]}
         return _encode(view)
