@@ -2,14 +2,15 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from load_tests import audit, cpu, gateway, lookup, presign, wrk
 from load_tests.audit import Audit
-from load_tests.figures.base import Lab, free_port
+from load_tests.figures.base import Lab, free_port, median
 from load_tests.gateway import Gateway, Options
 from load_tests.process import Server
 from load_tests.signing import MerchantKey
@@ -44,6 +45,20 @@ class ClosedRun:
     def cpu_us_per_payment(self) -> float:
         """Over all our processes."""
         return sum(self.cpu_us.values())
+
+
+def summary_of(runs: Sequence[ClosedRun]) -> dict[str, Any]:
+    """What several runs say together: counts added up, medians of everything else."""
+    return {
+        "payments": sum(run.wrk.acknowledged for run in runs),
+        "seconds": round(sum(run.wrk.seconds for run in runs), 2),
+        "payments_per_second": round(median([run.wrk.per_second for run in runs]), 1),
+        "latency_ms": {
+            name: median([run.wrk.latency_ms[name] for run in runs]) for name in ("p50", "p99")
+        },
+        "errors": sum(run.wrk.errors for run in runs),
+        "cpu_us_per_payment": round(median([run.cpu_us_per_payment for run in runs]), 1),
+    }
 
 
 def expected(lab: Lab, seconds: float) -> int:

@@ -10,7 +10,7 @@ from load_tests.audit import Audit
 from load_tests.baselines.common import RAY_ENVIRONMENT
 from load_tests.figures.base import Bar, Figure, Lab, free_port, median
 from load_tests.process import Server
-from load_tests.saturation import ClosedRun, closed_run, echo_requests
+from load_tests.saturation import ClosedRun, closed_run, echo_requests, summary_of
 from load_tests.wrk import WrkResult
 
 READY_TIMEOUT_S: Final = 120.0
@@ -114,4 +114,5 @@ def figure_of(ours: list[ClosedRun], theirs: dict[str, list[WrkResult]]) -> Figu
             },
         },
         audit=sum((run.audit for run in ours), Audit(0, 0, 0, 0, 0)),
+        summary=summary_of(ours),
     )

@@ -5,7 +5,7 @@ from typing import Any
 from load_tests.audit import Audit
 from load_tests.cpu import BUDGET_US
 from load_tests.figures.base import Bar, Figure, Lab, median
-from load_tests.saturation import ClosedRun, closed_run, echo_requests, echo_run
+from load_tests.saturation import ClosedRun, closed_run, echo_requests, echo_run, summary_of
 from load_tests.wrk import WrkResult
 
 RATIO_MIN = 0.25
@@ -44,20 +44,11 @@ def figure_of(pairs: list[tuple[WrkResult, ClosedRun]]) -> Figure:
     runs = [gateway for _, gateway in pairs]
     ratio = median([run.wrk.per_second / echo.per_second for echo, run in pairs])
     cpu_us = median([run.cpu_us_per_payment for run in runs])
-    errors = sum(run.wrk.errors for run in runs)
     audit = sum((run.audit for run in runs), Audit(0, 0, 0, 0, 0))
-    latency_ms = {
-        name: median([run.wrk.latency_ms[name] for run in runs]) for name in ("p50", "p99")
-    }
     summary: dict[str, Any] = {
-        "payments": sum(run.wrk.acknowledged for run in runs),
-        "seconds": round(sum(run.wrk.seconds for run in runs), 2),
-        "payments_per_second": round(median([run.wrk.per_second for run in runs]), 1),
-        "latency_ms": latency_ms,
-        "errors": errors,
+        **summary_of(runs),
         "ceiling_per_second": round(median([echo.per_second for echo, _ in pairs]), 1),
         "ratio": round(ratio, 4),
-        "cpu_us_per_payment": round(cpu_us, 1),
     }
     return Figure(
         name="closed",
@@ -65,7 +56,7 @@ def figure_of(pairs: list[tuple[WrkResult, ClosedRun]]) -> Figure:
         bars=(
             Bar("payments ÷ echo", ratio, RATIO_MIN, at_least=True, aim=RATIO_AIM),
             Bar("CPU per payment", cpu_us, CPU_US_MAX, at_least=False, unit=" µs", aim=CPU_US_AIM),
-            Bar("errors", errors, 0, at_least=False),
+            Bar("errors", summary["errors"], 0, at_least=False),
         ),
         values={
             **summary,

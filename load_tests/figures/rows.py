@@ -6,7 +6,7 @@ from typing import Final
 from load_tests import gateway
 from load_tests.audit import Audit
 from load_tests.figures.base import Bar, Figure, Lab, median
-from load_tests.saturation import ClosedRun, closed_run, echo_requests, echo_run
+from load_tests.saturation import ClosedRun, closed_run, echo_requests, echo_run, summary_of
 
 STORED: Final = (100_000, 10_000_000)
 FALL_MAX: Final = 0.20
@@ -52,4 +52,5 @@ def measure(lab: Lab) -> Figure:
         bars=(Bar("falls by", 1 - many / few, FALL_MAX, at_least=False),),
         values={"ratio": {str(payments): ratios[payments] for payments in STORED}},
         audit=sum((run.audit for run in runs), Audit(0, 0, 0, 0, 0)),
+        summary=summary_of(runs),
     )

@@ -5,7 +5,7 @@ from typing import Final
 from load_tests import wrk
 from load_tests.audit import Audit
 from load_tests.figures.base import Bar, Figure, Lab, median
-from load_tests.saturation import ClosedRun, closed_run
+from load_tests.saturation import ClosedRun, closed_run, summary_of
 
 SHARDS: Final = (1, 2, 4)
 SPREAD_MAX: Final = 0.15
@@ -29,6 +29,7 @@ def figure_of(runs: dict[int, list[ClosedRun]]) -> Figure:
     """The largest difference from one shard, as a share of it."""
     cost = {shards: median([run.cpu_us_per_payment for run in of]) for shards, of in runs.items()}
     one = cost[min(cost)]
+    everything = [run for of in runs.values() for run in of]
     spread = max(abs(value - one) / one for value in cost.values())
     return Figure(
         name="shards",
@@ -41,5 +42,6 @@ def figure_of(runs: dict[int, list[ClosedRun]]) -> Figure:
                 for shards, of in runs.items()
             },
         },
-        audit=sum((run.audit for of in runs.values() for run in of), Audit(0, 0, 0, 0, 0)),
+        audit=sum((run.audit for run in everything), Audit(0, 0, 0, 0, 0)),
+        summary=summary_of(everything),
     )

@@ -195,6 +195,7 @@ def test_baselines_are_beaten_by_the_median_of_each_runs_quotient():
 
     figure = baselines.figure_of(ours, theirs)
 
+    assert 6e3 == figure.summary["payments_per_second"]
     assert [4.0, 4.0, 4.0, 0] == [bar.value for bar in figure.bars]
     assert [True, True, False, True] == [bar.met for bar in figure.bars]
     theirs["ray_call"][0] = replace(theirs["ray_call"][0], refused=1)
