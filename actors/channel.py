@@ -29,6 +29,7 @@ from actors.messages import (
     Pong,
 )
 from actors.notices import Notices, Send
+from actors.stats import Histogram
 from payments.channels.base import (
     Approved,
     Awaiting,
@@ -41,7 +42,7 @@ from payments.channels.base import (
     Unknown,
     Unpaid,
 )
-from payments.circuit import CLOSED, OPEN, Circuit
+from payments.circuit import CLOSED, HALF_OPEN, OPEN, Circuit
 from payments.clock import Clock
 from payments.payment import Way
 
@@ -62,6 +63,7 @@ OUTCOME_NAMES: Final[dict[type, str]] = {
     Unpaid: "unpaid",
     Unknown: "unknown",
 }
+CIRCUIT_NUMBERS: Final = {CLOSED: 0, HALF_OPEN: 1, OPEN: 2}
 LATENCY_EDGES_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 NOT_A_TEST: Final = Declined("channel_error", "only a test channel has a payer to act for")
 DRAINING: Final = Declined("channel_error", "the lane is going away", not_sent=True)
@@ -120,6 +122,7 @@ class ChannelLane:
         self.name = name
         self.account = account
         self.lane = lane
+        self._label = f'channel="{account}",lane="{lane}"'
         self._channel = channel
         self._clock = clock
         self._limits = limits
@@ -138,10 +141,9 @@ class ChannelLane:
         self._unquiet: list[tuple[Peer, int, asyncio.TimerHandle]] = []
         self._errands: set[asyncio.Task[None]] = set()
         self._outcomes: dict[tuple[str, type], int] = {}
-        self._latency = [0] * (len(LATENCY_EDGES_S) + 1)
-        self._latency_sum_s = 0.0
+        self._latencies: dict[tuple[str, type], Histogram] = {}
         self._replies_lost = 0
-        self._pays_now = 0
+        self._pays_now: dict[type, int] = {}
         self.reach: Callable[[str], None] | None = None
         """As `Core.reach`: told once a frame of payments, once any other call."""
         if hasattr(channel, "notify"):
@@ -212,7 +214,8 @@ class ChannelLane:
             except Exception as error:
                 outcome = self._failed(error)
             if outcome is not None:
-                self._pays_now += 1
+                kind = type(outcome)
+                self._pays_now[kind] = self._pays_now.get(kind, 0) + 1
                 self._judge(ticket, outcome, now, order)
                 return outcome
         call = Call(
@@ -314,7 +317,8 @@ class ChannelLane:
         key = (call.op, type(outcome))
         self._outcomes[key] = self._outcomes.get(key, 0) + 1
         if call.task is not None:
-            self._measure(asyncio.get_running_loop().time() - call.began_s)
+            took_s = asyncio.get_running_loop().time() - call.began_s
+            self._latency(call.op, type(outcome)).observe(took_s)
         if call.ticket and outcome is not FULL:
             ok = call.scripted or _is_healthy(outcome)
             now = int(self._clock.monotonic() * 1000)
@@ -328,13 +332,13 @@ class ChannelLane:
             self._arm()
         self._settled()
 
-    def _measure(self, seconds: float) -> None:
-        self._latency_sum_s += seconds
-        for index, edge in enumerate(LATENCY_EDGES_S):
-            if seconds <= edge:
-                self._latency[index] += 1
-                return
-        self._latency[-1] += 1
+    def _latency(self, op: str, kind: type) -> Histogram:
+        found = self._latencies.get((op, kind))
+        if found is None:
+            label = f'{self._label},op="{op}",outcome="{OUTCOME_NAMES[kind]}"'
+            found = Histogram("channel_request_seconds", LATENCY_EDGES_S, label)
+            self._latencies[op, kind] = found
+        return found
 
     def _act(self, link: Peer, message: LaneAct) -> None:
         if self._test is None:
@@ -458,7 +462,7 @@ class ChannelLane:
 
     def stats(self) -> dict[str, float]:
         """Plain numbers by metric name and label text."""
-        label = f'channel="{self.account}",lane="{self.lane}"'
+        label = self._label
         values: dict[str, float] = {
             f'channel_calls_total{{{label},op="{op}",outcome="{OUTCOME_NAMES[kind]}"}}': count
             for (op, kind), count in self._outcomes.items()
@@ -467,17 +471,16 @@ class ChannelLane:
             values[f"channel_{name}_total{{{label}}}"] = count
         for name, count in self._notices.counts.items():
             values[f"channel_notices_{name}_total{{{label}}}"] = count
-        values[f"channel_calls_at_once_total{{{label}}}"] = self._pays_now
+        values[f"channel_calls_at_once_total{{{label}}}"] = sum(self._pays_now.values())
         values[f"channel_calls_running{{{label}}}"] = self._calls.running
         values[f"channel_calls_queued{{{label}}}"] = self._calls.queued
         values[f"channel_replies_lost_total{{{label}}}"] = self._replies_lost
-        values[f"channel_circuit_closed{{{label}}}"] = self._said_circuit == CLOSED
-        below = 0
-        for edge, count in zip((*LATENCY_EDGES_S, "+Inf"), self._latency, strict=True):
-            below += count
-            values[f'channel_request_seconds_bucket{{{label},le="{edge}"}}'] = below
-        values[f"channel_request_seconds_sum{{{label}}}"] = self._latency_sum_s
-        values[f"channel_request_seconds_count{{{label}}}"] = below
+        values[f"channel_circuit_state{{{label}}}"] = CIRCUIT_NUMBERS[self._said_circuit]
+        for kind in self._pays_now:
+            self._latency("pay", kind)
+        for (op, kind), histogram in self._latencies.items():
+            at_once = self._pays_now.get(kind, 0) if op == "pay" else 0
+            histogram.report(values, at_once)
         return values
 
 

@@ -19,6 +19,7 @@ from actors.live import LivePayment, LiveRefund, Releases
 from actors.merchant import Merchants
 from actors.messages import Answer, Message, Refusal
 from actors.nonces import Nonces
+from actors.shard_numbers import ShardNumbers
 from actors.snapshot import Reference
 from payments.clock import Clock
 from payments.errors import Internal, PaymentError
@@ -116,6 +117,7 @@ class Core:
         self.draining = False
         self.live_max = LIVE_MAX
         self.counts: dict[str, float] = {}
+        self.numbers = ShardNumbers(clock.monotonic)
         self.reach: Callable[[str], None] | None = None
         """Told when a named point between two steps is reached; a test may end it all there.
         Looked at once a commit and once a question, never once a payment. Names: `crash.py`."""

@@ -94,6 +94,13 @@ class Lanes:
             if peer.link is not None
         ]
 
+    def credits(self) -> dict[str, int]:
+        """What the lanes of each account would take from this shard now, for metrics."""
+        return {
+            account: sum(peer.facts.credits for peer in peers)
+            for account, peers in self._peers.items()
+        }
+
     def circuits(self) -> dict[str, str]:
         """The state of each lane, for metrics and readiness: `account/lane` to circuit or down."""
         return {

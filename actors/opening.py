@@ -12,6 +12,7 @@ from actors.live import LivePayment, decode_payment, decode_refund
 from actors.merchant import MerchantEntity
 from actors.messages import Pay
 from actors.paying import Paying
+from actors.stats import SAMPLE_MASK
 from payments.calendar import business_date
 from payments.errors import (
     IdempotencyMismatch,
@@ -173,11 +174,19 @@ class Opening:
                 raise InvalidField("no wallet shows such a code; scan it again", param="auth_code")
         closing = self._place(command)
         partition = merchant.partition
+        is_timed = not core.payment_no & SAMPLE_MASK
+        began = core.clock.monotonic() if is_timed else 0.0
         facts = core.lanes.facts(partition)
         route, account = core.lanes.router.plan(way, wallet, facts, command.channel_hint)
+        if is_timed:
+            began = core.numbers.stage("route", began)
         date = business_date(now, closing)
         entity = core.merchants.get(merchant.number, date)
         assessment = assess(self._facts(command, way, entity, date, now, found), core.policy)
+        if is_timed:
+            core.numbers.stage("risk", began)
+        if assessment.rules:
+            core.numbers.found(assessment)
         core.payment_no += 1
         payment = self._intent(command, way, wallet, date, now, assessment, route, account)
         live = LivePayment(
@@ -192,7 +201,7 @@ class Opening:
         core.add(live)
         core.merchants.reserved(entity, live)
         if payment.status is Status.FAILED:
-            core.count("payment_failed")
+            core.numbers.outcome(payment, "failed")
             body = core.render(live)
             core.emit(live, "payment.failed", payment.id, now, body)
             core.say(link, command.ref, 201, body)

@@ -80,6 +80,7 @@ class Paying:
             payment.expires_at,
             payment.payer,
         )
+        self._core.numbers.sent(live.no)
         if not self._core.lanes.send(attempt.account, live.partition, message):
             refused = Declined(
                 "channel_error", "The channel could not be reached.", "not_sent", not_sent=True
@@ -118,6 +119,7 @@ class Paying:
         now = core.clock.now_ms()
         schedule = core.options.schedule(attempt.account)
         if op == PAY:
+            core.numbers.heard(live.no)
             if type(outcome) is Declined and may_go_on(outcome) and self._go_on(live, now):
                 return
             decision = answered_pay(payment, outcome, now, schedule, core.options.fee_plan)
@@ -192,21 +194,23 @@ class Paying:
             live.auth_code = None
             self._book_payment(live, payment, now)
             core.emit(live, "payment.succeeded", payment.id, now, core.render(live))
-            core.count("payment_succeeded")
+            core.numbers.outcome(payment, "succeeded")
         elif kind is Failed:
             live.auth_code = None
             core.emit(live, "payment.failed", payment.id, now, core.render(live))
-            core.count("payment_failed")
+            core.numbers.outcome(payment, "failed")
         elif kind is Undone:
             live.auth_code = None
             core.emit(live, f"payment.{payment.status}", payment.id, now, core.render(live))
-            core.count(f"payment_{payment.status}")
+            core.numbers.outcome(payment, payment.status)
         elif kind is BecameOverdue:
+            core.numbers.overdue(payment)
             core.emit(live, "payment.overdue", payment.id, now, core.render(live))
             live.body = None
         elif kind is LateSuccess:
             self._book_late_success(live, payment, now)
             core.emit(live, "payment.late_success", payment.id, now, core.render(live))
+            core.numbers.outcome(payment, "late_success")
             assert self.late_refund is not None
             self.late_refund(live, None, now)
 

@@ -42,7 +42,7 @@ from actors.reading import Reading
 from actors.refunding import Refunding
 from actors.timers import TICK_S, Timers
 from payments.channels.base import Unknown
-from payments.clock import SystemClock, cpu_seconds
+from payments.clock import SystemClock
 from payments.errors import Overloaded, PaymentError, QuotaExceeded
 from payments.ids import MalformedId, payment_of_out_trade_no
 from payments.storage.base import Batch, Opened
@@ -123,7 +123,10 @@ class MerchantShard:
             core.books.flush(batch)
             core.merchants.flush(batch, core.payment_no)
             self._reach(crash.before, batch)
+            began = core.clock.monotonic()
             await core.store.commit(batch)
+            rows = len(fresh) + len(dirty) + len(fresh_refunds) + len(dirty_refunds)
+            core.numbers.committed(len(fresh), rows, began, core.store.last_sync_s)
             self._reach(crash.after, batch)
         self._release(releases)
         for live in dirty:
@@ -342,11 +345,11 @@ class MerchantShard:
         """Plain numbers for metrics, status and readiness."""
         core = self.core
         facts = core.store.facts()
-        syncs = facts.get("sync_s") or [0.0]
-        numbers = dict(core.counts)
+        numbers = {f"{name}_total": count for name, count in core.counts.items()}
         numbers |= {
             "live": len(core.live),
             "queued": len(self._queue),
+            "mailbox": len(self._queue) + len(core.fresh),
             "waiting": len(core.waiting),
             "merchants_active": len(core.merchants),
             "payments": core.payment_no,
@@ -354,14 +357,19 @@ class MerchantShard:
             "events": core.event_no,
             "epoch": core.epoch,
             "imbalance_minor": core.books.imbalance(),
-            "cpu_seconds": cpu_seconds(),
-            "sync_seconds_max": max(syncs),
-            "reference_age_seconds": core.reference.age_s() or 0.0,
+            "nonces": len(core.nonces),
+            "ready": core.reference.ready(),
             "lanes_up": sum(state != "down" for state in core.lanes.circuits().values()),
             "lanes": len(core.lanes.circuits()),
         }
         for name in ("wal_bytes", "file_bytes"):
             numbers[name] = float(facts.get(name, 0))
+        age_s = core.reference.age_s()
+        if age_s is not None:
+            numbers["reference_age_seconds"] = age_s
+        for account, credits in core.lanes.credits().items():
+            numbers[f'channel_credits{{channel="{account}"}}'] = credits
+        core.numbers.report(numbers)
         return numbers
 
     async def drain(self, timeout_s: float) -> None:

@@ -103,6 +103,9 @@ class Store(Protocol):
     thread); `commit` waits for the disk without blocking the loop.
     """
 
+    last_sync_s: float
+    """How long the last commit waited for the disk, for metrics."""
+
     def open(self) -> Opened:
         """Take ownership (epoch + 1) and check schema, mode and integrity. StoreRefused if not."""
         ...

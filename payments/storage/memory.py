@@ -165,6 +165,7 @@ class MemoryStore:
         self._stamp = (shard, livemode, shards)
         self._clock = clock or SystemClock()
         self._sync = sync
+        self.last_sync_s = 0.0
         self._epoch = 0
         self._poison: str | None = "it is not open"
 

@@ -60,6 +60,7 @@ class SqliteStore(SqliteReads):
         self._lock = OwnerLock(self.path)
         self._poison: str | None = "it is not open"
         self._syncs_s: deque[float] = deque(maxlen=SYNC_SAMPLES_MAX)
+        self.last_sync_s = 0.0
         self._marks: dict[str, int] = {}
         self._epoch = self._commit_no = self._oldest_commit_no = self._wal_pages = 0
         self._is_fully_checked = False
@@ -208,7 +209,8 @@ class SqliteStore(SqliteReads):
         """In the store's thread: wait for the disk."""
         began = self._clock.monotonic()
         self._writer.execute("COMMIT")
-        self._syncs_s.append(self._clock.monotonic() - began)
+        self.last_sync_s = self._clock.monotonic() - began
+        self._syncs_s.append(self.last_sync_s)
         if self._checkpointer.is_last_step_due(self._wal_pages):
             self._checkpointer.last_step(self._writer)
         if self._checkpointer.error is not None:

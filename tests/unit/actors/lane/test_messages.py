@@ -297,7 +297,8 @@ async def test_the_numbers_tell_what_happened(make_house):
     label = 'channel="sim",lane="0"'
     for outcome in ("approved", "declined", "unknown"):
         assert stats[f'channel_calls_total{{{label},op="pay",outcome="{outcome}"}}'] == 1
-    assert stats[f"channel_request_seconds_count{{{label}}}"] == 3
-    assert 0.006 <= stats[f"channel_request_seconds_sum{{{label}}}"] < 1
-    assert stats[f'channel_request_seconds_bucket{{{label},le="+Inf"}}'] == 3
+        call = f'{label},op="pay",outcome="{outcome}"'
+        assert stats[f"channel_request_seconds_count{{{call}}}"] == 1
+        assert 0.002 <= stats[f"channel_request_seconds_sum{{{call}}}"] < 1
+        assert stats[f'channel_request_seconds_bucket{{{call},le="+Inf"}}'] == 1
     assert stats[f"channel_calls_running{{{label}}}"] == 0
