@@ -23,7 +23,8 @@ from pathlib import Path
 from payments.ids import IdMint, SeededEntropy
 from payments.reference import Merchant, MerchantStatus
 from payments.storage.base import Batch
-from payments.storage.bulk import Maker, make_payments
+from payments.storage.bulk import make_payments
+from payments.storage.bulk_rows import Maker
 from payments.storage.seek import PENDING_MAX, PLACE_SHIFT, PLACES
 from payments.storage.sqlite import SqliteStore
 

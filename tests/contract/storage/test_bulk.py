@@ -3,8 +3,10 @@
 import msgspec
 import pytest
 
+from payments.bookings import payment_booked
+from payments.idempotency import index_of
 from payments.ids import IdMint, SeededEntropy
-from payments.ledger import unpack_postings
+from payments.ledger import pack_postings, unpack_postings
 from payments.payment import Payment, Status
 from payments.reference import Merchant, MerchantStatus
 from payments.storage import check
@@ -61,7 +63,13 @@ def test_every_payment_is_found_and_whole(path, merchants):
         assert ([row], [row], [row], []) == store.probe([row[4]], [row[5]], [row[6]])
         shown = payment_json(payment, Presentation())
         assert event[6] == event_json("payment.succeeded", payment.succeeded_at, shown)
-        assert 0 == sum(minor for _, minor in unpack_postings(entry[7]))
+        booked = payment_booked(
+            "simulated", payment.merchant, row[3], payment.settle_amount, payment.fee
+        )
+        assert booked == unpack_postings(entry[7])
+        assert pack_postings(booked) == entry[7]
+        assert index_of(payment.key_digest) == row[4]
+        assert index_of(payment.auth_digest) == row[6]
     lists = [
         store.merchant_payments(merchant.number, before=None, after=0, limit=COUNT)
         for merchant in merchants
