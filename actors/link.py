@@ -25,6 +25,9 @@ from payments.ids import Entropy
 OUTBOX_MAX: Final = 65_536
 """Messages that may wait in a link; more are refused, and the sender answers 503 or unknown."""
 
+CONGESTED_FROM: Final = 1_024
+"""Messages in a link from which on its front door queues by merchant."""
+
 HANDSHAKE_TIMEOUT_S: Final = 5.0
 REDIAL_FIRST_S: Final = 0.02
 REDIAL_MAX_S: Final = 0.5
@@ -74,12 +77,15 @@ class Link:
         "peer",
         "peer_name",
         "peer_role",
+        "refill",
     )
 
     def __init__(self, wire: Wire, handler: Handler, identity: Identity, *, dialing: bool) -> None:
         self.peer: Hello | None = None
         self.peer_name = ""
         self.peer_role = ""
+        self.refill: Callable[[], None] | None = None
+        """Called after a frame left: room for those who queue fairly before the link."""
         self._wire = wire
         self._handler = handler
         self._identity = identity
@@ -118,6 +124,11 @@ class Link:
         """Messages not yet handed to the wire."""
         return len(self._outbox)
 
+    @property
+    def congested(self) -> bool:
+        """More waits than one tick explains: whoever has many senders should queue fairly."""
+        return len(self._outbox) >= CONGESTED_FROM
+
     def close(self) -> None:
         """End the link; queued messages are sent first as far as the wire takes them."""
         self._flush()
@@ -138,6 +149,8 @@ class Link:
             return
         batch, self._outbox = self._outbox, []
         self._write(batch)
+        if self.refill is not None:
+            self.refill()
 
     def _write(self, batch: list[Message]) -> None:
         frame = encoder.encode(batch)

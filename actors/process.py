@@ -6,6 +6,8 @@ only after `stop`; anything else that ends it ends the process.
 """
 
 import asyncio
+import gc
+import os
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Protocol
 
@@ -14,9 +16,16 @@ from msgspec import Struct
 from actors.link import Dialer, Handler, Identity, Link, serve
 from actors.messages import Control, Controlled, Message, Stats
 from actors.net import Listener, Network
+from actors.stats import process_numbers
 
 REPORT_S: Final = 1.0
 """How often a box tells the supervisor its numbers."""
+
+YOUNG_OBJECTS_MAX: Final = 20_000
+"""Objects made before the cycle collector looks: nearly all die by counting, and early."""
+
+SETTLED_AFTER_REPORTS: Final = 8
+"""By then the reference data is loaded: it is set aside, so that no collection walks it."""
 
 STOP_LINGER_S: Final = 0.05
 """The last word of a drained box needs a moment to leave."""
@@ -75,6 +84,7 @@ class Boxed:
         self.abandon: list[Callable[[], None]] = []
         """What the system takes back from a box that died: locks and handles, nothing written."""
         self.listens = True
+        self._lag_s = 0.0
         self._control = Dialer(network, lambda: address("supervisor"), self, identity)
 
     async def run(self) -> None:
@@ -116,14 +126,25 @@ class Boxed:
         self._stopping.set()
 
     def _numbers(self) -> dict[str, float]:
-        return {name: float(value) for name, value in self._stats().items()}
+        numbers = {name: float(value) for name, value in self._stats().items()}
+        numbers.update(process_numbers(os.getpid()))
+        numbers["loop_lag_seconds"] = self._lag_s
+        return numbers
 
     async def _report(self) -> None:
+        gc.set_threshold(YOUNG_OBJECTS_MAX, 20, 100)
+        reports = 0
         while True:
+            reports += 1
+            if reports == SETTLED_AFTER_REPORTS:
+                gc.freeze()
             link = self._control.link
             if link is not None:
                 link.send(Stats(0, self.name, self._numbers()))
+            loop = asyncio.get_running_loop()
+            due_at = loop.time() + REPORT_S
             await asyncio.sleep(REPORT_S)
+            self._lag_s = max(0.0, loop.time() - due_at)
 
     # --- the control link ------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.web_exceptions import HTTPRequestEntityTooLarge
 from msgspec import Struct
 
+from actors.fair import FairQueue
 from actors.link import Dialer, Identity, Link
 from actors.messages import (
     Answer,
@@ -30,6 +31,7 @@ from actors.messages import (
 from actors.net import Network
 from actors.placement import DIRECTORY, Placement, shard_name
 from actors.snapshot import Reference
+from actors.stats import SAMPLE_MASK, Histogram, Stages
 from gateway.auth import Authenticator
 from gateway.edge import SWEEP_S, VERSION, EdgeServer, Heads, Reply
 from gateway.errors import BodyTooLarge, Bug, EdgeError, from_refusal, problem
@@ -37,8 +39,14 @@ from gateway.logs import get_logger
 from gateway.routes import Call, Route, Router
 from gateway.settings_shape import Settings
 from gateway.signatures import split_target
-from payments.clock import SystemClock, cpu_seconds
-from payments.errors import Malformed, OutcomeUnknown, Overloaded, PaymentError
+from payments.clock import SystemClock
+from payments.errors import (
+    Malformed,
+    OutcomeUnknown,
+    Overloaded,
+    PaymentError,
+    QuotaExceeded,
+)
 from payments.idempotency import Digests
 from payments.ids import IdMint
 
@@ -46,6 +54,12 @@ JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
 MARGIN_S: Final = 10.0
 """How long after the wait that a client asked for a shard's answer is given up."""
+
+LINK_QUEUE_MAX: Final = 4_096
+"""Commands of one front door that may wait before the link to a shard."""
+
+MERCHANT_LINK_QUEUE_MAX: Final = 1_024
+"""Of those, commands of one merchant; more are that merchant's own quota."""
 
 DURATION_EDGES_S: Final = (
     0.001,
@@ -57,12 +71,19 @@ DURATION_EDGES_S: Final = (
     0.1,
     0.25,
     0.5,
-    1,
+    1.0,
     2.5,
-    5,
-    10,
-    30,
+    5.0,
+    10.0,
+    30.0,
 )
+ROWS_MAX: Final = 512
+"""Combinations of route, method and status that are timed apart; the rest is one route, other."""
+
+METHODS: Final = frozenset({"GET", "POST", "DELETE", "HEAD"})
+BACKLOG_S: Final = 0.05
+"""So long a listener that is about to close takes in whoever already waits before it."""
+
 READS: Final = (ReadOne, ReadList, ReadBooks, ReadStatus)
 
 log = get_logger(__name__)
@@ -126,6 +147,7 @@ class FrontDoor:
         self._ref = 0
         self._request_no = 0
         self._request_prefix = self.mint.body(clock.real_ms(), 0)[-8:]
+        self._fair: dict[Link, FairQueue[Any]] = {}
         self._in_flight_max = settings.http.max_in_flight
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -143,7 +165,10 @@ class FrontDoor:
             for name in shards
         ]
         self.directory = Dialer(network, lambda: address(DIRECTORY), self, identity)
-        self.durations: dict[tuple[str, str, int], list[float]] = {}
+        self.durations: dict[tuple[str, str, int], Histogram] = {}
+        self.stages = Stages("auth", "reply")
+        self.listener: asyncio.AbstractServer | None = None
+        self._heard_at = 0.0
         self._shard_links = [self.shards[number] for number in placement.shard_of]
 
     @property
@@ -158,6 +183,7 @@ class FrontDoor:
 
     def on_messages(self, link: Link, messages: list[Message]) -> None:
         pending = self._pending
+        self._heard_at = self.clock.monotonic()
         for message in messages:
             kind = type(message)
             if kind is Answer or kind is Refusal or kind is Stats:
@@ -171,6 +197,7 @@ class FrontDoor:
 
     def on_link_lost(self, link: Link) -> None:
         """Commands in flight there are sent once more when the shard is back: their ids stay."""
+        self._fair.pop(link, None)
         for waiting in self._pending.values():
             if waiting.link is link:
                 waiting.link = None
@@ -185,14 +212,38 @@ class FrontDoor:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer | Refusal | Stats] = loop.create_future()
         deadline = self.server.now + patience_s + MARGIN_S
-        if not link.send(message):
+        if link.congested or self._fair.get(link):
+            self._queue_fairly(link, message)
+        elif not link.send(message):
             raise Overloaded("a queue to a shard is full; try again", retry_after_s=1)
         self._pending[ref] = Pending(future, deadline, link, message, to)
         answer = await future
+        if not ref & SAMPLE_MASK:
+            self.stages.observe("reply", self.clock.monotonic() - self._heard_at)
         if type(answer) is Answer:
             return answer
         assert isinstance(answer, Refusal), answer
         raise from_refusal(answer.code, answer.detail, answer.param, answer.retry_after)
+
+    def _queue_fairly(self, link: Link, message: Any) -> None:
+        """The link is behind: wait in the merchant's own line, so that a flood delays itself."""
+        queue = self._fair.get(link)
+        if queue is None:
+            queue = FairQueue(total_max=LINK_QUEUE_MAX, key_max=MERCHANT_LINK_QUEUE_MAX)
+            self._fair[link] = queue
+            link.refill = lambda: self._refill(link)
+        merchant = getattr(message, "merchant", None) or ""
+        if not queue.put(merchant, message):
+            if queue.waiting(merchant) >= MERCHANT_LINK_QUEUE_MAX:
+                raise QuotaExceeded("too many requests of this merchant wait", retry_after_s=1)
+            raise Overloaded("a queue to a shard is full; try again", retry_after_s=1)
+
+    def _refill(self, link: Link) -> None:
+        queue = self._fair.get(link)
+        while queue and not link.congested:
+            taken = queue.get()
+            if taken is None or not link.send(taken[1]):
+                return
 
     async def stats_of(self, to: Dialer, kind: str = "stats") -> Stats | None:
         """A shard's numbers, or None when it is not there."""
@@ -265,9 +316,13 @@ class FrontDoor:
                     raise Malformed(
                         f"this server speaks version {VERSION}", param="Tillway-Version"
                     )
-                call.caller = self.auth.authenticate(
-                    request.method, path, query, request.headers, body
-                )
+                signed = (request.method, path, query, request.headers, body)
+                if self._request_no & SAMPLE_MASK:
+                    call.caller = self.auth.authenticate(*signed)
+                else:
+                    since = self.clock.monotonic()
+                    call.caller = self.auth.authenticate(*signed)
+                    self.stages.observe("auth", self.clock.monotonic() - since)
             reply = await route.handler(call)
         except (PaymentError, EdgeError) as error:
             reply = self.refuse(request, error, request_id, path)
@@ -330,18 +385,22 @@ class FrontDoor:
 
     def _measure(self, route: Route | None, method: str, status: int, began: float) -> None:
         key = (route.template if route is not None else "unknown", method, status)
-        row = self.durations.get(key)
-        if row is None:
-            if method not in ("GET", "POST", "DELETE", "HEAD"):
-                key = (key[0], "other", status)
-            row = self.durations.setdefault(key, [0.0] * (len(DURATION_EDGES_S) + 2))
-        took = self.clock.monotonic() - began
-        row[-1] += took
-        for index, edge in enumerate(DURATION_EDGES_S):
-            if took <= edge:
-                row[index] += 1
-                return
-        row[-2] += 1
+        histogram = self.durations.get(key) or self._row(*key)
+        histogram.observe(self.clock.monotonic() - began)
+
+    def _row(self, route: str, method: str, status: int) -> Histogram:
+        """The histogram of a combination that is seen for the first time."""
+        if method not in METHODS:
+            method = "other"
+        if len(self.durations) >= ROWS_MAX:
+            route = "other"
+        key = (route, method, status)
+        found = self.durations.get(key)
+        if found is None:
+            label = f'route="{route}",method="{method}",status="{status}"'
+            found = Histogram("http_request_duration_seconds", DURATION_EDGES_S, label)
+            self.durations[key] = found
+        return found
 
     # --- numbers and readiness -----------------------------------------------------------------
 
@@ -360,24 +419,22 @@ class FrontDoor:
             "in_flight": self._in_flight,
             "pending": len(self._pending),
             "connections": len(self.server.connections),
-            "cpu_seconds": cpu_seconds(),
             "ready": float(all(self.ready().values())),
-            "reference_age_seconds": self.reference.age_s() or 0.0,
         }
-        for (route, method, status), row in self.durations.items():
-            label = f'route="{route}",method="{method}",status="{status}"'
-            below = 0.0
-            for edge, count in zip((*DURATION_EDGES_S, "+Inf"), row, strict=False):
-                below += count
-                numbers[f'http_request_duration_seconds_bucket{{{label},le="{edge}"}}'] = below
-            numbers[f"http_request_duration_seconds_count{{{label}}}"] = below
-            numbers[f"http_request_duration_seconds_sum{{{label}}}"] = row[-1]
+        age_s = self.reference.age_s()
+        if age_s is not None:
+            numbers["reference_age_seconds"] = age_s
+        for histogram in self.durations.values():
+            histogram.report(numbers)
+        self.stages.report(numbers)
         return numbers
 
     async def drain(self, timeout_s: float) -> None:
         """Answer what is in flight with `Connection: close`, take nothing new."""
         self.draining = True
-        self.server.closing = True
+        if self.listener is not None:
+            await asyncio.sleep(BACKLOG_S)
+            self.listener.close()
         if self._in_flight:
             self._idle.clear()
             try:
@@ -385,4 +442,5 @@ class FrontDoor:
                     await self._idle.wait()
             except TimeoutError:
                 log.warning("requests are cut off by the drain", count=self._in_flight)
+        self.server.closing = True
         await self.server.shutdown(1.0)
