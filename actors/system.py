@@ -8,6 +8,7 @@ starts the next incarnation. Nothing secret is an argument.
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -33,6 +34,9 @@ START_TOGETHER: Final = 8
 """Worker processes that Ray may start at once; our actors need no CPU in Ray's books."""
 
 MIB: Final = 1024 * 1024
+COMM_MAX: Final = 15
+"""Bytes of a process's name that Linux keeps."""
+
 EXIT_FATAL: Final = 70
 
 
@@ -51,6 +55,8 @@ class RayBox:
         """Blocks for the life of the box. Returns after a stop; a failure ends the process."""
         import uvloop
 
+        name_process(self._spec.name)
+
         async def live() -> None:
             network = SocketNetwork()
             place = self._place(network, self._spec, SystemClock(), exit_process)
@@ -66,10 +72,15 @@ class RayBox:
         return self._spec.name
 
 
+def name_process(name: str) -> None:
+    """Show the box's name where `ps` and `top` look; Ray shows its own in the command line."""
+    if sys.platform == "linux":
+        with open("/proc/self/comm", "w", encoding="utf-8") as comm:
+            comm.write(name[:COMM_MAX])
+
+
 def exit_process(reason: str) -> None:
     """End this process at once: later decisions stood on what just failed."""
-    import sys
-
     sys.stderr.write(f"tillway: {reason}\n")
     sys.stderr.flush()
     os._exit(EXIT_FATAL)
