@@ -23,12 +23,11 @@ from actors.shard_numbers import ShardNumbers
 from actors.snapshot import Reference
 from payments.clock import Clock
 from payments.errors import Internal, PaymentError
-from payments.fees import DEFAULT_PLAN, FeePlan
+from payments.fees import DEFAULT_PLAN, FeePlan, give_back
 from payments.idempotency import Digests
 from payments.ids import BODY_LENGTH
 from payments.lifecycle import DEFAULT_SCHEDULE, Schedule
 from payments.payment import CODE_WAYS, Payment
-from payments.refund import Refund
 from payments.risk import Policy
 from payments.routing import ChannelAccount
 from payments.storage.base import Batch, Opened, Store
@@ -106,6 +105,7 @@ class Core:
         self.refund_by_id: dict[str, LiveRefund] = {}
         self.refund_by_key: dict[bytes, LiveRefund] = {}
         self.refund_holds: dict[str, int] = {}
+        self.held: dict[int, int] = {}
         self.payment_no = 0
         self.refund_no = 0
         self.event_no = 0
@@ -191,25 +191,38 @@ class Core:
         self.refund_by_id[refund.id] = entry
         self.refund_by_key[refund.key_digest] = entry
         entry.of.refunds += 1
-        if refund.status == "processing":
-            self.hold(refund)
+        self.rehold(entry.of)
         return entry
 
-    def hold(self, refund: Refund) -> None:
-        """Other refunds of the merchant must leave this much of its balance alone."""
-        if not refund.automatic:
-            held = self.refund_holds.get(refund.merchant, 0)
-            self.refund_holds[refund.merchant] = held + refund.amount
+    def give_back(self, payment: Payment, amount: int) -> tuple[int, int]:
+        """(settle_back, fee_back) of `amount` more, after what was given back already."""
+        return give_back(
+            payment.amount,
+            payment.settle_amount or 0,
+            payment.fee,
+            self.options.fee_plan,
+            payment.amount_refunded,
+            amount,
+            payment.settle_returned,
+            payment.fee_returned,
+        )
 
-    def unhold(self, refund: Refund) -> None:
-        if refund.automatic:
-            return
-        left = self.refund_holds[refund.merchant] - refund.amount
-        assert left >= 0, refund.id
-        if left:
-            self.refund_holds[refund.merchant] = left
-        else:
-            del self.refund_holds[refund.merchant]
+    def rehold(self, live: LivePayment) -> None:
+        """Other refunds of the merchant must leave alone what this payment's will take."""
+        payment = live.payment
+        held = 0
+        if payment.refunding and payment.status == "succeeded":
+            # All together: one by one, their parts would depend on which of them ends first.
+            settle_back, fee_back = self.give_back(payment, payment.refunding)
+            held = settle_back - fee_back
+        before = self.held.pop(live.no, 0)
+        if held:
+            self.held[live.no] = held
+        merchant = payment.merchant
+        total = self.refund_holds.pop(merchant, 0) + held - before
+        assert total >= 0, payment.id
+        if total:
+            self.refund_holds[merchant] = total
 
     def touch(self, live: LivePayment) -> None:
         """The payment changed: its row follows with the next commit."""

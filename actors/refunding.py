@@ -28,7 +28,6 @@ from payments.errors import (
     PaymentError,
     Unauthorized,
 )
-from payments.fees import give_back
 from payments.idempotency import index_of
 from payments.ids import BODY_LENGTH, out_trade_no
 from payments.lifecycle import Decision
@@ -155,7 +154,7 @@ class Refunding:
         """Write the intent and hold the amount; or a refund that failed before it was asked."""
         core = self._core
         core.refund_no += 1
-        if not refund.automatic and not self._covered(live.payment, refund.amount):
+        if not refund.automatic and not self._covered(live, refund.amount):
             refund = replace(
                 refund,
                 status=RefundStatus.FAILED,
@@ -182,33 +181,23 @@ class Refunding:
             core.emit(live, "refund.failed", refund.id, now, body)
             core.count("refund_failed")
         else:
-            core.hold(refund)
             held = RefundHeld(now, refund.amount, refund.id)
             self._paying.fold(live, Decision((held,)), now)
+            core.rehold(live)
             self._ask(entry, "refund")
         core.wake.set()
         return entry
 
-    def _covered(self, payment: Payment, amount: int) -> bool:
+    def _covered(self, live: LivePayment, amount: int) -> bool:
         """Whether pending and available of the merchant cover the refund, holds counted."""
         core = self._core
-        settle_back, fee_back = self._give_back(payment, amount)
+        payment = live.payment
+        settle_back, fee_back = core.give_back(payment, payment.refunding + amount)
         balance = core.books.balance
         has = -balance(chart.merchant_pending(payment.merchant), payment.currency)
         has -= balance(chart.merchant_available(payment.merchant), payment.currency)
-        return has - core.refund_holds.get(payment.merchant, 0) >= settle_back - fee_back
-
-    def _give_back(self, payment: Payment, amount: int) -> tuple[int, int]:
-        return give_back(
-            payment.amount,
-            payment.settle_amount or 0,
-            payment.fee,
-            self._core.options.fee_plan,
-            payment.amount_refunded,
-            amount,
-            payment.settle_returned,
-            payment.fee_returned,
-        )
+        others = core.refund_holds.get(payment.merchant, 0) - core.held.get(live.no, 0)
+        return has - others >= settle_back - fee_back
 
     def begin_automatic(self, live: LivePayment, _: Approved | None, now: int) -> None:
         """A late success goes back by itself; the id comes from the payment's, so only once."""
@@ -345,7 +334,7 @@ class Refunding:
             postings = bookings.late_refund_booked(refund.account, live.partition, settle_back)
             entry_id = bookings.late_refund_entry_id(refund.id)
         else:
-            settle_back, fee_back = self._give_back(payment, refund.amount)
+            settle_back, fee_back = core.give_back(payment, refund.amount)
             postings = bookings.refund_booked(
                 refund.account, payment.merchant, live.partition, settle_back, fee_back
             )
@@ -384,7 +373,7 @@ class Refunding:
     def _ended(self, entry: LiveRefund, now: int) -> None:
         core = self._core
         refund = entry.refund
-        core.unhold(refund)
+        core.rehold(entry.of)
         body = refund_json(refund, core.presentation)
         core.emit(entry.of, f"refund.{refund.status}", refund.id, now, body)
         core.count(f"refund_{refund.status}")

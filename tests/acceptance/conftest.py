@@ -7,7 +7,6 @@ module that says `ON_RAY_TOO = True` runs twice: on one event loop, and on Ray (
 import asyncio
 import base64
 import hashlib
-import hmac
 import http.client
 import itertools
 import json
@@ -20,7 +19,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
