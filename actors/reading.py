@@ -81,7 +81,8 @@ class Reading:
         if command.kind == "page":
             return  # The token was the key.
         if merchant not in command.merchants or command.store not in (None, store):
-            raise NotFound(f"no {command.kind} {command.id[:40]!r}")
+            kind = "refund" if command.kind == "refund" else "payment"
+            raise NotFound(f"no {kind} {command.id[:40]!r}")
 
     def _refund(self, link: Link, command: ReadOne) -> None:
         core = self._core
@@ -93,12 +94,18 @@ class Reading:
             if row is None:
                 raise NotFound(f"no refund {command.id[:40]!r}")
             refund = decode_refund(row[7])
-        store = None
-        if command.store is not None:
-            of = core.store.payment(refund.payment)
-            store = decode_payment(of[8]).store if of is not None else None
+        store = None if command.store is None else self._store_of(refund)
         self._allow(refund.merchant, store, command)
         core.say(link, command.ref, 200, refund_json(refund, core.presentation))
+
+    def _store_of(self, refund: Refund) -> str | None:
+        """In which store the payment of a refund was taken; rows never change theirs."""
+        core = self._core
+        live = core.live_by_id.get(refund.payment)
+        if live is not None:
+            return live.payment.store
+        row = core.store.payment(refund.payment)
+        return decode_payment(row[8]).store if row is not None else None
 
     # --- lists -----------------------------------------------------------------------------------
 
@@ -117,19 +124,21 @@ class Reading:
             return
         core.say(link, command.ref, 200, list_json(f"/v1/{command.kind}s", items, has_more=more))
 
-    def _cursor(self, identifier: str | None, kind: str, merchant: int) -> int | None:
+    def _cursor(self, command: ReadList, param: str, merchant: int) -> int | None:
+        """Where a page begins: the number of the object that a parameter names."""
+        identifier, kind = getattr(command, param), command.kind
         if identifier is None:
             return None
         store = self._core.store
         row = store.refund(identifier) if kind == "refund" else store.payment(identifier)
         number = None if row is None else row[3] if kind == "refund" else row[2]
         if row is None or number != merchant:
-            raise InvalidField(f"no {kind} {identifier[:40]!r} to start from", param="cursor")
+            raise InvalidField(f"no {kind} {identifier[:40]!r} to start from", param=param)
         return row[0]
 
     def _payments(self, merchant: int, command: ReadList) -> tuple[list[bytes], bool]:
-        before = self._cursor(command.starting_after, "payment", merchant)
-        after = self._cursor(command.ending_before, "payment", merchant)
+        before = self._cursor(command, "starting_after", merchant)
+        after = self._cursor(command, "ending_before", merchant)
         keep = _payment_filter(command.filters)
         core = self._core
 
@@ -148,8 +157,8 @@ class Reading:
 
     def _refunds(self, merchant: int, command: ReadList) -> tuple[list[bytes], bool]:
         core = self._core
-        before = self._cursor(command.starting_after, "refund", merchant)
-        after = self._cursor(command.ending_before, "refund", merchant)
+        before = self._cursor(command, "starting_after", merchant)
+        after = self._cursor(command, "ending_before", merchant)
         payment = command.filters.get("payment")
 
         def rows(at: int | None, limit: int) -> list[tuple[int, Refund]]:
@@ -161,10 +170,13 @@ class Reading:
             return [(row[0], decode_refund(row[7])) for row in found]
 
         status = command.filters.get("status")
+        store = command.filters.get("store")
         bounds = _bounds(command.filters)
 
         def keep(refund: Refund) -> bool:
             if payment is not None and refund.payment != payment:
+                return False
+            if store is not None and self._store_of(refund) != store:
                 return False
             return (status is None or refund.status == status) and _within(refund.created, bounds)
 

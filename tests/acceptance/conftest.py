@@ -229,7 +229,10 @@ class Deployment:
         self.process = self.launch(self.port)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, f"it did not start: {self.errors()}"
+        if not line:
+            self.process.kill()
+            self.reap()
+            pytest.fail(f"it did not start: {self.errors()}")
         self.ready = json.loads(line)
         self.api, self.admin = self.ready["api"], self.ready["admin"]
         self.operator = Client(self.api, self.operator_secret())
@@ -261,11 +264,17 @@ class Deployment:
         process = self.process
         assert process is not None
         os.kill(process.pid, number)
-        code = process.wait(END_S)
+        return self.reap()
+
+    def reap(self) -> int:
+        """Wait for the end. The exit code."""
+        process, self.process = self.process, None
+        assert process is not None
         assert process.stdout is not None
-        process.stdout.close()
-        self.process = None
-        return code
+        try:
+            return process.wait(END_S)
+        finally:
+            process.stdout.close()
 
     def close(self) -> None:
         if self.process is not None and self.process.poll() is None:

@@ -1,0 +1,269 @@
+"""Nobody sees or moves what belongs to another: the same 404 as for what does not exist."""
+
+import uuid
+
+import pytest
+
+ON_RAY_TOO = True
+
+# Paths with the kind of id they take; {} is the id.
+ROUTES = """
+    GET     /v1/payments/{}                             payment
+    GET     /v1/payments/{}/timeline                    payment
+    POST    /v1/payments/{}/cancel                      payment
+    POST    /v1/payments/{}/refunds                     payment
+    POST    /v1/test_helpers/payments/{}/pay            payment
+    POST    /v1/test_helpers/payments/{}/decline        payment
+    POST    /v1/test_helpers/payments/{}/pay_late       payment
+    POST    /v1/test_helpers/payments/{}/pay_twice      payment
+    GET     /v1/refunds/{}                              refund
+    GET     /v1/merchants/{}                            merchant
+    POST    /v1/merchants/{}                            merchant
+    GET     /v1/stores/{}                               store
+    GET     /v1/terminals/{}                            terminal
+    GET     /v1/keys/{}                                 key
+    POST    /v1/keys/{}/rotate                          key
+    DELETE  /v1/keys/{}                                 key
+"""
+ROWS = [line.split() for line in ROUTES.strip().splitlines()]
+UNKNOWN = {
+    "payment": "pay_01ZZZZZZZZ0000000000000Z",
+    "refund": "rfd_01ZZZZZZZZ0000000000000Z",
+    "merchant": "mch_01ZZZZZZZZ0000000000000Z",
+    "store": "sto_01ZZZZZZZZ0000000000000Z",
+    "terminal": "trm_01ZZZZZZZZ0000000000000Z",
+    "key": "key_01ZZZZZZZZ0000000000000Z",
+}
+
+
+@pytest.fixture(scope="module")
+def stranger(gateway):
+    return gateway.new_shop()
+
+
+@pytest.fixture(scope="module")
+def owner(gateway):
+    """A merchant and one id of everything it has."""
+    shop = gateway.new_shop()
+    payment = shop.paid(terminal=shop.terminal)["id"]
+    refund = shop.refund(payment, 100)["id"]
+    ids = {"payment": payment, "refund": refund, "merchant": shop.id, "store": shop.store}
+    return shop, {**ids, "terminal": shop.terminal, "key": shop.key["id"]}
+
+
+def asked(client, method, path, identifier):
+    """The request of a row, with a body where it needs one."""
+    body = None
+    if method == "POST":
+        body = {"amount": 1} if path.endswith("/refunds") else {}
+    key = uuid.uuid4().hex if method == "POST" else None
+    return client.send(method, path.format(identifier), body, key=key)
+
+
+@pytest.mark.parametrize(("method", "path", "kind"), ROWS)
+def test_anothers_object_is_none(gateway, owner, stranger, problem, method, path, kind):
+    """Status, code and words are those of an id that does not exist; nothing happens."""
+    shop, ids = owner
+    before = gateway.counts()
+
+    foreign = asked(stranger.client, method, path, ids[kind])
+    unknown = asked(stranger.client, method, path, UNKNOWN[kind])
+
+    problem(foreign, 404, "not_found")
+    problem(unknown, 404, "not_found")
+    for name in ("type", "title", "status", "code", "param", "retryable"):
+        assert foreign[name] == unknown[name]
+    masked = [
+        answer["detail"].replace(identifier, "-")
+        for answer, identifier in ((foreign, ids[kind]), (unknown, UNKNOWN[kind]))
+    ]
+    assert masked[0] == masked[1]
+    assert before == gateway.counts()
+    assert shop.read(ids["payment"])["amount_refunded"] == 100
+
+
+@pytest.mark.parametrize("kind", ["payments", "refunds", "stores", "terminals", "keys"])
+def test_lists_hold_only_ones_own(owner, stranger, kind):
+    """Nothing of the other is in any list."""
+    _, ids = owner
+
+    page = stranger.client.get(f"/v1/{kind}")
+
+    assert page.status == 200
+    assert not {each["id"] for each in page["data"]} & set(ids.values())
+    assert len(stranger.client.get("/v1/merchants")["data"]) == 1
+
+
+def test_a_filter_does_not_reach_across(owner, stranger):
+    """Another's payment, store or terminal as a filter finds nothing."""
+    _, ids = owner
+
+    assert stranger.refunds_of(ids["payment"]) == []
+    for name in ("store", "terminal"):
+        page = stranger.client.get(f"/v1/payments?{name}={ids[name]}")
+        assert (200, []) == (page.status, page["data"])
+
+
+@pytest.mark.parametrize("field", ["store", "terminal"])
+def test_a_payment_cannot_stand_in_anothers_place(owner, stranger, problem, field):
+    """422, and the field."""
+    _, ids = owner
+
+    problem(stranger.pay(**{field: ids[field]}), 422, "invalid_field", field)
+
+
+def test_a_merchant_acts_for_nobody_else(gateway, owner, stranger, problem, kit):
+    """Tillway-Merchant with another's id: no such merchant."""
+    _, ids = owner
+    client = kit.Client(
+        gateway.api, stranger.key["secret"], **{"Tillway-Merchant": ids["merchant"]}
+    )
+
+    problem(client.get("/v1/payments"), 404, "not_found")
+    problem(client.post("/v1/payments", stranger.order(), key="k"), 404, "not_found")
+
+
+# --- platforms ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def platform(gateway):
+    """A restaurant SaaS with two merchants: (secret, their ids)."""
+    name = f"saas-{uuid.uuid4().hex[:8]}"
+    wish = {"type": "bearer", "scopes": ["*"], "platform": name}
+    key = gateway.operator.post("/v1/keys", wish)
+    assert key.status == 201, key
+    ids = [
+        gateway.operator.post("/v1/merchants", {"name": f"Shop {n}", "platform": name})["id"]
+        for n in range(2)
+    ]
+    return key["secret"], ids
+
+
+def acting(gateway, kit, secret, merchant):
+    return kit.Client(gateway.api, secret, **{"Tillway-Merchant": merchant})
+
+
+def test_a_platform_acts_for_its_merchants(gateway, platform, shop, kit):
+    """It pays and reads with Tillway-Merchant; another of its merchants sees none of it."""
+    secret, (first, second) = platform
+    client = acting(gateway, kit, secret, first)
+
+    made = client.post("/v1/payments", shop.order(), key=uuid.uuid4().hex)
+
+    assert (201, "succeeded", first) == (made.status, made["status"], made["merchant"])
+    assert client.get(f"/v1/payments/{made['id']}").status == 200
+    sibling = acting(gateway, kit, secret, second)
+    assert sibling.get(f"/v1/payments/{made['id']}").status == 404
+    assert sibling.get("/v1/payments")["data"] == []
+
+
+def test_a_platform_without_a_merchant_makes_no_payment(gateway, platform, shop, problem, kit):
+    """Which merchant is for the caller to say."""
+    client = kit.Client(gateway.api, platform[0])
+
+    refused = client.post("/v1/payments", shop.order(), key="k")
+
+    problem(refused, 403, "insufficient_scope", "Tillway-Merchant")
+
+
+def test_a_platform_reaches_no_other_merchant(gateway, platform, shop, problem, kit):
+    """Not its own: no such merchant."""
+    client = acting(gateway, kit, platform[0], shop.id)
+
+    problem(client.get("/v1/payments"), 404, "not_found", "Tillway-Merchant")
+
+
+def test_a_platform_lists_its_merchants(gateway, platform, kit):
+    """All of them, and only them."""
+    page = kit.Client(gateway.api, platform[0]).get("/v1/merchants")
+
+    assert {each["id"] for each in page["data"]} == set(platform[1])
+
+
+# --- terminals ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def till(gateway, shop, kit):
+    """A client with a terminal key."""
+    key = shop.new_key(type="bearer", terminal=shop.terminal, scopes=["*"])
+    return kit.Client(gateway.api, key["secret"])
+
+
+def test_a_terminal_takes_queries_cancels_and_refunds(shop, till):
+    """In its own place, which it need not name."""
+    made = till.post("/v1/payments", shop.order(), key="k")
+
+    assert (201, shop.store, shop.terminal) == (made.status, made["store"], made["terminal"])
+    assert till.get(f"/v1/payments/{made['id']}").status == 200
+    refunds = f"/v1/payments/{made['id']}/refunds"
+    assert till.post(refunds, {"amount": 1}, key="r").status == 201
+    other = till.post("/v1/payments", shop.order(), key="k2")
+    assert till.post(f"/v1/payments/{other['id']}/cancel", {}).status == 200
+
+
+def test_a_terminal_sees_only_its_store(shop, till, problem):
+    """What was taken elsewhere does not exist for it; lists neither."""
+    elsewhere = shop.paid()["id"]
+    here = till.post("/v1/payments", shop.order(), key="k")["id"]
+
+    problem(till.get(f"/v1/payments/{elsewhere}"), 404, "not_found")
+    refunds = f"/v1/payments/{elsewhere}/refunds"
+    problem(till.post(refunds, {"amount": 1}, key="r"), 404, "not_found")
+    problem(till.post(f"/v1/payments/{elsewhere}/cancel", {}), 404, "not_found")
+    assert [each["id"] for each in till.get("/v1/payments")["data"]] == [here]
+
+
+def test_a_terminal_sees_only_refunds_of_its_store(shop, till, problem):
+    """Refunds follow their payment."""
+    refund = shop.refund(shop.paid()["id"], 1)["id"]
+
+    problem(till.get(f"/v1/refunds/{refund}"), 404, "not_found")
+    assert till.get("/v1/refunds")["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/keys"),
+        ("GET", "/v1/keys"),
+        ("POST", "/v1/stores"),
+        ("GET", "/v1/ledger/trial_balance"),
+        ("POST", "/v1/test_helpers/clocks"),
+        ("GET", "/v1/test_helpers/channels/simulated/books"),
+    ],
+)
+def test_a_terminal_does_nothing_else(till, problem, method, path):
+    """403 insufficient_scope."""
+    body = {"type": "bearer"} if path == "/v1/keys" else {"name": "x"} if "stores" in path else {}
+    body = body if method == "POST" else None
+
+    problem(till.send(method, path, body), 403, "insufficient_scope")
+
+
+def test_scopes_bind(gateway, shop, kit, problem):
+    """A key that may only read does not pay, refund or cancel."""
+    made = shop.paid()
+    key = shop.new_key(type="bearer", scopes=["payments:read"])
+    reader = kit.Client(gateway.api, key["secret"])
+
+    assert reader.get(f"/v1/payments/{made['id']}").status == 200
+    path = f"/v1/payments/{made['id']}"
+    problem(reader.post("/v1/payments", shop.order(), key="k"), 403, "insufficient_scope")
+    problem(reader.post(f"{path}/refunds", {}, key="k"), 403, "insufficient_scope")
+    problem(reader.post(f"{path}/cancel", {}), 403, "insufficient_scope")
+
+
+def test_a_suspended_merchant_takes_nothing_new(gateway, shop, problem):
+    """403 merchant_suspended; what is paid can be refunded and read; active again, it sells."""
+    made = shop.paid()
+    change = gateway.operator.post(f"/v1/merchants/{shop.id}", {"status": "suspended"})
+    assert change.status == 200, change
+
+    problem(shop.pay(), 403, "merchant_suspended")
+    assert shop.read(made["id"]).status == 200
+    assert shop.refund(made["id"], 100)["status"] == "succeeded"
+
+    gateway.operator.post(f"/v1/merchants/{shop.id}", {"status": "active"})
+    assert shop.paid()
