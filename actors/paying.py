@@ -23,6 +23,7 @@ from payments.ids import out_trade_no
 from payments.lifecycle import (
     Decision,
     answered_inquiry,
+    answered_notice,
     answered_pay,
     answered_undo,
     first_look,
@@ -44,6 +45,9 @@ ATTEMPTS_PER_PAYMENT_MAX: Final = 3
 
 PAY, INQUIRE, UNDO, REFUND = range(4)
 """The lowest two bits of a lane's `ref`: what the answer is to."""
+
+NOTICE: Final = 4
+"""Not of a `ref`: the channel spoke unasked."""
 
 CANCEL: Final = "cancel"
 """What a waiter that asked for a cancel has `seen`: it waits for the end like a POST."""
@@ -126,7 +130,9 @@ class Paying:
         else:
             if type(outcome) is Declined and outcome.not_sent:
                 outcome = Unknown("the lane did not take the question")
-            if op == INQUIRE:
+            if op == NOTICE:
+                decision = answered_notice(payment, outcome, now, schedule, core.options.fee_plan)
+            elif op == INQUIRE:
                 decision = answered_inquiry(payment, outcome, now, schedule, core.options.fee_plan)
             else:
                 decision = answered_undo(payment, outcome, now, schedule)

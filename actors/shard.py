@@ -37,7 +37,7 @@ from actors.messages import (
     Subscribe,
 )
 from actors.opening import Opening
-from actors.paying import INQUIRE, PAY, REFUND, Paying
+from actors.paying import INQUIRE, NOTICE, PAY, REFUND, Paying
 from actors.reading import Reading
 from actors.refunding import Refunding
 from actors.timers import TICK_S, Timers
@@ -276,7 +276,7 @@ class MerchantShard:
         if live is not None and live.payment.attempt is not None:
             if live.payment.attempt.number == number:
                 lane_ref = live.lane_ref
-                self.paying.answered(live, INQUIRE, message.outcome)
+                self.paying.answered(live, NOTICE, message.outcome)
                 live.lane_ref = lane_ref
             else:
                 core.count("notices_of_earlier_attempts")

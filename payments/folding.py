@@ -129,7 +129,7 @@ def _inquired(payment: Payment, event: Inquired) -> Payment:
         payment,
         attempt=attempt,
         next_action_at=event.next_action_at,
-        history=lengthen(payment.history, Moment(event.at, "inquired", str(attempt.inquiries))),
+        history=lengthen(payment.history, Moment(event.at, event.kind, str(attempt.inquiries))),
     )
 
 

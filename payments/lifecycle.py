@@ -42,6 +42,14 @@ EXPIRY_GRACE_MS: Final = 60_000
 CODE_VERDICT_MS: Final = 120_000
 """`verdict_by` of a code lies this long after its expiry."""
 
+CONFIRM_RETRY_MS: Final = 5_000
+"""How soon old news of money is asked about again, should the first query stay unanswered."""
+
+UNDOING: Final = frozenset({AttemptState.REVERSING, AttemptState.CLOSING})
+UNDO_REFUSED: Final = "undo_refused"
+LOOKS: Final = frozenset({"inquired", UNDO_REFUSED})
+"""Lines of a time line that say: the channel was just asked how the payment stands."""
+
 
 class Schedule(Struct, frozen=True, gc=False):
     """When a channel is asked about a doubtful payment. Milliseconds after the attempt was sent.
@@ -122,15 +130,7 @@ def _approved(
     assert attempt is not None
     if attempt.mismatch or (payment.cancel_requested and payment.way is Way.BARCODE):
         return _undo(payment, now, schedule)
-    settle = payment.amount if outcome.settle_amount is None else outcome.settle_amount
-    payer = payment.amount if outcome.payer_amount is None else outcome.payer_amount
-    return Decision(
-        (
-            Succeeded(
-                now, outcome.channel_trade_no, payer, settle, outcome.discounts, fee(plan, settle)
-            ),
-        )
-    )
+    return Decision((_success(payment, outcome, now, plan),))
 
 
 def _refused(outcome: Declined, now: int) -> Failed:
@@ -144,20 +144,14 @@ def answered_inquiry(
     attempt = payment.attempt
     assert attempt is not None
     if payment.is_final:
-        return _answered_late(payment, outcome, now)
+        return _answered_late(payment, outcome, now, is_fresh=payment.late_checks > 0)
     if isinstance(outcome, Approved):
-        if attempt.state is AttemptState.CLOSING and not attempt.mismatch:
-            if matches(payment, outcome):
-                return _succeeded_while_closing(payment, outcome, now, plan)
-            return NOTHING
-        if attempt.state is AttemptState.REVERSING and (
-            attempt.mismatch or payment.cancel_requested or not matches(payment, outcome)
-        ):
-            return _undo(payment, now, schedule)
+        if attempt.state in UNDOING:
+            return _paid_while_undoing(payment, outcome, now, plan)
         return _approved(payment, outcome, now, schedule, plan)
     if isinstance(outcome, Declined):
-        if attempt.state in (AttemptState.REVERSING, AttemptState.CLOSING):
-            return Decision((_undone(payment, attempt, now, schedule),))
+        if attempt.state in UNDOING:
+            return Decision((_undone(payment, now, schedule),))
         return Decision((_refused(outcome, now),))
     if isinstance(outcome, Unpaid):
         return _still_unpaid(payment, attempt, outcome, now, schedule)
@@ -190,30 +184,56 @@ def answered_pay_late(
     )
 
 
-def _succeeded_while_closing(
-    payment: Payment, outcome: Approved, now: int, plan: FeePlan
-) -> Decision:
+def _paid_while_undoing(payment: Payment, outcome: Approved, now: int, plan: FeePlan) -> Decision:
+    """A success turns up while we undo. What it may be worth depends on what the undo did.
+
+    A close never gives money back, so a success in spite of it stands. A reverse does, and may
+    have been done after this success was true: only a refused one proves that the money is there.
+    """
+    attempt = payment.attempt
+    assert attempt is not None
+    if outcome.out_trade_no != number_of(payment):
+        return NOTHING
+    is_refused = payment.history[-1].kind == UNDO_REFUSED
+    is_wanted = matches(payment, outcome) and not attempt.mismatch
+    if payment.cancel_requested and payment.way is Way.BARCODE:
+        is_wanted = False
+    if is_wanted and (is_refused or attempt.state is AttemptState.CLOSING):
+        return Decision((_success(payment, outcome, now, plan),))
+    if not is_refused:
+        return NOTHING  # The next undo is due by its own time, and will meet it.
+    # It cannot be undone and must not stand: it ends unpaid, and the money goes back as a refund.
+    ended = Undone(now, _undone_state(payment), None)
+    return Decision((ended, _late_success(outcome, now)))
+
+
+def _success(payment: Payment, outcome: Approved, now: int, plan: FeePlan) -> Succeeded:
     settle = payment.amount if outcome.settle_amount is None else outcome.settle_amount
     payer = payment.amount if outcome.payer_amount is None else outcome.payer_amount
-    paid = Succeeded(
+    return Succeeded(
         now, outcome.channel_trade_no, payer, settle, outcome.discounts, fee(plan, settle)
     )
-    return Decision((paid,))
+
+
+def _late_success(outcome: Approved, now: int) -> LateSuccess:
+    settle = outcome.amount if outcome.settle_amount is None else outcome.settle_amount
+    payer = outcome.amount if outcome.payer_amount is None else outcome.payer_amount
+    return LateSuccess(now, outcome.channel_trade_no, payer, settle)
 
 
 def _still_unpaid(
     payment: Payment, attempt: Attempt, outcome: Unpaid, now: int, schedule: Schedule
 ) -> Decision:
     ended = outcome.state in ("closed", "reversed")
-    if attempt.state in (AttemptState.REVERSING, AttemptState.CLOSING):
+    if attempt.state in UNDOING:
         if ended or _expired_for_good(payment, now):
-            return Decision((_undone(payment, attempt, now, schedule),))
+            return Decision((_undone(payment, now, schedule),))
         return NOTHING
     if ended and payment.way is Way.BARCODE:
         failure = Failure("payer_timeout", "The channel ended the order unpaid.")
         return Decision((Failed(now, failure),))
     if ended:
-        return Decision((_undone(payment, attempt, now, schedule),))
+        return Decision((_undone(payment, now, schedule),))
     if outcome.state == "absent" and attempt.state in (AttemptState.SENDING, AttemptState.UNKNOWN):
         if now - attempt.sent_at >= schedule.absent_grace_ms:
             return _undo(payment, now, schedule)
@@ -231,36 +251,53 @@ def _expired_for_good(payment: Payment, now: int) -> bool:
     )
 
 
-def _undone(payment: Payment, attempt: Attempt, now: int, schedule: Schedule) -> Undone:
-    barcode = payment.way is Way.BARCODE
-    state = AttemptState.REVERSED if barcode else AttemptState.CLOSED
-    return Undone(now, state, now + schedule.late_checks[0] if schedule.late_checks else None)
+def _undone(payment: Payment, now: int, schedule: Schedule) -> Undone:
+    at = now + schedule.late_checks[0] if schedule.late_checks else None
+    return Undone(now, _undone_state(payment), at)
 
 
-def _answered_late(payment: Payment, outcome: Outcome, now: int) -> Decision:
-    """News of a payment that had ended. Paid after we said no: the money goes back."""
+def _undone_state(payment: Payment) -> AttemptState:
+    return AttemptState.REVERSED if payment.way is Way.BARCODE else AttemptState.CLOSED
+
+
+def _answered_late(payment: Payment, outcome: Outcome, now: int, *, is_fresh: bool) -> Decision:
+    """News of a payment that had ended. Paid after we said no: the money goes back.
+
+    `is_fresh`: the answer to a query that was asked after the end. Older news may tell of money
+    that our undo has given back since, so it is only a reason to ask.
+    """
     if payment.status is Status.SUCCEEDED or payment.late_success:
         return NOTHING
     if not isinstance(outcome, Approved) or outcome.out_trade_no != number_of(payment):
         return NOTHING
-    settle = outcome.amount if outcome.settle_amount is None else outcome.settle_amount
-    payer = outcome.amount if outcome.payer_amount is None else outcome.payer_amount
-    return Decision((LateSuccess(now, outcome.channel_trade_no, payer, settle),))
+    if not is_fresh:
+        return Decision((LateChecked(now, now + CONFIRM_RETRY_MS),), "inquire")
+    return Decision((_late_success(outcome, now),))
+
+
+def answered_notice(
+    payment: Payment, outcome: Outcome, now: int, schedule: Schedule, plan: FeePlan
+) -> Decision:
+    """The channel told us something unasked: verified, but perhaps old."""
+    if payment.is_final:
+        return _answered_late(payment, outcome, now, is_fresh=False)
+    return answered_inquiry(payment, outcome, now, schedule, plan)
 
 
 def answered_undo(payment: Payment, outcome: Outcome, now: int, schedule: Schedule) -> Decision:
     """The channel answered a reverse or a close."""
     attempt = payment.attempt
     assert attempt is not None
-    if attempt.state not in (AttemptState.REVERSING, AttemptState.CLOSING):
+    if attempt.state not in UNDOING:
         return NOTHING
     if isinstance(outcome, Approved) or (
         isinstance(outcome, Unpaid) and outcome.state in ("closed", "reversed")
     ):
-        return Decision((_undone(payment, attempt, now, schedule),))
+        return Decision((_undone(payment, now, schedule),))
     if isinstance(outcome, Declined):
         # "Already paid, cannot": look, then succeed, or try again where a success may not stand.
-        return Decision((Inquired(now, _undo_retry(payment, attempt, now, schedule)),), "inquire")
+        at = _undo_retry(payment, attempt, now, schedule)
+        return Decision((Inquired(now, at, UNDO_REFUSED),), "inquire")
     return NOTHING
 
 
@@ -315,8 +352,8 @@ def due(payment: Payment, now: int, schedule: Schedule) -> Decision:
     if payment.verdict_by is not None and now >= payment.verdict_by and not payment.overdue:
         return Decision((BecameOverdue(now, now),))
     state = attempt.state
-    if state in (AttemptState.REVERSING, AttemptState.CLOSING):
-        if attempt.undos % 3 == 2 and payment.history[-1].kind != "inquired":
+    if state in UNDOING:
+        if attempt.undos % 3 == 2 and payment.history[-1].kind not in LOOKS:
             return Decision(
                 (Inquired(now, _undo_retry(payment, attempt, now, schedule)),), "inquire"
             )

@@ -52,10 +52,14 @@ class Unclear(Struct, frozen=True, gc=False):
 
 
 class Inquired(Struct, frozen=True, gc=False):
-    """A query was sent; the next action is due when the channel's schedule says so."""
+    """A query was sent; the next action is due when the channel's schedule says so.
+
+    `kind`: its line in the time line, `undo_refused` when a refused undo was the reason.
+    """
 
     at: int
     next_action_at: int
+    kind: str = "inquired"
 
 
 class UndoStarted(Struct, frozen=True, gc=False):

@@ -1,0 +1,155 @@
+"""What must be true of a payment, its refunds, its entries and its events together, at any time.
+
+Pure: rows in, complaints out, in words. `tillway ledger verify` asks these questions of a stopped
+or a running store; the tests ask them after every step and every crash.
+"""
+
+from collections.abc import Collection, Iterator
+from itertools import pairwise
+from typing import Final
+
+from payments import bookings
+from payments.payment import HISTORY_MAX, UNPAID, Payment, Status
+from payments.refund import Refund, RefundStatus
+from payments.view import event_id
+
+ENDS: Final = frozenset({"succeeded", "failed", "reversed", "closed", "rejected"})
+UNDER_WAY: Final = frozenset(
+    {
+        "sending",
+        "code_shown",
+        "await_payer",
+        "unknown",
+        "inquired",
+        "reversing",
+        "closing",
+        "undo_refused",
+        "cancel_requested",
+        "overdue",
+    }
+)
+AFTERWARDS: Final = frozenset(
+    {"late_check", "late_success", "refund_started", "refund_succeeded", "refund_failed"}
+)
+UNDOING: Final = frozenset({"reversing", "closing"})
+BEFORE_UNDOING: Final = frozenset({"sending", "code_shown", "await_payer"})
+
+
+def of_payment(
+    payment: Payment,
+    refunds: Collection[Refund],
+    entries: Collection[str],
+    events: Collection[str],
+) -> Iterator[str]:
+    """Complaints about one payment. `entries`, `events`: all ids about it and its refunds."""
+    yield from _moves(payment)
+    yield from _amounts(payment, refunds)
+    yield from _differences("entry", expected_entries(payment, refunds), entries)
+    yield from _differences("event", expected_events(payment, refunds), events)
+
+
+def _moves(payment: Payment) -> Iterator[str]:
+    """States move along the diagram only, and an end is an end."""
+    history = payment.history
+    if len(history) >= HISTORY_MAX:
+        return  # The middle of the story was dropped to keep the row small.
+    kinds = [moment.kind for moment in history]
+    ends = [index for index, kind in enumerate(kinds) if kind in ENDS]
+    if len(ends) != int(payment.is_final):
+        yield f"is {payment.status} and has {len(ends)} ends in its history"
+        return
+    end = ends[0] if ends else len(kinds)
+    if (
+        ends
+        and kinds[end] != payment.status
+        and (kinds[end], payment.status)
+        != (
+            "rejected",
+            Status.FAILED,
+        )
+    ):
+        yield f"is {payment.status} and ended as {kinds[end]}"
+    if any(kind not in UNDER_WAY for kind in kinds[:end]):
+        yield f"has a line that belongs after its end: {kinds}"
+    if any(kind not in AFTERWARDS for kind in kinds[end + 1 :]):
+        yield f"moved after its end: {kinds[end:]}"
+    undoing = [index for index, kind in enumerate(kinds[:end]) if kind in UNDOING]
+    if undoing and any(kind in BEFORE_UNDOING for kind in kinds[undoing[0] : end]):
+        yield f"went on after its undo began: {kinds}"
+    if ends and kinds[end] == "reversed" and not undoing:
+        yield "was reversed without an undo"
+    if kinds.count("sending") not in (0, 1 + len(payment.earlier)):
+        yield f"was sent {kinds.count('sending')} times in {1 + len(payment.earlier)} attempts"
+    if any(later.at < earlier.at for earlier, later in pairwise(history)):
+        yield "has a history in which time goes back"
+
+
+def _amounts(payment: Payment, refunds: Collection[Refund]) -> Iterator[str]:
+    """What was refunded is what the refunds say, and never more than what was paid."""
+    done = [refund for refund in refunds if refund.status is RefundStatus.SUCCEEDED]
+    running = [refund for refund in refunds if refund.status is RefundStatus.PROCESSING]
+    sums = {
+        "amount_refunded": (payment.amount_refunded, sum(refund.amount for refund in done)),
+        "refunding": (payment.refunding, sum(refund.amount for refund in running)),
+        "settle_returned": (payment.settle_returned, sum(refund.settle_back for refund in done)),
+        "fee_returned": (payment.fee_returned, sum(refund.fee_back for refund in done)),
+    }
+    for name, (kept, counted) in sums.items():
+        if kept != counted:
+            yield f"{name} is {kept} and its refunds say {counted}"
+    if payment.refundable < 0:
+        yield f"refunds of {payment.amount - payment.refundable} exceed {payment.amount}"
+    if payment.fee_returned > payment.fee:
+        yield f"a fee of {payment.fee_returned} was returned of {payment.fee}"
+    if payment.settle_returned > (payment.settle_amount or 0):
+        yield f"{payment.settle_returned} went back of {payment.settle_amount}"
+    automatic = [refund for refund in refunds if refund.automatic]
+    if len(automatic) != int(payment.late_success):
+        yield f"has {len(automatic)} refunds by itself, late success {payment.late_success}"
+    if payment.late_success and payment.status not in UNPAID:
+        yield f"is {payment.status} and a late success"
+    if payment.status is not Status.SUCCEEDED and len(automatic) != len(refunds):
+        yield f"is {payment.status} and was refunded"
+
+
+def expected_entries(payment: Payment, refunds: Collection[Refund]) -> set[str]:
+    """The ids of all entries that a payment and its refunds have, by their states."""
+    expected = set()
+    settled = payment.settle_amount or 0
+    if payment.status is Status.SUCCEEDED and settled:
+        expected.add(bookings.payment_entry_id(payment.id))
+    if payment.late_success and settled:
+        expected.add(bookings.late_success_entry_id(payment.id))
+    for refund in refunds:
+        if refund.status is not RefundStatus.SUCCEEDED:
+            continue
+        if refund.automatic and refund.settle_back:
+            expected.add(bookings.late_refund_entry_id(refund.id))
+        elif not refund.automatic and (refund.settle_back or refund.fee_back):
+            expected.add(bookings.refund_entry_id(refund.id))
+    return expected
+
+
+def expected_events(payment: Payment, refunds: Collection[Refund]) -> set[str]:
+    """The ids of all events: exactly one for each change of state that merchants hear of."""
+    expected = set()
+    if payment.is_final:
+        expected.add(event_id(payment.id, f"payment.{payment.status}"))
+    if any(moment.kind == "overdue" for moment in payment.history):
+        expected.add(event_id(payment.id, "payment.overdue"))
+    if payment.late_success:
+        expected.add(event_id(payment.id, "payment.late_success"))
+    for refund in refunds:
+        if refund.status is not RefundStatus.PROCESSING:
+            expected.add(event_id(refund.id, f"refund.{refund.status}"))
+    return expected
+
+
+def _differences(what: str, expected: set[str], found: Collection[str]) -> Iterator[str]:
+    seen = set(found)
+    if len(seen) != len(found):
+        yield f"has an {what} twice"
+    for missing in sorted(expected - seen):
+        yield f"lacks {what} {missing}"
+    for strange in sorted(seen - expected):
+        yield f"has {what} {strange}, which nothing explains"
