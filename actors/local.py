@@ -190,6 +190,12 @@ class LocalSystem:
         self._network = network
         self._clock = clock
 
+    async def start(self) -> None:
+        """There is nothing to start."""
+
+    async def stop(self) -> None:
+        """There is nothing to end: boxes end with the loop."""
+
     def spawn(
         self, build: Callable[..., Boxed], place: Callable[..., Any], spec: Spec
     ) -> LocalHandle:

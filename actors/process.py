@@ -125,6 +125,11 @@ class Boxed:
         """Let `run` end."""
         self._stopping.set()
 
+    @property
+    def is_supervised(self) -> bool:
+        """Whether the supervisor can be spoken to."""
+        return self._control.link is not None
+
     def _numbers(self) -> dict[str, float]:
         numbers = {name: float(value) for name, value in self._stats().items()}
         numbers.update(process_numbers(os.getpid()))
@@ -159,7 +164,7 @@ class Boxed:
                 )
 
     def on_link_lost(self, link: Link) -> None:
-        """The supervisor is gone; Ray ends us with it, a local system never loses it."""
+        """The supervisor is gone: our process ends soon; a local system never loses it."""
 
     async def _controlled(self, link: Link, message: Control) -> None:
         if message.verb == "drain":

@@ -23,7 +23,19 @@ QUICK_DEATH_S: Final = 5.0
 SILENT_S: Final = 5.0
 """A box that has not reported for so long is not ready."""
 
-STOP_PATIENCE_S: Final = 3.0
+STOP_PATIENCE_S: Final = 10.0
+"""For a box to write its last and leave; then it is killed."""
+
+START_PATIENCE_S: Final = 60.0
+"""For a process to appear; then it is killed and another one tried."""
+
+QUICK_DEATHS_MAX: Final = 8
+"""A box that was never ready and died so often is given up, with the whole start: some eight
+seconds, enough for what an earlier deployment left behind to end."""
+
+POLL_S: Final = 0.05
+ROLES: Final = ("front_door", "shard", "lane", "directory")
+"""In the order of the drain: who asks goes before who is asked."""
 
 
 class Handle(Protocol):
@@ -37,9 +49,18 @@ class Handle(Protocol):
     def kill(self) -> None: ...
 
 
+class Audience(Protocol):
+    """Whoever wants the numbers of all boxes, as they come."""
+
+    def take(self, box: str, role: str, incarnation: int, values: dict[str, float]) -> None: ...
+    def gone(self, box: str) -> None: ...
+
+
 class System(Protocol):
     """RaySystem or LocalSystem."""
 
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
     def spawn(
         self, build: Callable[..., Boxed], place: Callable[..., Any], spec: Spec
     ) -> Handle: ...
@@ -68,7 +89,10 @@ class Supervisor:
         place: Callable[..., Any],
         builders: dict[str, Callable[..., Boxed]],
         log: Callable[..., None],
+        audience: Audience | None = None,
+        give_up: Callable[[str], None] | None = None,
     ) -> None:
+        """`audience` hears all numbers; `give_up` is told why a box will never come up."""
         self._system = system
         self._network = network
         self._address = address
@@ -77,14 +101,17 @@ class Supervisor:
         self._place = place
         self._builders = builders
         self._log = log
+        self._audience = audience
+        self._give_up = give_up
         self._specs: dict[str, Spec] = {}
         self.handles: dict[str, Handle] = {}
         self.restarts: dict[str, int] = {}
         self.reports: dict[str, Report] = {}
+        self._was_ready: set[str] = set()
         self._links: dict[str, Link] = {}
         self._controls: dict[int, asyncio.Future[None]] = {}
         self._ref = 0
-        self._watchers: list[asyncio.Task[None]] = []
+        self._watchers: dict[str, asyncio.Task[None]] = {}
         self._listener: Listener | None = None
         self.stopping = False
 
@@ -94,9 +121,10 @@ class Supervisor:
         for spec in specs:
             self._specs[spec.name] = spec
             self.restarts[spec.name] = 0
+        for spec in specs:
             self.handles[spec.name] = self._spawn(spec)
-            watcher = asyncio.create_task(self._watch(spec.name), name=f"watch {spec.name}")
-            self._watchers.append(watcher)
+            watch = self._watch(spec.name)
+            self._watchers[spec.name] = asyncio.create_task(watch, name=f"watch {spec.name}")
 
     def _spawn(self, spec: Spec) -> Handle:
         return self._system.spawn(self._builders[spec.role], self._place, spec)
@@ -121,7 +149,13 @@ class Supervisor:
             )
             self.restarts[name] += 1
             self.reports.pop(name, None)
-            self._log("box ended", box=name, reason=reason, incarnation=spec.incarnation)
+            if self._audience is not None:
+                self._audience.gone(name)
+            self._log("box ended", actor=name, reason=reason, incarnation=spec.incarnation)
+            is_hopeless = name not in self._was_ready and self.restarts[name] >= QUICK_DEATHS_MAX
+            if is_hopeless and self._give_up is not None:
+                self._give_up(f"{name} does not start: {reason}")
+                return
             if self._clock.monotonic() - began < QUICK_DEATH_S:
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, RESTART_WAIT_MAX_S)
@@ -130,9 +164,21 @@ class Supervisor:
             self._specs[name] = following
             self.handles[name] = self._spawn(following)
 
+    def restarts_by_role(self) -> dict[str, int]:
+        """How often boxes of each kind were started anew."""
+        sums = dict.fromkeys(ROLES, 0)
+        for name, count in self.restarts.items():
+            role = self._specs[name].role
+            sums[role] = sums.get(role, 0) + count
+        return sums
+
     async def _life(self, handle: Handle) -> str | None:
         try:
-            await handle.started()
+            async with asyncio.timeout(START_PATIENCE_S):
+                await handle.started()
+        except TimeoutError:
+            handle.kill()
+            return f"no process within {START_PATIENCE_S:.0f} s"
         except Exception as error:
             # It never came up; the caller logs the reason and starts the next incarnation.
             return f"did not start: {type(error).__name__}"
@@ -150,11 +196,22 @@ class Supervisor:
     def on_messages(self, link: Link, messages: list[Message]) -> None:
         for message in messages:
             if isinstance(message, Stats):
-                self.reports[message.name] = Report(message.values, self._clock.monotonic())
+                self._heard(link, message)
             elif isinstance(message, Controlled):
                 future = self._controls.pop(message.ref, None)
                 if future is not None and not future.done():
                     future.set_result(None)
+
+    def _heard(self, link: Link, message: Stats) -> None:
+        spec = self._specs.get(message.name)
+        incarnation = link.peer.incarnation if link.peer is not None else 0
+        if spec is None or incarnation < spec.incarnation:
+            return  # The last word of one that was replaced already.
+        self.reports[message.name] = Report(message.values, self._clock.monotonic())
+        if message.values.get("ready", 1.0) > 0:
+            self._was_ready.add(message.name)
+        if self._audience is not None:
+            self._audience.take(message.name, spec.role, incarnation, message.values)
 
     def checks(self) -> dict[str, bool]:
         """Each box by name: heard of lately, and ready by its own word if it has one."""
@@ -175,7 +232,7 @@ class Supervisor:
         while not all(self.checks().values()):
             if self._clock.monotonic() > deadline:
                 return False
-            await asyncio.sleep(RESTART_WAIT_S)
+            await asyncio.sleep(POLL_S)
         return True
 
     # --- drain -----------------------------------------------------------------------------------
@@ -198,16 +255,30 @@ class Supervisor:
     async def drain(self, timeout_s: float) -> None:
         """Front doors first, then shards, lanes and the directory; each finishes what it has."""
         self.stopping = True
-        for role in ("front_door", "shard", "lane", "directory"):
+        for role in ROLES:
             names = [name for name, spec in self._specs.items() if spec.role == role]
             await self.control(names, "drain", timeout_s)
-        for role in ("front_door", "shard", "lane", "directory"):
+        for role in ROLES:
             names = [name for name, spec in self._specs.items() if spec.role == role]
             await self.control(names, "stop", STOP_PATIENCE_S)
-            watchers = [w for w in self._watchers if w.get_name()[6:] in names]
-            if watchers:
-                await asyncio.wait(watchers, timeout=STOP_PATIENCE_S)
-        for watcher in self._watchers:
+            await self._see_off(names)
+        await self.end()
+
+    async def _see_off(self, names: list[str]) -> None:
+        """Wait for boxes that were told to stop; kill those that do not."""
+        watchers = {name: watcher for name, watcher in self._watchers.items() if name in names}
+        if watchers:
+            await asyncio.wait(watchers.values(), timeout=STOP_PATIENCE_S)
+        for name, watcher in watchers.items():
+            if not watcher.done():
+                self._log("box killed", actor=name, reason="it did not stop in time")
+                self.handles[name].kill()
+
+    async def end(self) -> None:
+        """Start nothing more and hear nothing more, whatever the boxes do."""
+        self.stopping = True
+        for watcher in self._watchers.values():
             watcher.cancel()
+        await asyncio.gather(*self._watchers.values(), return_exceptions=True)
         if self._listener is not None:
             await self._listener.close()

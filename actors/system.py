@@ -8,36 +8,61 @@ starts the next incarnation. Nothing secret is an argument.
 import asyncio
 import logging
 import os
-import sys
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from actors.net import SocketNetwork
 from actors.process import Boxed, Spec
 from payments.clock import SystemClock
+from payments.storage.base import StoreRefused
 
 RAY_SWITCHES: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_DISABLE_WORKER_LOG_PREFIX": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_enable_worker_prestart": "0",
     "RAY_prestart_worker_first_driver": "0",
     "RAY_enable_open_telemetry": "0",
     "RAY_enable_metrics_collection": "0",
     "RAY_task_events_report_interval_ms": "0",
+    # Read on every system: 0 binds a single node to loopback instead of the machine's address.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # It takes SIGTERM for a crash.
 }
 """Set before Ray starts; niceness 15, Ray's default, costs a fifth of the throughput."""
 
 START_TOGETHER: Final = 8
 """Worker processes that Ray may start at once; our actors need no CPU in Ray's books."""
 
-MIB: Final = 1024 * 1024
-COMM_MAX: Final = 15
-"""Bytes of a process's name that Linux keeps."""
+SOCKET_PATH_MAX: Final = 107
+SESSION: Final = "/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+FOLDER_PATH_MAX: Final = SOCKET_PATH_MAX - len(SESSION)
+"""Bytes of Ray's folder, so that the path of its longest Unix socket fits."""
 
+ORPHANED_S: Final = 3.0
+"""A box that has no link to its supervisor for so long ends: nobody would stop it."""
+
+RAY_LOGS: Final = ("gcs_server.err", "raylet.err", "dashboard_agent.err", "runtime_env_agent.err")
+LOG_TAIL_BYTES: Final = 2_000
+MIB: Final = 1024 * 1024
 EXIT_FATAL: Final = 70
+
+
+class RayFailed(RuntimeError):
+    """Ray did not start. The text says what to do."""
+
+
+class BoxRefused(RuntimeError):
+    """A box may not start on its data: said with words, because an exit code has none."""
 
 
 class RayBox:
@@ -55,15 +80,10 @@ class RayBox:
         """Blocks for the life of the box. Returns after a stop; a failure ends the process."""
         import uvloop
 
-        name_process(self._spec.name)
-
-        async def live() -> None:
-            network = SocketNetwork()
-            place = self._place(network, self._spec, SystemClock(), exit_process)
-            await self._build(self._spec, place).run()
-
         try:
-            uvloop.run(live())
+            uvloop.run(_live(self._build, self._place, self._spec))
+        except StoreRefused as error:
+            raise BoxRefused(str(error)) from None
         except BaseException as error:
             import traceback
 
@@ -72,15 +92,31 @@ class RayBox:
         return self._spec.name
 
 
-def name_process(name: str) -> None:
-    """Show the box's name where `ps` and `top` look; Ray shows its own in the command line."""
-    if sys.platform == "linux":
-        with open("/proc/self/comm", "w", encoding="utf-8") as comm:
-            comm.write(name[:COMM_MAX])
+async def _live(
+    build: Callable[..., Boxed], place: Callable[..., Any], spec: Spec
+) -> None:  # No method: with one of these, Ray would run the actor on a loop of its own.
+    box = build(spec, place(SocketNetwork(), spec, SystemClock(), exit_process))
+    watch = asyncio.get_running_loop().create_task(_end_when_orphaned(box))
+    try:
+        await box.run()
+    finally:
+        watch.cancel()
+
+
+async def _end_when_orphaned(box: Boxed) -> None:
+    """End the process when its supervisor is gone, even if Ray has not noticed."""
+    missed_s = 0.0
+    step_s = ORPHANED_S / 6
+    while missed_s < ORPHANED_S:
+        await asyncio.sleep(step_s)
+        missed_s = 0.0 if box.is_supervised else missed_s + step_s
+    exit_process(f"{box.name}: the supervisor is gone")
 
 
 def exit_process(reason: str) -> None:
     """End this process at once: later decisions stood on what just failed."""
+    import sys
+
     sys.stderr.write(f"tillway: {reason}\n")
     sys.stderr.flush()
     os._exit(EXIT_FATAL)
@@ -106,6 +142,10 @@ class RayHandle:
 
         try:
             await self._ended
+        except ray.exceptions.RayTaskError as error:
+            # It was refused and said why; its process is still there.
+            self.kill()
+            return str(error.cause)
         except ray.exceptions.RayError as error:
             return str(error).splitlines()[0]
         return None
@@ -117,29 +157,63 @@ class RayHandle:
 
 
 class RaySystem:
-    """Boxes as Ray actors on this node."""
+    """Boxes as Ray actors on this node.
 
-    def __init__(self, object_store_mb: int, temp_dir: str | None = None) -> None:
+    `folder`: where Ray keeps sockets and logs of its session; ours alone, emptied at each start.
+    `token_path`: a 0600 file whose content every client of this Ray must show.
+    """
+
+    def __init__(self, object_store_mb: int, folder: Path, token_path: Path) -> None:
+        assert len(os.fsencode(folder)) <= FOLDER_PATH_MAX, folder
         self._object_store_mb = object_store_mb
-        self._temp_dir = temp_dir
+        self._folder = folder
+        self._token_path = token_path
+        # Linux ends Ray's processes with the *thread* that started them: this one stays.
+        self._thread = ThreadPoolExecutor(1, "ray")
 
-    def start(self) -> None:
-        """Start Ray: loopback only, no dashboard, nothing reported to anybody."""
-        os.environ.update(RAY_SWITCHES)
+    async def start(self) -> None:
+        """Start Ray: loopback only, nothing reported to anybody. Raise RayFailed."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._start)
+
+    def _start(self) -> None:
+        self._clean()
+        os.environ.update(RAY_SWITCHES, RAY_AUTH_TOKEN_PATH=str(self._token_path))
+        os.environ.pop("RAY_ADDRESS", None)  # It would make us a guest in a stranger's cluster.
         import ray
 
-        options: dict[str, Any] = {} if self._temp_dir is None else {"_temp_dir": self._temp_dir}
-        ray.init(
-            num_cpus=START_TOGETHER,
-            object_store_memory=self._object_store_mb * MIB,
-            include_dashboard=False,
-            log_to_driver=True,
-            logging_level=logging.ERROR,
-            configure_logging=False,
-            namespace="tillway",
-            _node_ip_address="127.0.0.1",
-            **options,
-        )
+        # It would warn that it may set no handler of signals in this thread, which is the point.
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        try:
+            with _without_helpers():
+                ray.init(
+                    num_cpus=START_TOGETHER,
+                    object_store_memory=self._object_store_mb * MIB,
+                    include_dashboard=False,
+                    log_to_driver=True,
+                    logging_level=logging.ERROR,
+                    configure_logging=False,
+                    namespace="tillway",
+                    _node_ip_address="127.0.0.1",
+                    _temp_dir=str(self._folder),
+                )
+        except Exception as error:
+            # Ray raises bare Exceptions; half of it may run already.
+            said = self._last_words()
+            ray.shutdown()
+            raise RayFailed(
+                f"Ray did not start: {str(error).splitlines()[0]}\n{said}"
+                "Ray needs 2 processors, 4 GB of memory and room in /dev/shm; try again when the "
+                "machine is less busy, or start with --runtime local"
+            ) from error
+
+    def _last_words(self) -> str:
+        """The ends of the logs that tell why Ray's own processes died."""
+        lines: list[str] = []
+        for name in RAY_LOGS:
+            for path in self._folder.glob(f"session_2*/logs/{name}"):
+                text = path.read_bytes()[-LOG_TAIL_BYTES:].decode("utf-8", "replace").strip()
+                lines += [f"{name}: {line}\n" for line in text.splitlines()[-3:]]
+        return "".join(lines)
 
     def spawn(
         self, build: Callable[..., Boxed], place: Callable[..., Any], spec: Spec
@@ -161,7 +235,50 @@ class RaySystem:
         ended = asyncio.wrap_future(actor.run.remote().future())
         return RayHandle(spec.name, actor, ended)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
+        """End all of Ray's processes and remove what their session left behind."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._stop)
+        self._thread.shutdown()
+
+    def _stop(self) -> None:
         import ray
 
         ray.shutdown()
+        self._clean()
+
+    def _clean(self) -> None:
+        """Remove sessions that ended; whoever calls owns the data directory, so none runs."""
+        for left in self._folder.iterdir():
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
+
+
+@contextmanager
+def _without_helpers() -> Iterator[None]:
+    """Leave out what a single node has no use for, and Ray has no switch for.
+
+    The autoscaler's monitor, the server behind the dashboard (started even with
+    `include_dashboard=False`) and the dashboard's part of the node's agent: together 5 of 24
+    seconds of processor time at the start, and 250 MB. A Ray without these names starts whole.
+    """
+    from ray._private import node, parameter, utils
+
+    def serve_nothing(self: Any, **_: Any) -> None:
+        self._webui_url = ""
+
+    lean: list[tuple[Any, str, Any]] = [
+        (node.Node, "start_api_server", serve_nothing),
+        (parameter, "RayParams", partial(parameter.RayParams, no_monitor=True)),
+        (utils, "get_dashboard_dependency_error", lambda: ImportError("not wanted")),
+    ]
+    lean = [each for each in lean if hasattr(each[0], each[1])]
+    before = [(place, name, getattr(place, name)) for place, name, _ in lean]
+    for place, name, ours in lean:
+        setattr(place, name, ours)
+    try:
+        yield
+    finally:
+        for place, name, theirs in before:
+            setattr(place, name, theirs)

@@ -1,6 +1,7 @@
 """`tillway serve` and `tillway demo`: read settings, start the system, stay, drain on SIGTERM."""
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -25,20 +26,38 @@ from actors.placement import (
 from actors.process import Spec
 from actors.supervision import Supervisor, System
 from gateway.admin import AdminServer
+from gateway.folders import empty, folder_for
 from gateway.logs import get_logger, setup_logging
+from gateway.metrics import Metrics
 from gateway.planting import Planted, plant
 from gateway.processes import BUILDERS, Place, place_in_process
-from gateway.settings import load_secrets, make_data_dir, write_private, write_ready
+from gateway.settings import (
+    SettingsError,
+    load_secrets,
+    make_data_dir,
+    write_private,
+    write_ready,
+)
 from gateway.settings_shape import Settings
 from gateway.trickle import Trickle
 from payments.clock import SystemClock
 from payments.ids import Entropy
+from payments.storage.owner import OwnerLock
 
-READY_TIMEOUT_S: Final = 20.0
+READY_WARN_S: Final = 20.0
+"""A start that takes longer says so, each time, with what is missing."""
+
 RUN_DIR: Final = "run"
+RAY_DIR: Final = "ray"
+RAY_TOKEN_FILE: Final = "ray.token"  # noqa: S105 - where it is, not what it is
+TOKEN_BYTES: Final = 32
+LOCK: Final = "deployment"
 SETTINGS_FILE: Final = "settings.json"
-SOCKET_PATH_MAX: Final = 100
-"""A Unix socket's path may have 107 bytes; ours end with a name of the box."""
+SOCKET_NAME_REST: Final = len("/.sock.4194304")
+"""What a socket's path has besides its folder and its box: the pid while it is being bound."""
+
+RAY_SOCKET_REST: Final = 68
+"""The same for Ray's own, with the name of its session."""
 
 log = get_logger(__name__)
 
@@ -56,8 +75,16 @@ def run(
     if not __debug__:
         sys.stderr.write("tillway: assertions are switched off; start Python without -O\n")
         return 2
-    gateway = Gateway(settings, json_ready=json_ready, table=table, rate=rate, seed=seed)
-    return uvloop.run(gateway.live())
+    gateway = Gateway(settings, json_ready=json_ready, demo=demo, table=table, rate=rate, seed=seed)
+    try:
+        return uvloop.run(gateway.live())
+    except GatewayFailed as error:
+        sys.stderr.write(f"tillway: {error}\n")
+        return 1
+
+
+class GatewayFailed(RuntimeError):
+    """The deployment does not come up. The text says why and what to do."""
 
 
 class Gateway:
@@ -68,60 +95,119 @@ class Gateway:
         settings: Settings,
         *,
         json_ready: bool,
+        demo: bool = False,
         table: dict[str, Any] | None = None,
         rate: float = 0.0,
         seed: int | None = None,
     ) -> None:
         self.settings = settings
         self._json_ready = json_ready
+        self._demo = demo
         self._table = table
         self._rate = rate
         self._seed = seed
         self._clock = SystemClock()
-        self._stop = asyncio.Event()
+        self._over = asyncio.Event()
+        self._failure: str | None = None
         self._signals = 0
 
     async def live(self) -> int:
-        """Start everything, say so, wait for the signal, drain."""
+        """Start everything, say so, wait for the signal, drain. One at a time a data directory."""
         directory = make_data_dir(self.settings)
+        lock = OwnerLock(directory / LOCK)
+        lock.take()
+        try:
+            return await self._live(directory)
+        finally:
+            lock.release()
+
+    async def _live(self, directory: Path) -> int:
+        self._listen_to_signals()
         secrets = load_secrets(self.settings, Entropy())
         setup_logging(None, hash_key=secrets.digest[:64])
         self.settings = settings = self._with_ports()
-        planted = plant(settings, self._clock, Entropy(), self._table)
-        run_dir = self._run_dir(directory)
-        settings_path = directory / SETTINGS_FILE
-        write_private(settings_path, msgspec.json.encode(settings))
-        system, network, place, address = self._system(run_dir)
-        supervisor = Supervisor(
-            system,
-            network,
-            address(SUPERVISOR),
-            Identity("supervisor", SUPERVISOR, secrets.cluster),
-            self._clock,
-            place,
-            BUILDERS,
-            log.warning,
-        )
-        admin = AdminServer(settings, supervisor)
-        await admin.start()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled)
-        await supervisor.start(self._specs(settings_path, run_dir))
-        if not await supervisor.wait_ready(READY_TIMEOUT_S):
-            missing = [name for name, ready in supervisor.checks().items() if not ready]
-            log.error("not ready in time: " + ", ".join(missing))
+        metrics = Metrics({"mode": settings.mode, "runtime": settings.runtime})
+        admin = AdminServer(settings.http, metrics)
+        await self._open(admin)
+        try:
+            planted = plant(settings, self._clock, Entropy(), self._table)
+            write_private(directory / SETTINGS_FILE, msgspec.json.encode(settings))
+            run_dir = str(folder_for(directory, RUN_DIR, self._longest_name() + SOCKET_NAME_REST))
+            system, network, place, address = self._system(directory, run_dir)
+            supervisor = Supervisor(
+                system,
+                network,
+                address(SUPERVISOR),
+                Identity("supervisor", SUPERVISOR, secrets.cluster),
+                self._clock,
+                place,
+                BUILDERS,
+                log.warning,
+                metrics,
+                self._give_up,
+            )
+            admin.supervised = supervisor
+            metrics.restarts, metrics.checks = supervisor.restarts_by_role, supervisor.checks
+            specs = self._specs(directory / SETTINGS_FILE, run_dir)
+            try:
+                await self._serve(system, supervisor, admin, specs, planted)
+            finally:
+                await supervisor.end()
+                await system.stop()
+                empty(Path(run_dir))
+        finally:
+            await admin.close()
+        if self._failure is not None:
+            raise GatewayFailed(self._failure)
+        return 0
+
+    async def _serve(
+        self,
+        system: System,
+        supervisor: Supervisor,
+        admin: AdminServer,
+        specs: list[Spec],
+        planted: Planted,
+    ) -> None:
+        """From the start to the end of the drain; a signal during the start ends it at once."""
+        over = asyncio.create_task(self._over.wait(), name="the end")
+        start = asyncio.create_task(self._start(system, supervisor, specs), name="the start")
+        await asyncio.wait((start, over), return_when=asyncio.FIRST_COMPLETED)
+        if not start.done():
+            admin.draining = True
+            start.cancel()
+            await asyncio.wait((start,))
+            return
+        start.result()
         self._announce(planted, admin.port)
         crowd = self._crowd(planted)
-        await self._stop.wait()
+        await over
         if crowd is not None:
             crowd.cancel()
         admin.draining = True
-        await asyncio.sleep(settings.drain.grace_s if not self._json_ready else 0)
-        await supervisor.drain(settings.drain.timeout_s)
-        await admin.close()
-        self._end(system)
-        return 0
+        drain = self.settings.drain
+        # Nobody balances a demo: it need not wait until it is no longer chosen.
+        await asyncio.sleep(0 if self._demo else drain.grace_s)
+        await supervisor.drain(drain.timeout_s)
+
+    async def _start(self, system: System, supervisor: Supervisor, specs: list[Spec]) -> None:
+        await system.start()
+        self._listen_to_signals()  # Again: whatever the system did with them.
+        await supervisor.start(specs)
+        while not await supervisor.wait_ready(READY_WARN_S):
+            missing = [name for name, ready in supervisor.checks().items() if not ready]
+            log.error("not ready yet", detail=", ".join(missing))
+
+    async def _open(self, admin: AdminServer) -> None:
+        try:
+            await admin.start()
+        except OSError as error:
+            port = self.settings.http.admin_port
+            raise SettingsError(_taken(port, "--admin-port", error)) from None
+
+    def _give_up(self, reason: str) -> None:
+        self._failure = reason
+        self._over.set()
 
     def _crowd(self, planted: Planted) -> "asyncio.Task[None] | None":
         """The demo's background payments, where some were asked for."""
@@ -133,43 +219,48 @@ class Gateway:
         trickle = Trickle(url, planted.api_key, self._rate, self._seed, tag)
         return asyncio.create_task(trickle.run(), name="background payments")
 
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled)
+
     def _signalled(self) -> None:
         self._signals += 1
         if self._signals > 1:
             os._exit(1)  # A second signal means now; whatever was acknowledged is durable.
-        self._stop.set()
+        self._over.set()
 
     def _with_ports(self) -> Settings:
         """Take the ports: refuse one that another deployment has, choose for 0."""
         http = self.settings.http
-        self._reserved = reserve_tcp(http.host, http.port)
+        try:
+            self._reserved = reserve_tcp(http.host, http.port)
+        except OSError as error:
+            raise SettingsError(_taken(http.port, "--port", error)) from None
         port = self._reserved.getsockname()[1]
         url = self.settings.public_url or f"http://{http.host}:{port}"
         return msgspec.structs.replace(
             self.settings, http=msgspec.structs.replace(http, port=port), public_url=url
         )
 
-    def _run_dir(self, directory: Path) -> str:
-        run_dir = directory / RUN_DIR
-        run_dir.mkdir(mode=0o700, exist_ok=True)
-        for left in run_dir.iterdir():
-            left.unlink()
-        return str(run_dir)
+    def _longest_name(self) -> int:
+        names = [lane_name(each.account, each.lanes) for each in self.settings.channels]
+        names.append(front_door_name(self.settings.http.front_doors))
+        return max(len(name.encode()) for name in names)
 
-    def _system(self, run_dir: str) -> tuple[System, Network, Any, Any]:
+    def _system(self, directory: Path, run_dir: str) -> tuple[System, Network, Any, Any]:
         if self.settings.runtime == "local":
             local = LocalNetwork()
             return LocalSystem(local, self._clock), local, place_on_loop, LocalAddresses().of
+        # Here, because it takes a second and a local deployment needs nothing of it.
         from actors.system import RaySystem
 
-        system = RaySystem(self.settings.ray.object_store_mb)
-        system.start()
+        token = directory / RAY_TOKEN_FILE
+        if not token.exists():
+            write_private(token, Entropy().bytes(TOKEN_BYTES).hex().encode())
+        folder = folder_for(directory, RAY_DIR, RAY_SOCKET_REST)
+        system = RaySystem(self.settings.ray.object_store_mb, folder, token)
         return system, SocketNetwork(), place_in_process, UnixAddresses(run_dir).of
-
-    def _end(self, system: System) -> None:
-        stop = getattr(system, "stop", None)
-        if stop is not None:
-            stop()
 
     def _specs(self, settings_path: Path, run_dir: str) -> list[Spec]:
         settings = self.settings
@@ -209,3 +300,9 @@ class Gateway:
 def place_on_loop(network: Network, spec: Spec, clock: SystemClock, exit_process: Any) -> Place:
     """The place of a box on this loop: names as addresses, the deployment's one clock."""
     return Place(network, LocalAddresses().of, clock, exit_process)
+
+
+def _taken(port: int, flag: str, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is in use; stop who has it, or choose another with {flag} (0: any)"
+    return f"port {port} cannot be opened: {error.strerror}; choose another with {flag}"

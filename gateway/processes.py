@@ -307,8 +307,8 @@ def build_front_door(spec: Spec, place: Place) -> Boxed:
 
     async def serve_http() -> None:
         listener = shared_listener(settings.http.host, settings.http.port, BACKLOG)
-        server = await serve_clients(door.server, listener)
-        log.info("front door listens", door=spec.name, port=settings.http.port)
+        server = door.listener = await serve_clients(door.server, listener)
+        log.info("front door listens", actor=spec.name, port=settings.http.port)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(door.sweep())
