@@ -49,6 +49,7 @@ def serve_argv(options: Options, data: Path, seed_file: Path | None) -> list[str
     Without a seed file it serves the merchants that the data directory has already.
     """
     argv = [*COMMAND, "serve", "--json", "--port", "0", "--admin-port", "0"]
+    argv += ["--drain-grace", "0"]  # No balancer has to look away first.
     argv += ["--data", str(data), "--runtime", options.runtime]
     argv += ["--front-doors", str(options.front_doors), "--shards", str(options.shards)]
     argv += ["--channels", "simulated"]

@@ -37,6 +37,9 @@ def serve(
     channels: Channels = "simulated",
     channel_latency_ms: LatencyMs = None,
     seed_file: SeedFile = None,
+    drain_grace: Annotated[
+        int | None, typer.Option("--drain-grace", min=0, help="Seconds not ready, yet accepting.")
+    ] = None,
     drain_timeout: Annotated[int | None, typer.Option("--drain-timeout", min=0)] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -53,6 +56,7 @@ def serve(
         "runtime": runtime,
         "shards.count": shards,
         "seed_file": seed_file,
+        "drain.grace_s": drain_grace,
         "drain.timeout_s": drain_timeout,
     }
     settings = _with_channels(settings_from(config, flags), channels, channel_latency_ms)
