@@ -73,6 +73,10 @@ class RayBox:
         self._place = place
         self._spec = spec
 
+    def __repr__(self) -> str:
+        """What Ray shows in the process's title: `ray::shard-0.run`."""
+        return self._spec.name
+
     def pid(self) -> int:
         return os.getpid()
 

@@ -29,10 +29,10 @@ _NAMES: Final = (
 """How a process that names itself after its actor begins its name (at most 15 characters)."""
 
 _COMMANDS: Final = (
-    ("ray::frontdoor", "front_door"),
+    ("ray::front-door", "front_door"),
     ("ray::merchantshard", "shard"),
     ("ray::shard", "shard"),
-    ("ray::channel", "channel"),
+    ("ray::lane", "channel"),
     ("ray::directory", "directory"),
     ("ray::idle", "ray"),
     ("ray::dashboardagent", "ray"),

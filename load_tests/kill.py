@@ -83,10 +83,10 @@ def pids_of(root: int, victim: str) -> list[int]:
     found = []
     for pid in cpu.snapshot([root]):
         try:
-            name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+            title = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
         except OSError:
             continue  # It has ended since.
-        if name.startswith(victim):
+        if title.startswith(f"ray::{victim}"):
             found.append(pid)
     return sorted(found)
 
