@@ -116,7 +116,7 @@ class Core:
         self.wake = asyncio.Event()
         self.draining = False
         self.live_max = LIVE_MAX
-        self.counts: dict[str, float] = {}
+        self.counts: dict[str, float] = {"bugs": 0.0}
         self.numbers = ShardNumbers(clock.monotonic)
         self.reach: Callable[[str], None] | None = None
         """Told when a named point between two steps is reached; a test may end it all there.
