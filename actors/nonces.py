@@ -23,30 +23,33 @@ class Nonces:
     """The nonces seen within the window."""
 
     def __init__(self) -> None:
-        self._buckets: dict[int, set[int]] = {}
+        self._seen: set[int] = set()
+        self._buckets: dict[int, list[int]] = {}
 
     def recover(self, store: Store, real_ms: int) -> None:
         for digest, created in store.recent_nonces(real_ms // 1000 - WINDOW_S - MARGIN_S):
             self.accept(digest, created)
 
     def accept(self, digest: int, created: int) -> bool:
-        """Remember a nonce. False when it was seen before."""
+        """Remember a nonce. False when it was seen before, whenever that signature was made."""
+        seen = self._seen
+        if digest in seen:
+            return False
+        seen.add(digest)
         bucket = self._buckets.get(created // BUCKET_S)
         if bucket is None:
-            bucket = self._buckets[created // BUCKET_S] = set()
-        elif digest in bucket:
-            return False
-        bucket.add(digest)
+            bucket = self._buckets[created // BUCKET_S] = []
+        bucket.append(digest)
         return True
 
     def prune(self, real_ms: int) -> None:
         """Forget those whose signatures are no longer accepted."""
         oldest = (real_ms // 1000 - WINDOW_S - MARGIN_S) // BUCKET_S
         for number in [number for number in self._buckets if number < oldest]:
-            del self._buckets[number]
+            self._seen.difference_update(self._buckets.pop(number))
 
     def __len__(self) -> int:
-        return sum(len(bucket) for bucket in self._buckets.values())
+        return len(self._seen)
 
     @property
     def full(self) -> bool:

@@ -96,7 +96,7 @@ class Opening:
             return
         stored = found.keys.get(command.key_digest)
         if stored is not None and stored[1].id == command.id:
-            core.say(link, command.ref, 201, core.render_payment(stored[1]))
+            self._attach(link, command, self._known(stored[0]), replayed=False)
             return
         if command.nonce:
             if not core.nonces.accept(command.nonce, command.nonce_at):
@@ -137,12 +137,18 @@ class Opening:
                 "this Idempotency-Key belongs to another request; use a new key",
                 param="Idempotency-Key",
             )
+        if live is None and existing.status is Status.PROCESSING:
+            assert stored is not None
+            live = self._known(stored[0])  # Under way since before a restart.
         if live is not None:
             self._attach(link, command, live, replayed=True)
-            return True
-        status = 202 if existing.status is Status.PROCESSING else 201
-        core.say(link, command.ref, status, core.render_payment(existing), replayed=True)
+        else:
+            core.say(link, command.ref, 201, core.render_payment(existing), replayed=True)
         return True
+
+    def _known(self, row: PaymentRow) -> LivePayment:
+        """A stored payment, in memory while somebody waits for it."""
+        return self._core.adopt(LivePayment.of_row(row))
 
     def _judge_order(self, command: Pay, found: Found) -> None:
         core = self._core
@@ -161,6 +167,7 @@ class Opening:
             return
         core = self._core
         core.say(link, command.ref, 201, core.render(live), replayed=replayed)
+        core.forget(live)
 
     def _open(self, link: Link, command: Pay, merchant: Merchant, found: Found) -> None:
         """Risk, route, intent. What is decided here is durable before a lane hears of it."""

@@ -25,11 +25,16 @@ SWEEP_S: Final = 0.5
 """How often slow requests are looked for: the coarse clock of this file."""
 
 VERSION: Final = "2026-12-01"
+_TOO_SLOW_BODY: Final = (
+    b'{"type":"urn:tillway:problem:receive_timeout","title":"Receive timeout","status":408,'
+    b'"detail":"The request did not arrive completely in time; send it again.","instance":"/",'
+    b'"code":"receive_timeout","param":null,"request_id":null,"retryable":true,'
+    b'"doc_url":"/docs/errors#receive_timeout"}'
+)
 TOO_SLOW: Final = (
     b"HTTP/1.1 408 Request Timeout\r\nContent-Type: application/problem+json\r\n"
-    b'Content-Length: 104\r\nConnection: close\r\n\r\n{"type":"about:blank","title":"Request '
-    b'timeout","status":408,"code":"receive_timeout","detail":"Be quicker"}'
-)
+    b"Content-Length: %d\r\nConnection: close\r\n\r\n%b"
+) % (len(_TOO_SLOW_BODY), _TOO_SLOW_BODY)
 
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 

@@ -17,6 +17,7 @@ from actors.fair import FairQueue
 from actors.link import Dialer, Identity, Link
 from actors.messages import (
     Answer,
+    CancelPayment,
     Changes,
     ClockSet,
     Message,
@@ -52,6 +53,9 @@ from payments.ids import IdMint
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
+DRAIN_PATIENCE_S: Final = 2.0
+"""How long a drain lets channels answer before those who wait are told how it stands."""
+
 MARGIN_S: Final = 10.0
 """How long after the wait that a client asked for a shard's answer is given up."""
 
@@ -270,7 +274,7 @@ class FrontDoor:
             for ref, waiting in list(self._pending.items()):
                 if waiting.link is None and not waiting.resent:
                     link = waiting.to.link
-                    if link is not None and link.send(waiting.message):
+                    if link is not None and _send_again(link, waiting.message):
                         waiting.link = link
                         waiting.resent = True
                 if now > waiting.deadline or (waiting.link is None and waiting.resent):
@@ -429,18 +433,45 @@ class FrontDoor:
         self.stages.report(numbers)
         return numbers
 
-    async def drain(self, timeout_s: float) -> None:
-        """Answer what is in flight with `Connection: close`, take nothing new."""
-        self.draining = True
-        if self.listener is not None:
-            await asyncio.sleep(BACKLOG_S)
-            self.listener.close()
+    async def _settle(self, timeout_s: float) -> bool:
+        """Wait until nothing is in flight; False when that takes too long."""
         if self._in_flight:
             self._idle.clear()
             try:
                 async with asyncio.timeout(timeout_s):
                     await self._idle.wait()
             except TimeoutError:
+                return False
+        return True
+
+    def _hurry(self) -> None:
+        """Who waits for a payer hears how it stands: the same command again, without patience."""
+        for waiting in self._pending.values():
+            message = waiting.message
+            if getattr(message, "wait_ms", 0) and waiting.link is not None:
+                message.wait_ms = 0
+                _send_again(waiting.link, message)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Answer what is in flight with `Connection: close`, take nothing new."""
+        self.draining = True
+        if self.listener is not None:
+            await asyncio.sleep(BACKLOG_S)
+            self.listener.close()
+        patience_s = min(DRAIN_PATIENCE_S, timeout_s)
+        if not await self._settle(patience_s):
+            self._hurry()
+            if not await self._settle(timeout_s - patience_s):
                 log.warning("requests are cut off by the drain", count=self._in_flight)
         self.server.closing = True
         await self.server.shutdown(1.0)
+
+
+def _send_again(link: Link, message: Any) -> bool:
+    """Repeat a command whose answer may be lost. Its id keeps it one; a cancel has no id.
+
+    A cancel that was taken has used up its nonce, and canceling twice is canceling once.
+    """
+    if isinstance(message, CancelPayment):
+        message.nonce = 0
+    return link.send(message)

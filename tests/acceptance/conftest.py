@@ -161,6 +161,7 @@ class SignedClient(Client):
         self.key_id, self.key = key_id, key
         self.nonce: str | None = None
         self.shift_s = 0
+        self.nonce_on: tuple[str, ...] = ("POST",)
 
     def dressed(
         self, method: str, path: str, body: bytes, headers: dict[str, str]
@@ -181,9 +182,10 @@ class SignedClient(Client):
             message,
             key_id=self.key_id,
             created=datetime.now(UTC) + timedelta(seconds=self.shift_s),
-            nonce=(self.nonce or uuid.uuid4().hex) if method == "POST" else None,
+            nonce=(self.nonce or uuid.uuid4().hex) if method in self.nonce_on else None,
             include_alg=False,
             covered_component_ids=covered,
+            use_existing_digest=True,
         )
         return dict(message.headers)
 
@@ -242,7 +244,7 @@ class Deployment:
     def launch(self, port: int = 0) -> "subprocess.Popen[str]":
         """Start the program on our data directory, and do not wait."""
         self.data.mkdir(parents=True, exist_ok=True)
-        command = [str(TILLWAY), "serve", "--json", "--data", str(self.data)]
+        command = [str(TILLWAY), "serve", "--json", "--drain-grace", "0", "--data", str(self.data)]
         command += ["--port", str(port), "--admin-port", "0", "--runtime", self.runtime]
         if self.config:
             path = self.data.with_suffix(".toml")
@@ -481,7 +483,7 @@ def deploy(tmp_path):
         deployment.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kit():
     """The classes of this file, for tests that build their own clients."""
     return sys.modules[__name__]
