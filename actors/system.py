@@ -73,10 +73,6 @@ class RayBox:
         self._place = place
         self._spec = spec
 
-    def __repr__(self) -> str:
-        """What Ray shows in the process's title: `ray::shard-0.run`."""
-        return self._spec.name
-
     def pid(self) -> int:
         return os.getpid()
 
@@ -225,8 +221,10 @@ class RaySystem:
         """Start an incarnation of a box in a process of its own."""
         import ray
 
+        # Ray writes the class's name into the process's title: `ray::shard-0.run` in ps and top.
+        named = type(spec.name, (RayBox,), {})
         actor: Any = (
-            ray.remote(RayBox)
+            ray.remote(named)
             .options(
                 name=f"{spec.name}.{spec.incarnation}",
                 num_cpus=0,
