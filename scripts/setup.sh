@@ -124,8 +124,9 @@ pip_install() {
 # where only pip knows the way to the packages it fails, and pip does the work.
 install_locked() {
     say "installing $lock"
+    # Compiled now, each of the gateway's processes starts a second sooner, for ever.
     if UV_SYSTEM_CERTS=1 UV_HTTP_TIMEOUT=30 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" \
-        --require-hashes -r "$lock" </dev/null; then
+        --compile-bytecode --require-hashes -r "$lock" </dev/null; then
         return
     fi
     say "trying again with pip"
@@ -149,6 +150,7 @@ install_python_packages() {
     pip_install --require-hashes -r "$setup_lock"
     install_locked
     pip_install --no-deps --no-build-isolation --editable .
+    "$venv/bin/python" -m compileall -q gateway actors payments load_tests >&2
     stamp_of "$level" "$suffix" >"$venv/.stamp-$level"
 }
 
