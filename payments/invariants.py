@@ -97,8 +97,9 @@ def _amounts(payment: Payment, refunds: Collection[Refund]) -> Iterator[str]:
     for name, (kept, counted) in sums.items():
         if kept != counted:
             yield f"{name} is {kept} and its refunds say {counted}"
-    if payment.refundable < 0:
-        yield f"refunds of {payment.amount - payment.refundable} exceed {payment.amount}"
+    back = payment.amount_refunded + payment.refunding
+    if back > payment.amount:
+        yield f"refunds of {back} exceed {payment.amount}"
     if payment.fee_returned > payment.fee:
         yield f"a fee of {payment.fee_returned} was returned of {payment.fee}"
     if payment.settle_returned > (payment.settle_amount or 0):

@@ -95,6 +95,7 @@ def judge(world: World, *, is_settled: bool = False) -> list[str]:
     complaints += _orders(payments)
     complaints += _channels(world.taken(), payments, is_settled=is_settled)
     complaints += _acks(world.client.log, payments, refunds)
+    complaints += _endings(world.client.log, payments)
     complaints += _epochs(rows, world)
     complaints += _counters(world)
     if world.boxes.get("shard-0") is not None and world.core.counts.get("bugs"):
@@ -255,6 +256,24 @@ def _acks(
         if len(objects) > 1 or any(len(ids) > 1 for ids in objects.values()):
             yield f"9: key {key} was answered with {objects}"
     yield from (f"20: nonce {nonce} was accepted {n} times" for nonce, n in used.items() if n > 1)
+
+
+NEVER_PAID = frozenset({"9002", "9003", "9004", "9007", "9011"})
+UNSIGNED_MS = 20_000
+
+
+def _endings(log: list[Ack], payments: dict[str, Payment]) -> Iterator[str]:
+    """What the payer or the channel did by the auth code's ending is what the payment says."""
+    for ack in log:
+        code = getattr(ack.command, "auth_code", None)
+        payment = payments.get(ack.command.id) if code else None
+        if payment is None or payment.status is not Status.SUCCEEDED:
+            continue
+        assert payment.succeeded_at is not None
+        if code[-4:] in NEVER_PAID:
+            yield f"6: {payment.id} of ending {code[-4:]} succeeded"
+        if code[-4:] == "9010" and payment.succeeded_at < payment.created + UNSIGNED_MS:
+            yield f"6: {payment.id} believes an unsigned answer"
 
 
 def _told_payment(body: dict[str, Any], payments: dict[str, Payment]) -> Iterator[str]:
