@@ -45,6 +45,7 @@ from payments.channels.base import Unknown
 from payments.clock import SystemClock
 from payments.errors import Overloaded, PaymentError, QuotaExceeded
 from payments.ids import MalformedId, payment_of_out_trade_no
+from payments.lifecycle import number_of
 from payments.storage.base import Batch, Opened
 
 DRAIN_FOLDS: Final = 5_000
@@ -86,6 +87,8 @@ class MerchantShard:
                 self._busy = True
                 await self._commit()
                 self._busy = False
+                if self._step is not None:
+                    self._report_quiet()
 
     async def _tick(self) -> None:
         while True:
@@ -226,6 +229,10 @@ class MerchantShard:
             if live is None:
                 return
         attempt = live.payment.attempt
+        if live.payment.earlier and message.out_trade_no != number_of(live.payment):
+            # A ref names the payment, not the attempt: news of an earlier one says nothing here.
+            core.count("replies_of_earlier_attempts")
+            return
         if attempt is not None and ref & 3 == PAY:
             core.lanes.give_back(attempt.account, live.partition)
         self.paying.answered(live, ref & 3, message.outcome)
@@ -290,6 +297,7 @@ class MerchantShard:
         peer = core.lanes.lost(link)
         if peer is None:
             return
+        self.reading.lane_lost()
         lost = Unknown("the lane was lost")
         for live in list(core.live.values()):
             attempt = live.payment.attempt
