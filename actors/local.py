@@ -8,7 +8,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from actors.net import FRAME_MAX, Listener, Wire, WireEvents
 from actors.process import Boxed, Spec
@@ -120,14 +120,15 @@ class LocalHost:
 
     def __init__(self, network: LocalNetwork) -> None:
         self._network = network
-        self._wires: WeakSet[LocalWire] = WeakSet()
+        self._wires: WeakKeyDictionary[LocalWire, None] = WeakKeyDictionary()
+        """In the order they were made, so that a run can be repeated."""
         self._listeners: list[tuple[str, Listener]] = []
         self._dead = False
 
     async def listen(self, address: str, accept: Callable[[Wire], None]) -> Listener:
         def accepted(wire: Wire) -> None:
             assert isinstance(wire, LocalWire)
-            self._wires.add(wire)
+            self._wires[wire] = None
             accept(wire)
 
         self._refuse_dead()
@@ -139,7 +140,7 @@ class LocalHost:
         self._refuse_dead()
         wire = await self._network.dial(address)
         assert isinstance(wire, LocalWire)
-        self._wires.add(wire)
+        self._wires[wire] = None
         return wire
 
     def _refuse_dead(self) -> None:
@@ -192,6 +193,11 @@ class LocalSystem:
 
     async def start(self) -> None:
         """There is nothing to start."""
+
+    async def failed(self) -> str:
+        """Waits for ever: a loop does not fail and live."""
+        await asyncio.Event().wait()
+        raise AssertionError
 
     async def stop(self) -> None:
         """There is nothing to end: boxes end with the loop."""

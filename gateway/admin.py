@@ -114,7 +114,9 @@ class AdminServer:
         ready = all(checks.values())
         lines = ["ok" if ready else "not ready"]
         if "verbose" in request.query:
-            lines = [f"[+]{name} ok" if good else f"[-]{name} no" for name, good in checks.items()]
+            lines = [
+                f"[+]{name} ok" if good else f"[-]{name} failed" for name, good in checks.items()
+            ]
             lines.append("ok" if ready else "not ready")
         return web.Response(status=200 if ready else 503, text="\n".join([*lines, ""]))
 

@@ -181,7 +181,9 @@ class Gateway:
         start.result()
         self._announce(planted, admin.port)
         crowd = self._crowd(planted)
+        watch = asyncio.create_task(self._watch(system), name="watch the system")
         await over
+        watch.cancel()
         if crowd is not None:
             crowd.cancel()
         admin.draining = True
@@ -204,6 +206,10 @@ class Gateway:
         except OSError as error:
             port = self.settings.http.admin_port
             raise SettingsError(_taken(port, "--admin-port", error)) from None
+
+    async def _watch(self, system: System) -> None:
+        """A system that can start nothing ends us in good order: whoever starts us starts anew."""
+        self._give_up(await system.failed())
 
     def _give_up(self, reason: str) -> None:
         self._failure = reason
