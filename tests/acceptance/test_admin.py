@@ -1,0 +1,340 @@
+"""The admin port and the end of a deployment, as an orchestrator and Prometheus meet them."""
+
+import http.client
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+TILLWAY = Path(sys.executable).with_name("tillway")
+OPERATIONS = Path(__file__).parents[2] / "docs" / "OPERATIONS.md"
+START_S = 60
+REPORT_S = 1.0
+
+AT_REST = {
+    "tillway_ledger_imbalance_minor": "must stay 0",
+    "tillway_shard_restarts_total": "nothing died",
+    "tillway_box_restarts_total": "nothing died",
+    "tillway_bugs_total": "we made none",
+    "tillway_payment_overdue_total": "a minute has not passed",
+    "tillway_channel_circuit_state": "0 is closed",
+    "tillway_channel_timeouts_total": "the simulated channel answers",
+    "tillway_channel_calls_running": "all were answered",
+    "tillway_channel_calls_queued": "there was room",
+    "tillway_http_requests_in_flight": "all were answered",
+    "tillway_shard_mailbox_depth": "all was committed",
+    "tillway_shard_nonces": "a bearer key signs nothing",
+    "tillway_event_loop_lag_seconds": "an idle loop is not late",
+}
+"""Names that are there and rightly 0 after a few payments, with the reason."""
+
+
+class Deployed:
+    """A `tillway` process of ours with free ports on one event loop."""
+
+    def __init__(self, data: Path, *arguments: str, command: str = "serve") -> None:
+        self.data = data
+        self.log = data.with_suffix(".err")
+        line = [str(TILLWAY), command, "--json", "--runtime", "local", "--data", str(data)]
+        for flag in ("--port", "--admin-port"):
+            line += [] if flag in arguments else [flag, "0"]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*line, *arguments], stdout=subprocess.PIPE, stderr=log, text=True
+            )
+
+    def ready(self) -> "Deployed":
+        assert self.process.stdout is not None
+        assert select.select([self.process.stdout], [], [], START_S)[0], self.log.read_text()
+        line = self.process.stdout.readline()
+        assert line, self.log.read_text()
+        self.line = json.loads(line)
+        self.admin = self.line["admin"].removeprefix("http://")
+        self.api = self.line["api"].removeprefix("http://")
+        return self
+
+    def ask(
+        self, address: str, path: str, method: str = "GET", body: Any = None, **headers: str
+    ) -> tuple[int, str, http.client.HTTPMessage]:
+        connection = http.client.HTTPConnection(address, timeout=20)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode(), answer.headers
+        finally:
+            connection.close()
+
+    def look(self, path: str) -> tuple[int, str]:
+        return self.ask(self.admin, path)[:2]
+
+    def pay(self, number: int, **changes: Any) -> tuple[int, Any]:
+        body = {
+            "order_no": f"A{number}",
+            "amount": 3800,
+            "currency": "cny",
+            "way": "barcode",
+            "auth_code": f"28{number:016d}",
+            **changes,
+        }
+        if body["way"] == "qr":
+            del body["auth_code"]
+        headers = {
+            "Authorization": f"Bearer {self.line['api_key']}",
+            "Content-Type": "application/json",
+            "Idempotency-Key": f"key-{number}-of-this-test",
+        }
+        status, text, _ = self.ask(self.api, "/v1/payments", "POST", body, **headers)
+        return status, json.loads(text)
+
+    def metrics(self) -> dict[str, float]:
+        """Of each family the largest value, of histograms their count."""
+        _, text = self.look("/metrics")
+        found: dict[str, float] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                name = sample.name.removesuffix("_count" if family.type == "histogram" else "")
+                found[name] = max(found.get(name, 0.0), sample.value)
+        return found
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        os.kill(self.process.pid, number)
+
+    def ends(self, within_s: float) -> int:
+        """The exit code."""
+        return self.process.wait(within_s)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.signal(signal.SIGKILL)
+            self.process.wait(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def deploy(tmp_path):
+    """Start deployments; whatever still runs is killed at the end."""
+    started = []
+
+    def start(*arguments: str, name: str = "data", command: str = "serve") -> Deployed:
+        started.append(Deployed(tmp_path / name, *arguments, command=command))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+@pytest.fixture
+def shop(deploy):
+    """A demo without a crowd: it has a merchant, and nobody else pays."""
+    return deploy("--rate", "0", command="demo").ready()
+
+
+# --- the port ------------------------------------------------------------------------------------
+
+
+def test_the_admin_port_says_who_is_ready(shop):
+    """`?verbose` has a line for each part; without it there is one word."""
+    assert shop.look("/livez") == (200, "ok\n")
+    assert shop.look("/healthz") == (200, "ok\n")
+    assert shop.look("/readyz") == (200, "ok\n")
+    status, text = shop.look("/readyz?verbose")
+    assert status == 200
+    for part in ("started", "directory", "shard-0", "front-door-1", "lane-simulated-0"):
+        assert f"[+]{part} ok\n" in text
+    assert text.endswith("\nok\n")
+
+
+def test_the_admin_port_is_small(shop):
+    """Four paths, read only, and no room for bodies."""
+    assert shop.look("/v1/payments")[0] == 404
+    status, _, headers = shop.ask(shop.admin, "/metrics", "POST")
+    assert (status, headers["Allow"]) == (405, "GET, HEAD")
+    assert shop.ask(shop.admin, "/livez", "HEAD")[:2] == (200, "")
+
+
+def test_a_slow_request_does_not_stay(shop):
+    """Who does not finish its request is hung up on, so that nobody can fill the port."""
+    host, port = shop.admin.split(":")
+    with socket.create_connection((host, int(port)), timeout=15) as slow:
+        slow.sendall(b"GET /livez HTTP/1.1\r\nHost:")
+        began = time.monotonic()
+        assert slow.recv(4096).startswith(b"HTTP/1.1 408")
+        assert time.monotonic() - began < 10
+    assert shop.look("/livez")[0] == 200
+
+
+def test_every_documented_metric_exists_and_moves(deploy):
+    """After a few payments each name of docs/OPERATIONS.md has a value, or a reason to be 0."""
+    shop = deploy("--rate", "0", "--front-doors", "1", command="demo").ready()
+    documented = re.findall(r"^\| `(tillway_\w+)`", OPERATIONS.read_text("utf-8"), re.MULTILINE)
+    assert len(documented) > 20
+    for number in range(70):
+        assert shop.pay(number)[0] == 201
+    assert shop.pay(900, amount=99_999_999)[1]["status"] == "failed"  # Risk has a say.
+    code = shop.pay(901, way="qr", wallet="wechat")
+    assert code[0] in (201, 202), code
+    idle = http.client.HTTPConnection(shop.api)
+    idle.connect()
+    deadline = time.monotonic() + 5 * REPORT_S
+    while time.monotonic() < deadline:
+        found = shop.metrics()
+        still = [name for name in documented if not found.get(name) and name not in AT_REST]
+        if not still:
+            break
+        time.sleep(0.2)
+
+    idle.close()
+    assert still == []
+    _, text = shop.look("/metrics")
+    for name in documented:
+        assert f"# TYPE {name} " in text or name == "tillway_build_info", name
+    assert found["tillway_ledger_imbalance_minor"] == 0
+    assert 'tillway_risk_decision_total{decision="reject",rule="single_max"} 1.0' in text
+    for stage in ("auth", "risk", "route", "channel", "journal", "reply"):
+        count = f'tillway_payment_stage_duration_seconds_count{{stage="{stage}"}} '
+        assert float(text.partition(count)[2].split()[0]) >= 1, stage
+    done = 'tillway_payment_total{channel="simulated",outcome="succeeded",way="barcode"} 70.0'
+    assert done in text
+
+
+def test_promtool_has_nothing_to_say_about_a_live_deployment(shop):
+    """What Prometheus scrapes is what its linter likes."""
+    shop.pay(1)
+    promtool = shutil.which("promtool", path=f"{TILLWAY.parent}:{os.environ['PATH']}")
+    assert promtool is not None, "make setup fetches it"
+    _, text = shop.look("/metrics")
+
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=text.encode(), capture_output=True, check=False
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+# --- the end -------------------------------------------------------------------------------------
+
+
+def test_readiness_fails_first_and_liveness_never(deploy):
+    """In the grace time the balancer looks elsewhere while requests are still answered."""
+    gateway = deploy("--drain-grace", "2").ready()
+
+    gateway.signal()
+    time.sleep(0.3)
+
+    status, text = gateway.look("/readyz?verbose")
+    assert (status, "[-]accepting failed" in text) == (503, True)
+    assert gateway.look("/livez") == (200, "ok\n")
+    assert gateway.ask(gateway.api, "/v1/status")[0] in (200, 401)
+    assert gateway.ends(within_s=10) == 0
+
+
+def test_what_is_in_flight_is_answered(deploy):
+    """A request that waits when the signal comes gets its answer, and the hint to go away."""
+    gateway = deploy("--drain-grace", "0", name="shop").ready()
+    gateway.line["api_key"] = _merchant_key(gateway)
+    made = gateway.pay(1, way="qr", wallet="wechat")[1]
+    connection = http.client.HTTPConnection(gateway.api, timeout=20)
+    key = {"Authorization": f"Bearer {gateway.line['api_key']}"}
+    connection.request("GET", f"/v1/payments/{made['id']}?wait=2", headers=key)
+    time.sleep(0.3)
+
+    gateway.signal()
+    answer = connection.getresponse()
+
+    assert (answer.status, answer.headers["Connection"]) == (200, "close")
+    assert json.loads(answer.read())["id"] == made["id"]
+    connection.close()
+    assert gateway.ends(within_s=10) == 0
+
+
+def test_idle_connections_do_not_hold_the_end(deploy):
+    """Clients and Prometheus keep connections open for hours: nobody waits for them."""
+    gateway = deploy("--drain-grace", "0").ready()
+    idle = [http.client.HTTPConnection(each) for each in (gateway.api, gateway.admin) * 3]
+    for connection in idle:
+        connection.request("GET", "/livez")
+        connection.getresponse().read()
+
+    gateway.signal()
+
+    assert gateway.ends(within_s=5) == 0
+    for connection in idle:
+        connection.close()
+
+
+def test_a_second_signal_ends_at_once(deploy):
+    """Whatever was acknowledged is durable, so impatience costs nothing."""
+    gateway = deploy("--drain-grace", "60").ready()
+    gateway.signal()
+    time.sleep(0.3)
+    assert gateway.process.poll() is None
+
+    gateway.signal(signal.SIGINT)
+
+    assert gateway.ends(within_s=2) == 1
+
+
+def test_a_signal_during_the_start_ends_it(deploy):
+    """Nobody has to wait for a start that is no longer wanted."""
+    gateway = deploy()
+    time.sleep(1.0)
+
+    gateway.signal()
+
+    assert gateway.ends(within_s=10) in (0, -signal.SIGTERM)
+
+
+# --- who may not start ---------------------------------------------------------------------------
+
+
+def test_a_data_directory_has_one_owner(deploy):
+    """The second is refused with the first one's process, and the first does not notice."""
+    first = deploy().ready()
+    second = deploy()
+
+    assert second.ends(within_s=20) == 1
+
+    assert f"is owned by process {first.process.pid}" in second.log.read_text()
+    assert first.look("/readyz") == (200, "ok\n")
+
+
+@pytest.mark.parametrize("flag", ["--port", "--admin-port"])
+def test_a_port_has_one_owner(deploy, flag):
+    """The message names the port and the flag to choose another."""
+    first = deploy().ready()
+    taken = (first.api if flag == "--port" else first.admin).split(":")[1]
+    second = deploy(flag, taken, name="other")
+
+    assert second.ends(within_s=20) == 2
+
+    said = second.log.read_text()
+    assert f"port {taken} is in use" in said
+    assert flag in said
+
+
+def _merchant_key(gateway: Deployed) -> str:
+    """A bearer key of a new merchant, made by the operator."""
+    operator = {
+        "Authorization": f"Bearer {gateway.line['api_key']}",
+        "Content-Type": "application/json",
+    }
+    made = gateway.ask(gateway.api, "/v1/merchants", "POST", {"name": "Noodles"}, **operator)
+    merchant = json.loads(made[1])["id"]
+    wish = {"type": "bearer", "scopes": ["*"]}
+    acting = {**operator, "Tillway-Merchant": merchant}
+    return str(
+        json.loads(gateway.ask(gateway.api, "/v1/keys", "POST", wish, **acting)[1])["secret"]
+    )

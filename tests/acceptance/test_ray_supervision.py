@@ -1,0 +1,185 @@
+"""Ray under the supervisor: every named victim comes back, and nothing outlives its deployment."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+
+TILLWAY = Path(sys.executable).with_name("tillway")
+START_S = 120
+BACK_S = 10
+"""A killed box serves again within this."""
+
+ORPHANS_END_S = 5
+"""Nobody of a deployment outlives its supervisor by more than this."""
+
+VICTIMS = ("front-door-0", "shard-0", "lane-simulated-0", "directory")
+
+
+class OnRay:
+    """A demo on Ray whose admin port is known before it starts."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.log = data.with_suffix(".err")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.admin = f"127.0.0.1:{free.getsockname()[1]}"
+        line = [str(TILLWAY), "demo", "--json", "--rate", "0", "--data", str(data)]
+        line += ["--port", "0", "--admin-port", self.admin.split(":")[1]]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                line, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ}
+            )
+        self.seen: dict[int, psutil.Process] = {}
+        self.number = 0
+
+    def look(self, path: str) -> tuple[int, str]:
+        """(0, "") while nobody listens."""
+        connection = http.client.HTTPConnection(self.admin, timeout=10)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except OSError:
+            return 0, ""
+        finally:
+            connection.close()
+
+    def ready(self) -> None:
+        assert self.process.stdout is not None
+        self.line = json.loads(self.process.stdout.readline() or f'"{self.log.read_text()}"')
+        self.family()
+
+    def family(self) -> list[psutil.Process]:
+        """Everybody that we started, remembered for when their parents are gone."""
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            self.seen[process.pid] = process
+        return list(self.seen.values())
+
+    def pid_of(self, name: str) -> int:
+        titles = (f"ray::{name}", f"ray::{name}.run")
+        for process in self.family():
+            if process.is_running() and " ".join(process.cmdline()).strip() in titles:
+                return process.pid
+        raise AssertionError(f"no {name} among {[p.cmdline()[:1] for p in self.family()]}")
+
+    def left(self) -> list[str]:
+        """Who of the family still lives."""
+        found = []
+        for process in self.seen.values():
+            try:
+                if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(" ".join(process.cmdline())[:80].strip())
+            except psutil.NoSuchProcess:
+                continue
+        return found
+
+    def pay(self) -> int:
+        """One payment on a connection of its own. The status, 0 when nobody answered."""
+        self.number += 1
+        number = self.number
+        body = {"order_no": f"R{number}", "amount": 100, "currency": "cny", "way": "barcode"}
+        body["auth_code"] = f"28{number:016d}"
+        headers = {
+            "Authorization": f"Bearer {self.line['api_key']}",
+            "Content-Type": "application/json",
+            "Idempotency-Key": f"key-{number}-of-this-test",
+        }
+        connection = http.client.HTTPConnection(self.line["api"].split("/")[2], timeout=3)
+        try:
+            connection.request("POST", "/v1/payments", json.dumps(body), headers)
+            return connection.getresponse().status
+        except OSError:
+            return 0
+        finally:
+            connection.close()
+
+    def restarts(self, role: str) -> float:
+        start = f'tillway_box_restarts_total{{role="{role}"}} '
+        lines = self.look("/metrics")[1].splitlines()
+        return float(next(line for line in lines if line.startswith(start)).split()[1])
+
+    def close(self) -> None:
+        """Kill what is left, by the ids that we know."""
+        if self.process.poll() is None:
+            self.family()
+            self.process.kill()
+            self.process.wait(10)
+        for process in self.seen.values():
+            if process.is_running():
+                process.kill()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def within(seconds: float, condition: Callable[[], Any]) -> bool:
+    """Whether it came true in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return bool(condition())
+
+
+@pytest.fixture
+def gateway(tmp_path):
+    """A start on Ray, not waited for."""
+    made = OnRay(tmp_path / "data")
+    yield made
+    made.close()
+
+
+def test_every_victim_comes_back_and_nothing_stays_behind(gateway):
+    """Kill -9 of each kind of box: serving again in seconds. SIGTERM: nothing is left."""
+    assert within(START_S, lambda: gateway.look("/livez")[0] == 200)
+    status, text = gateway.look("/readyz?verbose")
+    assert (status, "[-]started failed" in text) == (503, True), "the port opens before the boxes"
+    gateway.ready()
+    assert within(5, lambda: gateway.look("/readyz")[0] == 200)
+    assert gateway.pay() == 201
+    for connection in psutil.Process(gateway.pid_of("shard-0")).net_connections():
+        assert connection.laddr.ip.endswith("127.0.0.1"), "boxes listen on loopback alone"
+
+    for name in VICTIMS:
+        role = name.rstrip("-0").replace("-", "_").replace("lane_simulated", "lane")
+        before = gateway.restarts(role)
+        os.kill(gateway.pid_of(name), signal.SIGKILL)
+        began = time.monotonic()
+        assert within(BACK_S, lambda role=role, before=before: gateway.restarts(role) > before)
+        assert within(BACK_S, lambda: gateway.look("/readyz")[0] == 200), gateway.look(
+            "/readyz?verbose"
+        )
+        assert within(BACK_S, lambda: gateway.pay() == 201)
+        assert time.monotonic() - began < BACK_S, name
+
+    gateway.family()
+    os.kill(gateway.process.pid, signal.SIGTERM)
+    assert gateway.process.wait(30) == 0, gateway.log.read_text()
+    assert within(2, lambda: not gateway.left()), gateway.left()
+    for folder in ("run", "ray"):
+        assert [] == [path.name for path in (gateway.data / folder).glob("*")]
+    for noise in ("Traceback", "Token authentication", "SIGTERM handler"):
+        assert noise not in gateway.log.read_text()
+
+
+def test_nothing_outlives_a_killed_supervisor(gateway):
+    """Kill -9 of the main process: boxes and Ray's own processes end in seconds."""
+    gateway.ready()
+
+    os.kill(gateway.process.pid, signal.SIGKILL)
+    gateway.process.wait(10)
+
+    assert within(ORPHANS_END_S, lambda: not gateway.left()), gateway.left()

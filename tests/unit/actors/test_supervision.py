@@ -1,0 +1,151 @@
+"""The supervisor over LocalSystem: deaths, new incarnations, numbers, hopeless boxes, the drain."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from actors import supervision
+from actors.link import Identity, Link
+from actors.local import LocalNetwork, LocalSystem
+from actors.process import Boxed, Spec
+from actors.supervision import Supervisor
+from payments.clock import SystemClock
+
+SECRET = b"for tests"
+
+
+class Quiet:
+    """A handler nobody talks to."""
+
+    def on_link(self, link: Link) -> None: ...
+    def on_messages(self, link: Link, messages: list[Any]) -> None: ...
+    def on_link_lost(self, link: Link) -> None: ...
+
+
+class World:
+    """Toy boxes, a supervisor over them, and a diary of what happened."""
+
+    def __init__(self) -> None:
+        self.diary: list[str] = []
+        self.logged: list[dict[str, Any]] = []
+        self.heard: list[tuple[str, str, int]] = []
+        self.gone_boxes: list[str] = []
+        self.hopeless: list[str] = []
+        self.refused: set[str] = set()
+        self.born: list[Spec] = []
+        self.network = LocalNetwork()
+        roles = ("front_door", "shard", "lane", "directory")
+        self.supervisor = Supervisor(
+            LocalSystem(self.network, SystemClock()),
+            self.network,
+            "supervisor",
+            Identity("supervisor", "supervisor", SECRET),
+            SystemClock(),
+            lambda network, *_: network,
+            dict.fromkeys(roles, self.build),
+            lambda event, **facts: self.logged.append({"event": event, **facts}),
+            self,
+            self.hopeless.append,
+        )
+
+    def build(self, spec: Spec, network: Any) -> Boxed:
+        self.born.append(spec)
+        if spec.name in self.refused:
+            raise RuntimeError("the store is newer than this release")
+
+        async def drain(timeout_s: float) -> None:
+            self.diary.append(f"drain {spec.name}")
+
+        async def after() -> None:
+            self.diary.append(f"stop {spec.name}")
+
+        identity = Identity(spec.role, spec.name, SECRET, spec.incarnation)
+        box = Boxed(spec, identity, network, str, Quiet(), dict, drain)
+        box.after.append(after)
+        return box
+
+    def take(self, box: str, role: str, incarnation: int, values: dict[str, float]) -> None:
+        self.heard.append((box, role, incarnation))
+
+    def gone(self, box: str) -> None:
+        self.gone_boxes.append(box)
+
+    async def start(self, *names: str) -> None:
+        specs = [Spec(name.split(".")[0], name, 0, 1, "", "") for name in names]
+        await self.supervisor.start(specs)
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait for something that the supervisor does by itself."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - nobody would set an event for it
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def world():
+    made = World()
+    yield made
+    await made.supervisor.end()
+
+
+async def test_a_killed_box_comes_back_as_the_next_incarnation(world):
+    """It reports again, its restart is counted, and who keeps its numbers learns of both."""
+    await world.start("shard.0", "directory")
+    assert await world.supervisor.wait_ready(5)
+
+    world.supervisor.handles["shard.0"].kill()
+    await until(lambda: world.supervisor.restarts["shard.0"])
+    assert world.supervisor.checks()["shard.0"] is False
+    assert await world.supervisor.wait_ready(5)
+
+    assert [spec.incarnation for spec in world.born if spec.name == "shard.0"] == [1, 2]
+    assert ("shard.0", "shard", 2) in world.heard
+    assert world.gone_boxes == ["shard.0"]
+    assert world.supervisor.restarts_by_role()["shard"] == 1
+    assert [each["actor"] for each in world.logged] == ["shard.0"]
+
+
+async def test_a_box_that_never_comes_up_ends_the_start(world, monkeypatch):
+    """A wrong release or a damaged file gets no better by trying: the reason is told."""
+    monkeypatch.setattr(supervision, "RESTART_WAIT_MAX_S", 0.01)
+    monkeypatch.setattr(supervision, "RESTART_WAIT_S", 0.001)
+    world.refused.add("shard.0")
+
+    await world.start("shard.0", "directory")
+    await until(lambda: world.hopeless)
+
+    assert world.hopeless == [
+        "shard.0 does not start: RuntimeError: the store is newer than this release"
+    ]
+    assert len([spec for spec in world.born if spec.name == "shard.0"]) == 8
+
+
+async def test_a_box_that_was_ready_once_is_never_given_up(world, monkeypatch):
+    """What worked before may work again, when the disk has room or the other side is back."""
+    monkeypatch.setattr(supervision, "RESTART_WAIT_MAX_S", 0.001)
+    monkeypatch.setattr(supervision, "RESTART_WAIT_S", 0.001)
+    await world.start("shard.0")
+    assert await world.supervisor.wait_ready(5)
+    world.refused.add("shard.0")
+
+    world.supervisor.handles["shard.0"].kill()
+    await until(lambda: world.supervisor.restarts["shard.0"] >= 20)
+    world.refused.clear()
+
+    assert await world.supervisor.wait_ready(5)
+    assert world.hopeless == []
+
+
+async def test_who_asks_is_drained_before_who_is_asked(world):
+    """Front doors, shards, lanes, the directory; everybody is drained before anybody is stopped."""
+    await world.start("directory", "lane.0", "shard.0", "front_door.0")
+    assert await world.supervisor.wait_ready(5)
+
+    await world.supervisor.drain(1.0)
+
+    order = ["front_door.0", "shard.0", "lane.0", "directory"]
+    assert world.diary == [f"drain {name}" for name in order] + [f"stop {name}" for name in order]
+    assert not any(world.supervisor.restarts.values())
