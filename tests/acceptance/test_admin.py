@@ -8,6 +8,7 @@ import select
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -297,6 +298,31 @@ def test_a_signal_during_the_start_ends_it(deploy):
     assert gateway.ends(within_s=10) in (0, -signal.SIGTERM)
 
 
+# --- the copy ------------------------------------------------------------------------------------
+
+
+def test_an_online_copy_is_a_backup(shop, tmp_path):
+    """As the page says: each store copied while payments go on, the directory last, verified."""
+    for number in range(20):
+        assert shop.pay(number)[0] == 201
+    copy = tmp_path / "copy"
+    copy.mkdir(mode=0o700)
+    for name in ("shard-0.db", "directory.db"):
+        with sqlite3.connect(shop.data / name) as live, sqlite3.connect(copy / name) as backup:
+            live.backup(backup)
+        live.close()
+        backup.close()
+        assert shop.pay(100 + len(name))[0] == 201
+    shutil.copy(shop.data / "digest.secret", copy)
+
+    verify = [str(TILLWAY), "ledger", "verify", "--json", "--data", str(copy)]
+    done = subprocess.run(verify, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["ok"], said["payments"]["succeeded"]) == (True, 20)
+
+
 # --- who may not start ---------------------------------------------------------------------------
 
 
@@ -307,7 +333,7 @@ def test_a_data_directory_has_one_owner(deploy):
 
     assert second.ends(within_s=20) == 1
 
-    assert f"is owned by process {first.process.pid}" in second.log.read_text()
+    assert f"deployment is owned by process {first.process.pid}" in second.log.read_text()
     assert first.look("/readyz") == (200, "ok\n")
 
 

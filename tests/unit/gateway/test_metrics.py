@@ -110,10 +110,12 @@ def test_a_state_is_gone_with_its_box(metrics):
     assert paid(metrics) == 1
 
 
-def test_the_worst_lane_speaks_for_a_channel(metrics):
-    """One open circuit among two lanes shows."""
-    metrics.take("lane-0", "lane", 1, {'channel_circuit_state{channel="sim",lane="0"}': 0})
-    metrics.take("lane-1", "lane", 1, {'channel_circuit_state{channel="sim",lane="1"}': 2})
+@pytest.mark.parametrize("states", [(0, 2), (2, 0), (2, 1)])
+def test_the_worst_lane_speaks_for_a_channel(metrics, states):
+    """One open circuit among two lanes shows, whichever reports last."""
+    for lane, state in enumerate(states):
+        number = f'channel_circuit_state{{channel="sim",lane="{lane}"}}'
+        metrics.take(f"lane-{lane}", "lane", 1, {number: state})
 
     assert value(metrics, "tillway_channel_circuit_state", channel="sim") == 2
 
