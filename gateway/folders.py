@@ -44,6 +44,15 @@ def folder_for(directory: Path, name: str, longest: int) -> Path:
     return short
 
 
+def leave(folder: Path, directory: Path) -> None:
+    """Empty a folder that was used, and remove it where it is not in the data directory."""
+    empty(folder)
+    if folder.parent != directory:
+        folder.rmdir()
+        if not any(folder.parent.iterdir()):
+            folder.parent.rmdir()
+
+
 def empty(folder: Path) -> None:
     """Remove what an earlier run left there."""
     for left in folder.iterdir():

@@ -26,7 +26,7 @@ from actors.placement import (
 from actors.process import Spec
 from actors.supervision import Supervisor, System
 from gateway.admin import AdminServer
-from gateway.folders import empty, folder_for
+from gateway.folders import folder_for, leave
 from gateway.logs import get_logger, setup_logging
 from gateway.metrics import Metrics
 from gateway.planting import Planted, plant
@@ -110,6 +110,7 @@ class Gateway:
         self._over = asyncio.Event()
         self._failure: str | None = None
         self._signals = 0
+        self._folders: list[Path] = []
 
     async def live(self) -> int:
         """Start everything, say so, wait for the signal, drain. One at a time a data directory."""
@@ -132,7 +133,8 @@ class Gateway:
         try:
             planted = plant(settings, self._clock, Entropy(), self._table)
             write_private(directory / SETTINGS_FILE, msgspec.json.encode(settings))
-            run_dir = str(folder_for(directory, RUN_DIR, self._longest_name() + SOCKET_NAME_REST))
+            longest = self._longest_name() + SOCKET_NAME_REST
+            run_dir = str(self._folder(directory, RUN_DIR, longest))
             system, network, place, address = self._system(directory, run_dir)
             supervisor = Supervisor(
                 system,
@@ -154,7 +156,8 @@ class Gateway:
             finally:
                 await supervisor.end()
                 await system.stop()
-                empty(Path(run_dir))
+                for folder in self._folders:
+                    leave(folder, directory)
         finally:
             await admin.close()
         if self._failure is not None:
@@ -249,6 +252,11 @@ class Gateway:
             self.settings, http=msgspec.structs.replace(http, port=port), public_url=url
         )
 
+    def _folder(self, directory: Path, name: str, longest: int) -> Path:
+        folder = folder_for(directory, name, longest)
+        self._folders.append(folder)
+        return folder
+
     def _longest_name(self) -> int:
         names = [lane_name(each.account, each.lanes) for each in self.settings.channels]
         names.append(front_door_name(self.settings.http.front_doors))
@@ -264,7 +272,7 @@ class Gateway:
         token = directory / RAY_TOKEN_FILE
         if not token.exists():
             write_private(token, Entropy().bytes(TOKEN_BYTES).hex().encode())
-        folder = folder_for(directory, RAY_DIR, RAY_SOCKET_REST)
+        folder = self._folder(directory, RAY_DIR, RAY_SOCKET_REST)
         system = RaySystem(self.settings.ray.object_store_mb, folder, token)
         return system, SocketNetwork(), place_in_process, UnixAddresses(run_dir).of
 
