@@ -115,6 +115,9 @@ class Core:
         """Heap of (due ms, kind 0 payment | 1 refund, no); checked against the object when due."""
         self.wake = asyncio.Event()
         self.draining = False
+        self.committing = False
+        self.parting: list[LivePayment] = []
+        self.parting_refunds: list[LiveRefund] = []
         self.live_max = LIVE_MAX
         self.counts: dict[str, float] = {"bugs": 0.0}
         self.numbers = ShardNumbers(clock.monotonic)
@@ -238,14 +241,21 @@ class Core:
         self.wake.set()
 
     def forget(self, live: LivePayment) -> None:
-        """Let a settled payment leave memory, if nothing holds it."""
+        """Let a settled payment leave memory, if nothing holds it.
+
+        Not while a commit is under way: its row may be in it, and the stored one is not true yet.
+        """
+        if self.committing:
+            self.parting.append(live)
+            return
         if live.dirty or live.fresh or live.waiters or live.refunds or live.lane_ref:
             return
         payment = live.payment
         if not payment.is_final:
             return
-        if self.live.pop(live.no, None) is None:
+        if self.live.get(live.no) is not live:
             return
+        del self.live[live.no]
         self.live_by_id.pop(payment.id, None)
         self.live_by_key.pop(payment.key_digest, None)
         order = (payment.merchant, payment.order_no)
@@ -255,14 +265,27 @@ class Core:
             del self.live_auths[payment.auth_digest]
 
     def forget_refund(self, live: LiveRefund) -> None:
+        if self.committing:
+            self.parting_refunds.append(live)
+            return
         if live.dirty or live.fresh or live.waiters or live.lane_ref:
             return
-        if live.refund.status == "processing" or self.refunds.pop(live.no, None) is None:
+        if live.refund.status == "processing" or self.refunds.get(live.no) is not live:
             return
+        del self.refunds[live.no]
         self.refund_by_id.pop(live.refund.id, None)
         self.refund_by_key.pop(live.refund.key_digest, None)
         live.of.refunds -= 1
         self.forget(live.of)
+
+    def part(self) -> None:
+        """After a commit: let go whoever was to leave while it was under way."""
+        parting, self.parting = self.parting, []
+        for live in parting:
+            self.forget(live)
+        parting_refunds, self.parting_refunds = self.parting_refunds, []
+        for entry in parting_refunds:
+            self.forget_refund(entry)
 
     def emit(self, live: LivePayment, kind: str, source: str, at_ms: int, body: bytes) -> None:
         """One event for the outbox, in the commit of the change it tells of."""

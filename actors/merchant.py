@@ -11,6 +11,7 @@ from typing import Final
 from msgspec.msgpack import Decoder, Encoder
 
 from actors.live import LivePayment, decode_payment
+from payments.calendar import DAY_MS
 from payments.clock import Clock
 from payments.limits import Counters
 from payments.payment import UNPAID, Payment
@@ -64,20 +65,20 @@ class Merchants:
     def __len__(self) -> int:
         return len(self._active)
 
-    def get(self, number: int, business_date: int) -> MerchantEntity:
+    def get(self, number: int) -> MerchantEntity:
         """The entity, activated if need be (a few row reads)."""
         entity = self._active.get(number)
         if entity is None:
             entity = MerchantEntity(number, Counters())
-            self._recount(entity, business_date)
+            self._recount(entity)
             self._active[number] = entity
         entity.used_at = self._clock.monotonic()
         return entity
 
-    def _recount(self, entity: MerchantEntity, business_date: int) -> None:
+    def _recount(self, entity: MerchantEntity) -> None:
         row = self._store.counter(entity.number)
         if row is None:
-            self._count_back(entity, business_date)
+            self._count_back(entity)
             return
         packed, open_nos = _decode(row[1])
         entity.counters = Counters.unpack(packed)
@@ -97,15 +98,16 @@ class Merchants:
                 self._count(entity, found[0], decode_payment(found[8]))
             at = max(found[0] for found in rows)
 
-    def _count_back(self, entity: MerchantEntity, business_date: int) -> None:
-        """No counters were ever written: count from the newest row back to yesterday's."""
+    def _count_back(self, entity: MerchantEntity) -> None:
+        """No counters were ever written: count back to before every current business day."""
+        since = self._clock.now_ms() - DAYS_COUNTED * DAY_MS
         before: int | None = None
         while rows := self._store.merchant_payments(
             entity.number, before=before, after=None, limit=RECOUNT_CHUNK
         ):
             for found in rows:
                 payment = decode_payment(found[8])
-                if payment.business_date < business_date - DAYS_COUNTED:
+                if payment.created < since and payment.is_final:
                     return
                 self._count(entity, found[0], payment)
             before = rows[-1][0]

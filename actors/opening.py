@@ -188,7 +188,7 @@ class Opening:
         if is_timed:
             began = core.numbers.stage("route", began)
         date = business_date(now, closing)
-        entity = core.merchants.get(merchant.number, date)
+        entity = core.merchants.get(merchant.number)
         assessment = assess(self._facts(command, way, entity, date, now, found), core.policy)
         if is_timed:
             core.numbers.stage("risk", began)

@@ -89,6 +89,7 @@ class Paying:
             refused = Declined(
                 "channel_error", "The channel could not be reached.", "not_sent", not_sent=True
             )
+            self._core.lanes.give_back(attempt.account, live.partition)
             self.answered(live, PAY, refused)
 
     def ask(self, live: LivePayment, op: str) -> None:

@@ -259,6 +259,7 @@ class Reading:
         message = LaneAct(-(self._ref << 1), number, command.verb)
         if attempt is None or not core.lanes.send(attempt.account, live.partition, message):
             core.refuse(link, command.ref, Overloaded("the channel is down", retry_after_s=1))
+            core.forget(live)
             return
         self._acts[message.ref] = (link, command.ref, live)
 
@@ -267,6 +268,18 @@ class Reading:
         if found is not None:
             link, asked, live = found
             self._core.say(link, asked, 200, self._core.render(live))
+            self._core.forget(live)
+
+    def lane_lost(self) -> None:
+        """A lane died: who waits for a payer's act or for books asks again."""
+        acts, self._acts = self._acts, {}
+        books, self._books = self._books, {}
+        waiting = [(link, ref) for link, ref, _ in acts.values()]
+        for _, _, live in acts.values():
+            self._core.forget(live)
+        waiting += [(entry[0], entry[1]) for entry in books.values()]
+        for link, ref in waiting:
+            self._core.refuse(link, ref, Overloaded("the channel was lost", retry_after_s=1))
 
     def books(self, link: Link, command: ReadBooks) -> None:
         """Ask every lane of the account or channel; the answer is their books together."""

@@ -127,7 +127,9 @@ class MerchantShard:
             core.merchants.flush(batch, core.payment_no)
             self._reach(crash.before, batch)
             began = core.clock.monotonic()
+            core.committing = True
             await core.store.commit(batch)
+            core.committing = False
             rows = len(fresh) + len(dirty) + len(fresh_refunds) + len(dirty_refunds)
             core.numbers.committed(len(fresh), rows, began, core.store.last_sync_s)
             self._reach(crash.after, batch)
@@ -140,6 +142,7 @@ class MerchantShard:
                 core.forget(live)
         for entry in (*fresh_refunds, *dirty_refunds):
             core.forget_refund(entry)
+        core.part()
         if len(self._queue):
             self._take_queued()
 

@@ -23,6 +23,9 @@ SCAN_MAX: Final = 512
 """Rows taken in one scan; the rest comes with the next."""
 
 SCANS_PER_TICK_MAX: Final = 4
+SCAN_ROWS_MAX: Final = 65_536
+"""How far a scan looks behind rows that cannot be helped now."""
+
 LANE_DOWN_RETRY_MS: Final = 500
 PRUNE_EVERY_TICKS: Final = 100
 
@@ -92,15 +95,21 @@ class Timers:
     def scan(self, now: int) -> None:
         """Bring due rows back to memory and do what they are due for."""
         core = self._core
-        for _ in range(SCANS_PER_TICK_MAX):
-            rows = core.store.due_payments(now, SCAN_MAX)
+        limit, scans = SCAN_MAX, 0
+        while scans < SCANS_PER_TICK_MAX:
+            rows = core.store.due_payments(now, limit)
             fresh = 0
             for row in rows:
                 live = core.live.get(row[0]) or core.adopt(LivePayment.of_row(row))
                 if not live.dirty and not live.fresh:
                     fresh += self._payment_due(live, now)
-            if len(rows) < SCAN_MAX or not fresh:
+            if len(rows) < limit or (not fresh and limit >= SCAN_ROWS_MAX):
                 break
+            if fresh:
+                scans += 1
+            else:
+                # All of these wait for a lane that is down: look behind them.
+                limit *= 2
         for refund_row in core.store.due_refunds(now, SCAN_MAX):
             entry = self._refunding.adopt(refund_row)
             if not entry.dirty and not entry.fresh:
