@@ -83,9 +83,7 @@ class Shop(RuleBasedStateMachine):
         """The same key with another body: never a second object."""
         was = self.asked[pick % len(self.asked)]
         changed = replace(was.command, fingerprint=bytes(16), nonce=self.world.unique())
-        changed.id = self.world.mint.new(
-            "pay" if isinstance(changed, Pay) else "rfd", self.world.clock.now_ms(), 17
-        )
+        changed.id = self.world.new_id(changed)
         if isinstance(changed, Pay):
             changed.order_no = f"other-{self.world.unique()}"
         ack = self.world.wait(self.world.client.send(changed, was.key), 6)
@@ -97,7 +95,7 @@ class Shop(RuleBasedStateMachine):
         """Somebody sends what it overheard once more, under another key."""
         was = self.asked[pick % len(self.asked)].command
         heard = replace(was, key_digest=bytes(8) + was.key_digest[:8])
-        heard.id = self.world.mint.new("pay", self.world.clock.now_ms(), 17)
+        heard.id = self.world.new_id(heard)
         if isinstance(heard, Pay):
             heard.order_no, heard.auth_digest = f"replayed-{self.world.unique()}", None
         if restarts:
@@ -210,10 +208,12 @@ class Shop(RuleBasedStateMachine):
 
     @invariant()
     def all_is_true(self) -> None:
-        assert [] == judge(self.world)
+        complaints = judge(self.world)
+        assert not complaints, complaints
 
     def teardown(self) -> None:
         try:
-            assert [] == settled(self.world)
+            complaints = settled(self.world)
+            assert not complaints, complaints
         finally:
             self.world.close()

@@ -39,7 +39,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _failed(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        if error is None or not _is_crash(error):
+        if error is None or not is_only(error, Crashed, asyncio.CancelledError):
             self.failures.append(f"{context.get('message')}: {error!r}")
 
     def finish(self) -> None:
@@ -56,10 +56,11 @@ class Crashed(BaseException):
     """The box that runs this code died here."""
 
 
-def _is_crash(error: BaseException) -> bool:
+def is_only(error: BaseException, *kinds: type[BaseException]) -> bool:
+    """Whether an error, or everything in a group of them, is of these kinds."""
     if isinstance(error, BaseExceptionGroup):
-        return all(_is_crash(each) for each in error.exceptions)
-    return isinstance(error, Crashed | asyncio.CancelledError)
+        return all(is_only(each, *kinds) for each in error.exceptions)
+    return isinstance(error, kinds)
 
 
 class LoopClock:

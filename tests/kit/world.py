@@ -40,10 +40,11 @@ from payments.ids import IdMint, SeededEntropy
 from payments.lifecycle import Schedule
 from payments.reference import Merchant, Terminal
 from payments.reference import Store as Place
+from payments.storage.base import StoreError
 from payments.storage.memory import Disk, MemoryStore
 from payments.storage.sqlite import SqliteStore
 from payments.testing import DIGESTS, NOW_MS, a_merchant, a_policy, an_account
-from virtual_loop import Crashed, Inline, LoopClock, VirtualLoop
+from virtual_loop import Crashed, Inline, LoopClock, VirtualLoop, is_only
 
 ACCOUNTS = ("sim-a", "sim-b")
 SECRET = b"the secret of a cluster in tests"
@@ -151,6 +152,8 @@ class World:
         self.channels: dict[str, SimulatedChannel] = {}
         self.books: dict[str, Books] = {}
         self.incarnation = 0
+        self.gone: set[asyncio.Task[None]] = set()
+        """Boxes that were killed or usurped: the store may refuse their last words."""
         self.epochs: list[int] = []
         self.reach: Callable[[str], None] | None = None
         self.client = Client(self)
@@ -182,7 +185,20 @@ class World:
             return self.system.spawn(build, lambda host, *_: host, spec)
 
         self.handles[name] = self.loop.run_until_complete(spawn())
+        task = self.handles[name]._task
+        task.add_done_callback(lambda done: self._ended(name, done))
         self.loop.run_until_complete(asyncio.sleep(0))
+
+    def _ended(self, name: str, task: "asyncio.Task[None]") -> None:
+        """A box may die of a planned crash or, as an old owner, of its fence: of nothing else."""
+        error = None if task.cancelled() else task.exception()
+        if error is None or is_only(error, Crashed, asyncio.CancelledError):
+            return
+        if task in self.gone and is_only(error, StoreError, Crashed, asyncio.CancelledError):
+            return
+        self.loop.failures.append(f"{name} failed: {error!r}")
+        if self.boxes.get(name) is not None and self.handles[name]._task is task:
+            del self.boxes[name]
 
     def _shard(self, spec: Spec, host: LocalHost) -> Boxed:
         accounts = tuple(
@@ -212,6 +228,7 @@ class World:
                 store._commits.shutdown()
                 store._commits = Inline()  # type: ignore[assignment]
 
+        _keep_quiet(box)
         box.before.append(open_store)
         box.tasks.append(shard.run)
         box.after.append(shard.finish)
@@ -252,6 +269,7 @@ class World:
             await lane.drain()
 
         box = Boxed(spec, identity, host, str, LaneHandler(lane, links), lane.stats, drain)
+        _keep_quiet(box)
         box.abandon.append(lane.abandon)
         if self.path is not None:
             box.abandon.append(books.abandon)
@@ -270,6 +288,7 @@ class World:
         for name in names or tuple(self.boxes):
             box = self.boxes.pop(name, None)
             if box is not None:
+                self.gone.add(self.handles[name]._task)
                 self.handles[name].kill()
                 for abandon in box.abandon:
                     abandon()
@@ -282,7 +301,8 @@ class World:
     def usurp(self) -> None:
         """A paused shard has lost its lock, and another owner opens the store beside it."""
         assert self.path is None, "the lock of a file cannot be lost"
-        self.boxes.pop("shard-0", None)
+        if self.boxes.pop("shard-0", None) is not None:
+            self.gone.add(self.handles["shard-0"]._task)
         self.disk.crash()
         self.start()
 
@@ -346,6 +366,12 @@ class World:
         self._unique += 1
         return self._unique
 
+    def new_id(self, command: Pay | MakeRefund) -> str:
+        """As a front door mints it: each request is a new command."""
+        prefix = "rfd" if isinstance(command, MakeRefund) else "pay"
+        partition = next(m.partition for m in self.merchants if m.id == command.merchant)
+        return self.mint.new(prefix, self.clock.now_ms(), partition)
+
     def payment(
         self,
         *,
@@ -401,11 +427,9 @@ class World:
     def again(self, ack: Ack) -> Ack:
         """The merchant repeats its request: same key and body, a new command of a front door."""
         was = ack.command
-        prefix = "rfd" if isinstance(was, MakeRefund) else "pay"
-        partition = next(m.partition for m in self.merchants if m.id == was.merchant)
         command = msgspec.structs.replace(
             was,
-            id=self.mint.new(prefix, self.clock.now_ms(), partition),
+            id=self.new_id(was),
             nonce=self.unique(),
             nonce_at=self.clock.real_ms() // 1000,
         )
@@ -475,3 +499,12 @@ class World:
             }
 
         return self.loop.run_until_complete(look())
+
+
+def _keep_quiet(box: Boxed) -> None:
+    """No numbers for a supervisor: taking them tunes the process, which is the test's own."""
+
+    async def silent() -> None:
+        await asyncio.Event().wait()
+
+    box._report = silent  # type: ignore[method-assign]
