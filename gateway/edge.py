@@ -11,9 +11,14 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
+
+from gateway.errors import EdgeError, HeadersTooLarge, ReceiveTimeout, problem
+from payments.errors import Malformed, PaymentError
+from payments.ids import Entropy
 
 CONNECTIONS_MAX: Final = 10_000
 """Open connections of one front door; more are closed at once."""
@@ -25,17 +30,6 @@ SWEEP_S: Final = 0.5
 """How often slow requests are looked for: the coarse clock of this file."""
 
 VERSION: Final = "2026-12-01"
-_TOO_SLOW_BODY: Final = (
-    b'{"type":"urn:tillway:problem:receive_timeout","title":"Receive timeout","status":408,'
-    b'"detail":"The request did not arrive completely in time; send it again.","instance":"/",'
-    b'"code":"receive_timeout","param":null,"request_id":null,"retryable":true,'
-    b'"doc_url":"/docs/errors#receive_timeout"}'
-)
-TOO_SLOW: Final = (
-    b"HTTP/1.1 408 Request Timeout\r\nContent-Type: application/problem+json\r\n"
-    b"Content-Length: %d\r\nConnection: close\r\n\r\n%b"
-) % (len(_TOO_SLOW_BODY), _TOO_SLOW_BODY)
-
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -65,9 +59,25 @@ class Connection(RequestHandler):
     def too_slow(self) -> None:
         """Answer 408 and hang up."""
         if self.transport is not None:
-            self.transport.write(TOO_SLOW)
+            self.transport.write(_unread(ReceiveTimeout()))
             self.transport.close()
         self.receiving_since = 0.0
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> Any:
+        """What never became a request. Its bytes are in no answer and no log: who knows what."""
+        self._server.unreadable += 1
+        if isinstance(exc, LineTooLong):
+            return Reply(431, _unread(HeadersTooLarge()), False)
+        if status < 500:
+            return Reply(400, _unread(Malformed("This is not a request of HTTP/1.1.")), False)
+        # The client went away while its request was read; there is nobody to answer.
+        return Reply(499, b"", False)
 
 
 class EdgeServer(web.Server):
@@ -82,8 +92,8 @@ class EdgeServer(web.Server):
     ) -> None:
         self._body_max = body_max
         self._deadline_s = receive_deadline_s
-        self.now = 1.0
         self.closing = False
+        self.unreadable = 0
         super().__init__(
             handler,
             request_factory=self._request,
@@ -94,6 +104,7 @@ class EdgeServer(web.Server):
             max_field_size=LINE_BYTES_MAX,
             max_headers=HEADERS_MAX,
         )
+        self.now = self._loop.time()
 
     def _request(
         self,
@@ -119,6 +130,18 @@ class EdgeServer(web.Server):
                 since = getattr(connection, "receiving_since", 0.0)
                 if since and now - since > self._deadline_s and isinstance(connection, Connection):
                     connection.too_slow()
+
+
+def _unread(error: PaymentError | EdgeError) -> bytes:
+    """The whole answer to what could not be read as a request."""
+    request_id = f"req_{Entropy().bytes(8).hex()}"
+    status, headers, body = problem(error, request_id, "/")
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    head = (
+        f"HTTP/1.1 {status} {_REASONS[status]}\r\n{lines}Tillway-Version: {VERSION}\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode("latin-1") + body
 
 
 class Reply:

@@ -50,6 +50,7 @@ from payments.storage.directory import FILE_NAME, DirectoryStore
 from payments.storage.sqlite import SqliteStore
 
 BACKLOG: Final = 2_048
+LISTEN_POLL_S: Final = 0.01
 
 log = get_logger(__name__)
 
@@ -306,6 +307,9 @@ def build_front_door(spec: Spec, place: Place) -> Boxed:
     box.dialers = door.dialers
 
     async def serve_http() -> None:
+        # Who knows no keys yet must not say that a key is wrong; the other front doors serve.
+        while not door.reference.complete:  # noqa: ASYNC110 - once, at the start
+            await asyncio.sleep(LISTEN_POLL_S)
         listener = shared_listener(settings.http.host, settings.http.port, BACKLOG)
         server = door.listener = await serve_clients(door.server, listener)
         log.info("front door listens", actor=spec.name, port=settings.http.port)

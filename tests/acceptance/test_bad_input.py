@@ -299,11 +299,30 @@ def spoken(gateway, data, timeout_s=5.0, slowly=()):
     ],
 )
 def test_what_is_no_http_is_turned_away(gateway, data):
-    """400 and goodbye; never a 500, never silence."""
+    """The problem of a malformed request and goodbye; never a 500, never silence."""
     heard = spoken(gateway, data, timeout_s=2.0)
 
-    assert heard.startswith(b"HTTP/1."), heard
-    assert heard.split()[1] == b"400", heard
+    head, _, body = heard.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 "), heard
+    assert b"Content-Type: application/problem+json" in head
+    assert json.loads(body)["code"] == "malformed"
+    assert json.loads(body)["request_id"].encode() in head
+
+
+def test_what_cannot_be_read_is_not_logged(gateway):
+    """A broken request may hold a key; no byte of it, and no traceback, is in the log."""
+    before = gateway.errors()
+    spoken(
+        gateway, b"GET /v1/payments HTTP/1.1\r\nAuthorization: Bearer sk_test_CANARY\x01\r\n\r\n"
+    )
+    spoken(
+        gateway, b"POST /v1/payments HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nCANARY", 0.2
+    )
+    time.sleep(0.2)
+
+    new = gateway.errors().removeprefix(before)
+    assert "CANARY" not in new
+    assert "Traceback" not in new
 
 
 @pytest.mark.usefixtures("unchanged")
@@ -317,6 +336,8 @@ def test_huge_headers_are_turned_away(gateway, extra):
     heard = spoken(gateway, b"GET /v1/payments HTTP/1.1\r\nHost: a\r\n" + extra + b"\r\n", 2.0)
 
     assert heard.split()[1] in (b"400", b"431"), heard
+    code = json.loads(heard.partition(b"\r\n\r\n")[2])["code"]
+    assert code in ("malformed", "headers_too_large")
 
 
 def test_others_are_served_while_somebody_is_slow(gateway, seller):
