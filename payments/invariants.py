@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from payments import bookings
-from payments.payment import HISTORY_MAX, UNPAID, Payment, Status
+from payments.payment import HISTORY_MAX, UNPAID, Payment, Status, Way
 from payments.refund import Refund, RefundStatus
 from payments.view import event_id
 
@@ -80,6 +80,9 @@ def _moves(payment: Payment) -> Iterator[str]:
         yield "was reversed without an undo"
     if kinds.count("sending") not in (0, 1 + len(payment.earlier)):
         yield f"was sent {kinds.count('sending')} times in {1 + len(payment.earlier)} attempts"
+    canceled = payment.cancel_requested and payment.way is Way.BARCODE
+    if canceled and payment.status is Status.SUCCEEDED:
+        yield "succeeded although it was canceled first"
     if any(later.at < earlier.at for earlier, later in pairwise(history)):
         yield "has a history in which time goes back"
 

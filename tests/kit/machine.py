@@ -117,8 +117,10 @@ class Shop(RuleBasedStateMachine):
     )
     @precondition(lambda self: self.asked)
     def refund(self, pick: int, amounts: list[int | None]) -> None:
-        """Several refunds of one payment, at once."""
-        was = self.asked[pick % len(self.asked)]
+        """Several refunds of one payment, at once; of one that was paid, if there is one."""
+        paid = [a for a in self.asked if a.code == "" and a.body["status"] == "succeeded"]
+        paid = [a for a in paid if isinstance(a.command, Pay)] or self.asked
+        was = paid[pick % len(paid)]
         if isinstance(was.command, Pay):
             merchant = [m.id for m in self.world.merchants].index(was.command.merchant)
             for amount in amounts:

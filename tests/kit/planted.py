@@ -4,7 +4,6 @@ A defect is a function of pytest's `monkeypatch`. The product code has no switch
 """
 
 from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 from msgspec.structs import replace
@@ -42,20 +41,24 @@ def answer_before_the_commit(patch: Any) -> None:
 
 
 @defect
-def another_number_each_time_the_channel_is_asked(patch: Any) -> None:
-    made = count()
-    real = paying_module.out_trade_no
-    patch.setattr(paying_module, "out_trade_no", lambda i, n: real(i, n + next(made) % 3))
+def a_number_of_its_own_for_each_question(patch: Any) -> None:
+    ask = paying_module.LaneAsk
+    patch.setattr(paying_module, "LaneAsk", lambda ref, op, no: ask(ref, op, no[:-1] + "1"))
 
 
 @defect
 def another_refund_number_each_time(patch: Any) -> None:
-    made = count(10)
-    real = refunding_module.LaneRefund
+    made, asked = refunding_module.LaneRefund, {"times": 0}
+    ask = Refunding._ask
+
+    def remember(self: Any, entry: Any, op: str) -> None:
+        asked["times"] = entry.refund.asked
+        ask(self, entry, op)
 
     def lane_refund(ref: int, op: str, number: str, refund: str, *rest: Any) -> Any:
-        return real(ref, op, number, refund[:-2] + str(next(made)), *rest)
+        return made(ref, op, number, refund[:-1] + str(asked["times"] % 10), *rest)
 
+    patch.setattr(Refunding, "_ask", remember)
     patch.setattr(refunding_module, "LaneRefund", lane_refund)
 
 
