@@ -1,0 +1,253 @@
+"""Every message on a link, byte for byte: boxes of two releases talk to each other in an upgrade.
+
+A sample sets every field. What stands here was sent by a release: bytes may grow at the end of a
+message and never change before it.
+"""
+
+from typing import get_args
+
+import msgspec
+import pytest
+
+from actors.messages import (
+    Act,
+    Answer,
+    CancelPayment,
+    Changes,
+    ClockQuiet,
+    ClockSet,
+    Control,
+    Controlled,
+    DirectoryAsk,
+    Hello,
+    LaneAct,
+    LaneAsk,
+    LaneBookList,
+    LaneBooks,
+    LaneCredit,
+    LaneNotice,
+    LanePay,
+    LaneRefund,
+    LaneReply,
+    MakeRefund,
+    Message,
+    NoticeTaken,
+    Pay,
+    Ping,
+    Pong,
+    ReadBooks,
+    ReadList,
+    ReadOne,
+    ReadStatus,
+    Refusal,
+    Stats,
+    Subscribe,
+    decoder,
+    encoder,
+)
+from payments.channels.base import Approved, Awaiting, Book, Declined, Unknown, Unpaid
+from payments.payment import Discount
+from payments.reference import Key, KeyOwner, KeyType, Merchant, MerchantStatus, Store, Terminal
+
+SAMPLES = (
+    Hello("shard", "shard-0", 2, 3, 1, 1, 1, b"c" * 4, b"p" * 4),
+    Pay(
+        1,
+        "pay_1",
+        "mch_1",
+        b"k",
+        b"f",
+        7,
+        8,
+        "A-1",
+        3800,
+        "cny",
+        "barcode",
+        5000,
+        "wechat",
+        "130000000000000000",
+        b"a",
+        "sto_1",
+        "trm_1",
+        "op",
+        "tea",
+        "ref",
+        "t1",
+        10,
+        {"a": "b"},
+        300,
+        "openid",
+        "sim",
+        "https://example.org/",
+        9,
+    ),
+    MakeRefund(
+        2, "rfd_1", "mch_1", "pay_1", b"k", b"f", 7, 8, 100, 5000, "cold", {"a": "b"}, "sto_1"
+    ),
+    CancelPayment(3, "mch_1", "pay_1", "rfd_1", b"f", 7, 8, 5000, b"k", "sto_1"),
+    ReadOne(4, ("mch_1",), "payment", "pay_1", 1000, "sto_1"),
+    ReadList(5, "mch_1", "payment", 10, {"status": "failed"}, "pay_1", "pay_2"),
+    Act(6, "mch_1", "pay_1", "pay"),
+    ReadBooks(7, "sim"),
+    ReadStatus(8, "stats"),
+    Answer(9, 201, b"{}", True, 1),
+    Refusal(10, "not_found", "no", "id", 1),
+    LanePay(11, "N1", 3800, "cny", "barcode", "mch_1", "wechat", "13", "tea", 12, "openid"),
+    LaneAsk(12, "inquire", "N1"),
+    LaneRefund(13, "refund", "N1", "R1", 100, 3800, "cny"),
+    LaneAct(14, "N1", "pay"),
+    LaneBooks(15),
+    LaneReply(16, "N1", Approved("N1", 3800, "T1", 3300, 3600, (Discount("channel", 300),))),
+    LaneReply(17, "N1", Declined("declined", "no", "X1", True)),
+    LaneReply(18, "N1", Awaiting("code")),
+    LaneReply(19, "N1", Unpaid("absent")),
+    LaneReply(20, "N1", Unknown("no answer")),
+    LaneNotice(21, "N1", Unknown("no answer")),
+    NoticeTaken(22),
+    LaneCredit("sim", 0, 64, "closed"),
+    LaneBookList(23, (Book("N1", 3800, 100, "paid", 1),), True),
+    Subscribe("shard-0", 5),
+    Changes(
+        6,
+        (
+            Merchant(
+                "mch_1", 1, "shop", MerchantStatus.ACTIVE, 17, "plt", 2, {"a": "b"}, "default"
+            ),
+            Store("sto_1", "mch_1", "river", 120, "x", 2, {}),
+            Terminal("trm_1", "mch_1", "sto_1", "till", 2, {}),
+            Key(
+                "key_1",
+                KeyType.BEARER,
+                KeyOwner.MERCHANT,
+                "mch_1",
+                b"s",
+                ("*",),
+                None,
+                None,
+                None,
+                ("operator",),
+                1,
+                2,
+                3,
+                "k",
+                False,
+            ),
+        ),
+        True,
+    ),
+    ClockSet(1, 1000),
+    ClockQuiet(1, 2000),
+    DirectoryAsk(
+        24, "merchants.create", "key_1", "mch_1", "mch_2", b"{}", {"limit": "1"}, b"k", b"f", 7, 8
+    ),
+    Stats(25, "shard-0", {"live": 1.0}),
+    Ping(26),
+    Pong(27),
+    Control(28, "drain", 5.0),
+    Controlled(29, "shard-0"),
+)
+
+GOLDEN = (
+    "919a01a57368617264a773686172642d300203010101c40463636363c40470707070",
+    "91dc001d0a01a57061795f31a56d63685f31c4016bc401660708a3412d31cd0ed8a3636e79a7626172636f64"
+    "65cd1388a6776563686174b2313330303030303030303030303030303030c40161a573746f5f31a574726d5f"
+    "31a26f70a3746561a3726566a274310a81a161a162cd012ca66f70656e6964a373696db468747470733a2f2f"
+    "6578616d706c652e6f72672f09",
+    "919e0b02a57266645f31a56d63685f31a57061795f31c4016bc40166070864cd1388a4636f6c6481a161a162"
+    "a573746f5f31",
+    "919b0c03a56d63685f31a57061795f31a57266645f31c401660708cd1388c4016ba573746f5f31",
+    "91970d0491a56d63685f31a77061796d656e74a57061795f31cd03e8a573746f5f31",
+    "91980e05a56d63685f31a77061796d656e740a81a6737461747573a66661696c6564a57061795f31a57061795f32",
+    "91950f06a56d63685f31a57061795f31a3706179",
+    "91931007a373696d",
+    "91931108a57374617473",
+    "91961e09ccc9c4027b7dc301",
+    "91961f0aa96e6f745f666f756e64a26e6fa2696401",
+    "919c280ba24e31cd0ed8a3636e79a7626172636f6465a56d63685f31a6776563686174a23133a37465610ca6"
+    "6f70656e6964",
+    "9194290ca7696e7175697265a24e31",
+    "91982a0da6726566756e64a24e31a2523164cd0ed8a3636e79",
+    "91942b0ea24e31a3706179",
+    "91922c0f",
+    "91943210a24e319701a24e31cd0ed8a25431cd0ce4cd0e109192a76368616e6e656ccd012c",
+    "91943211a24e319502a86465636c696e6564a26e6fa25831c3",
+    "91943212a24e319203a4636f6465",
+    "91943213a24e319204a6616273656e74",
+    "91943214a24e319205a96e6f20616e73776572",
+    "91943315a24e319205a96e6f20616e73776572",
+    "91923416",
+    "919535a373696d0040a6636c6f736564",
+    "919436179195a24e31cd0ed864a47061696401c3",
+    "91933ca773686172642d3005",
+    "91943d06949aa86d65726368616e74a56d63685f3101a473686f70a661637469766511a3706c740281a161a1"
+    "62a764656661756c7498a573746f7265a573746f5f31a56d63685f31a5726976657278a178028097a8746572"
+    "6d696e616ca574726d5f31a56d63685f31a573746f5f31a474696c6c0280dc0010a36b6579a56b65795f31a6"
+    "626561726572a86d65726368616e74a56d63685f31c4017391a12ac0c0c091a86f70657261746f72010203a1"
+    "6bc2c3",
+    "91933e01cd03e8",
+    "91933f01cd07d0",
+    "919c4018b06d65726368616e74732e637265617465a56b65795f31a56d63685f31a56d63685f32c4027b7d81"
+    "a56c696d6974a131c4016bc401660708",
+    "91944619a773686172642d3081a46c697665cb3ff0000000000000",
+    "9192471a",
+    "9192481b",
+    "9194491ca5647261696ecb4014000000000000",
+    "91934a1da773686172642d30",
+)
+
+TAGS = {
+    Act: 15,
+    Answer: 30,
+    CancelPayment: 12,
+    Changes: 61,
+    ClockQuiet: 63,
+    ClockSet: 62,
+    Control: 73,
+    Controlled: 74,
+    DirectoryAsk: 64,
+    Hello: 1,
+    LaneAct: 43,
+    LaneAsk: 41,
+    LaneBookList: 54,
+    LaneBooks: 44,
+    LaneCredit: 53,
+    LaneNotice: 51,
+    LanePay: 40,
+    LaneRefund: 42,
+    LaneReply: 50,
+    MakeRefund: 11,
+    NoticeTaken: 52,
+    Pay: 10,
+    Ping: 71,
+    Pong: 72,
+    ReadBooks: 16,
+    ReadList: 14,
+    ReadOne: 13,
+    ReadStatus: 17,
+    Refusal: 31,
+    Stats: 70,
+    Subscribe: 60,
+}
+
+
+@pytest.mark.parametrize(("sample", "golden"), list(zip(SAMPLES, GOLDEN, strict=True)))
+def test_a_message_is_these_bytes(sample, golden):
+    """Both ways: what we send, and what an older release sent."""
+    assert golden == encoder.encode([sample]).hex()
+    assert [sample] == decoder.decode(bytes.fromhex(golden))
+
+
+def test_every_message_has_its_tag_and_a_sample():
+    """A new message takes a new tag; no tag is ever used for something else."""
+    assert set(get_args(Message)) == set(TAGS)
+    assert TAGS == {kind: kind.__struct_config__.tag for kind in TAGS}
+    assert len(TAGS) == len(set(TAGS.values()))
+    assert set(TAGS) == {type(sample) for sample in SAMPLES}
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_what_a_newer_release_adds_at_the_end_is_passed_over(sample):
+    """An upgrade is box by box: the older one must read the newer one's messages."""
+    (packed,) = msgspec.msgpack.decode(encoder.encode([sample]))
+
+    assert [sample] == decoder.decode(msgspec.msgpack.encode([[*packed, "new"]]))
