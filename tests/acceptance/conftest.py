@@ -463,7 +463,7 @@ def shop(gateway):
 
 
 @pytest.fixture
-def problem():
+def expect_problem():
     """The check of a problem."""
     return check_problem
 

@@ -104,48 +104,48 @@ def post(seller, body, key="k", **headers):
 
 @pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize(("change", "param"), FIELDS, ids=lambda case: str(case)[:40])
-def test_a_wrong_field_is_named(seller, problem, change, param):
+def test_a_wrong_field_is_named(seller, expect_problem, change, param):
     """422 invalid_field with a pointer; the key stays free."""
     refused = post(seller, {**GOOD, "auth_code": CODE, **change})
 
-    problem(refused, 422, "invalid_field")
+    expect_problem(refused, 422, "invalid_field")
     assert refused["param"] == param or refused["param"].startswith(f"{param}."), refused
     assert refused["errors"][0]["pointer"].startswith("/" + param.replace(".", "/"))
 
 
 @pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize("missing", list(GOOD))
-def test_a_missing_field_is_named(seller, problem, missing):
+def test_a_missing_field_is_named(seller, expect_problem, missing):
     """Each of the required ones."""
     body = {name: value for name, value in {**GOOD, "auth_code": CODE}.items() if name != missing}
 
-    problem(post(seller, body), 422, "invalid_field", missing)
+    expect_problem(post(seller, body), 422, "invalid_field", missing)
 
 
 @pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize("body", MALFORMED, ids=lambda body: repr(body[:30]))
-def test_what_is_no_json_object_is_malformed(seller, problem, body):
+def test_what_is_no_json_object_is_malformed(seller, expect_problem, body):
     """400; also a key that comes twice, and a nesting without end."""
     refused = post(seller, body, Content_Type="application/json")
 
-    problem(refused, 400, "malformed")
+    expect_problem(refused, 400, "malformed")
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_a_duplicate_key_is_named(seller, problem):
+def test_a_duplicate_key_is_named(seller, expect_problem):
     """The problem says which."""
     refused = post(seller, MALFORMED[-2])
 
-    problem(refused, 400, "malformed", "order_no")
+    expect_problem(refused, 400, "malformed", "order_no")
 
 
 @pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize("key", ["", "x" * 256, "naïve", '"open', "a\tb"])
-def test_a_wrong_idempotency_key_is_malformed(seller, problem, key):
+def test_a_wrong_idempotency_key_is_malformed(seller, expect_problem, key):
     """1 to 255 printable characters."""
     refused = post(seller, {**GOOD, "auth_code": CODE}, key=key)
 
-    problem(refused, 400, "malformed", "Idempotency-Key")
+    expect_problem(refused, 400, "malformed", "Idempotency-Key")
 
 
 def test_the_longest_key_and_the_largest_fields_are_taken(seller):
@@ -164,19 +164,19 @@ def test_the_longest_key_and_the_largest_fields_are_taken(seller):
 
 @pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "nonsense"])
-def test_another_media_type_is_refused(seller, problem, kind):
+def test_another_media_type_is_refused(seller, expect_problem, kind):
     """415."""
     refused = post(seller, {**GOOD, "auth_code": CODE}, Content_Type=kind)
 
-    problem(refused, 415, "unsupported_media_type")
+    expect_problem(refused, 415, "unsupported_media_type")
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_a_body_over_the_limit_is_refused(seller, problem):
+def test_a_body_over_the_limit_is_refused(seller, expect_problem):
     """413 beyond 64 KiB."""
     body = json.dumps({**GOOD, "subject": "x" * 70_000}).encode()
 
-    problem(post(seller, body), 413, "body_too_large")
+    expect_problem(post(seller, body), 413, "body_too_large")
 
 
 @pytest.mark.usefixtures("unchanged")
@@ -191,9 +191,9 @@ def test_a_body_over_the_limit_is_refused(seller, problem):
         ("GET", "/v1/payments/%2e%2e/keys"),
     ],
 )
-def test_there_is_nothing_elsewhere(seller, problem, method, path):
+def test_there_is_nothing_elsewhere(seller, expect_problem, method, path):
     """404."""
-    problem(seller.client.send(method, path), 404, "not_found")
+    expect_problem(seller.client.send(method, path), 404, "not_found")
 
 
 @pytest.mark.usefixtures("unchanged")
@@ -207,11 +207,11 @@ def test_there_is_nothing_elsewhere(seller, problem, method, path):
         ("OPTIONS", "/v1/payments", {"GET", "POST"}),
     ],
 )
-def test_another_method_is_refused(seller, problem, method, path, allowed):
+def test_another_method_is_refused(seller, expect_problem, method, path, allowed):
     """405 with Allow."""
     refused = seller.client.send(method, path)
 
-    problem(refused, 405, "method_not_allowed")
+    expect_problem(refused, 405, "method_not_allowed")
     assert {name.strip() for name in refused.headers["Allow"].split(",")} == allowed
 
 
@@ -219,28 +219,28 @@ def test_another_method_is_refused(seller, problem, method, path, allowed):
 @pytest.mark.parametrize(
     "identifier", ["pay_1", "x", "rfd_01ZZZZZZZZ0000000000000Z", "pay_%00", "pay_" + "Z" * 500]
 )
-def test_what_is_no_id_is_not_found(seller, problem, identifier):
+def test_what_is_no_id_is_not_found(seller, expect_problem, identifier):
     """404, whatever it looks like."""
-    problem(seller.client.get(f"/v1/payments/{identifier}"), 404, "not_found")
+    expect_problem(seller.client.get(f"/v1/payments/{identifier}"), 404, "not_found")
     refund = seller.client.post(f"/v1/payments/{identifier}/refunds", {}, key="k")
-    problem(refund, 404, "not_found")
+    expect_problem(refund, 404, "not_found")
 
 
 @pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize("query", ["wait=0", "wait=31", "wait=x", "wait=1&wait=2", "wat=1"])
-def test_wrong_query_parameters_are_named(seller, problem, query):
+def test_wrong_query_parameters_are_named(seller, expect_problem, query):
     """422 on the read of one object."""
     path = f"/v1/payments/pay_01ZZZZZZZZ0000000000000Z?{query}"
 
-    problem(seller.client.get(path), 422, "invalid_field", query.partition("=")[0])
+    expect_problem(seller.client.get(path), 422, "invalid_field", query.partition("=")[0])
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_another_version_is_refused(seller, problem):
+def test_another_version_is_refused(seller, expect_problem):
     """Tillway-Version pins behavior; there is only one."""
     refused = seller.client.get("/v1/payments", Tillway_Version="2020-01-01")
 
-    problem(refused, 400, "malformed", "Tillway-Version")
+    expect_problem(refused, 400, "malformed", "Tillway-Version")
     assert seller.client.get("/v1/payments", Tillway_Version="2026-12-01").status == 200
 
 
@@ -256,11 +256,11 @@ def test_another_version_is_refused(seller, problem):
         ({"metadata": {"a": None}}, "metadata"),
     ],
 )
-def test_wrong_refunds_are_named(seller, problem, body, param):
+def test_wrong_refunds_are_named(seller, expect_problem, body, param):
     """Before anybody looks for the payment."""
     path = "/v1/payments/pay_01ZZZZZZZZ0000000000000Z/refunds"
 
-    problem(seller.client.post(path, body, key="k"), 422, "invalid_field", param)
+    expect_problem(seller.client.post(path, body, key="k"), 422, "invalid_field", param)
 
 
 # --- below HTTP -----------------------------------------------------------------------------

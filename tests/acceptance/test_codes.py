@@ -183,12 +183,12 @@ def test_a_shown_code_can_be_canceled(shop, shown):
     assert shop.read(shown["id"])["status"] == "closed"
 
 
-def test_a_paid_code_is_refunded_not_canceled(shop, shown, problem):
+def test_a_paid_code_is_refunded_not_canceled(shop, shown, expect_problem):
     """Cancel gives only barcode payments back."""
     shop.client.post(f"/v1/test_helpers/payments/{shown['id']}/pay")
     assert shop.read(shown["id"], wait=10)["status"] == "succeeded"
 
-    problem(shop.cancel(shown["id"]), 409, "not_cancelable")
+    expect_problem(shop.cancel(shown["id"]), 409, "not_cancelable")
     assert shop.refund(shown["id"])["status"] == "succeeded"
 
 
@@ -202,9 +202,9 @@ def test_a_shorter_expiry_is_kept(gateway, shop, kit):
     assert shop.read(made["id"])["status"] == "closed"
 
 
-def test_an_order_whose_code_is_shown_is_in_progress(shop, shown, problem):
+def test_an_order_whose_code_is_shown_is_in_progress(shop, shown, expect_problem):
     """Two codes for one order would be two chances to pay it."""
-    problem(shop.pay(order_no=shown["order_no"]), 409, "order_in_progress")
+    expect_problem(shop.pay(order_no=shown["order_no"]), 409, "order_in_progress")
 
 
 @pytest.mark.parametrize(
@@ -218,6 +218,6 @@ def test_an_order_whose_code_is_shown_is_in_progress(shop, shown, problem):
         ({"way": "qr", "wallet": "paypal"}, "wallet"),
     ],
 )
-def test_each_way_needs_its_own_fields(shop, problem, fields, param):
+def test_each_way_needs_its_own_fields(shop, expect_problem, fields, param):
     """The problem names the field."""
-    problem(shop.pay(**fields), 422, "invalid_field", param)
+    expect_problem(shop.pay(**fields), 422, "invalid_field", param)

@@ -61,7 +61,7 @@ def asked(client, method, path, identifier):
 
 
 @pytest.mark.parametrize(("method", "path", "kind"), ROWS)
-def test_anothers_object_is_none(gateway, owner, stranger, problem, method, path, kind):
+def test_anothers_object_is_none(gateway, owner, stranger, expect_problem, method, path, kind):
     """Status, code and words are those of an id that does not exist; nothing happens."""
     shop, ids = owner
     before = gateway.counts()
@@ -69,8 +69,8 @@ def test_anothers_object_is_none(gateway, owner, stranger, problem, method, path
     foreign = asked(stranger.client, method, path, ids[kind])
     unknown = asked(stranger.client, method, path, UNKNOWN[kind])
 
-    problem(foreign, 404, "not_found")
-    problem(unknown, 404, "not_found")
+    expect_problem(foreign, 404, "not_found")
+    expect_problem(unknown, 404, "not_found")
     for name in ("type", "title", "status", "code", "param", "retryable"):
         assert foreign[name] == unknown[name]
     masked = [
@@ -105,22 +105,22 @@ def test_a_filter_does_not_reach_across(owner, stranger):
 
 
 @pytest.mark.parametrize("field", ["store", "terminal"])
-def test_a_payment_cannot_stand_in_anothers_place(owner, stranger, problem, field):
+def test_a_payment_cannot_stand_in_anothers_place(owner, stranger, expect_problem, field):
     """422, and the field."""
     _, ids = owner
 
-    problem(stranger.pay(**{field: ids[field]}), 422, "invalid_field", field)
+    expect_problem(stranger.pay(**{field: ids[field]}), 422, "invalid_field", field)
 
 
-def test_a_merchant_acts_for_nobody_else(gateway, owner, stranger, problem, kit):
+def test_a_merchant_acts_for_nobody_else(gateway, owner, stranger, expect_problem, kit):
     """Tillway-Merchant with another's id: no such merchant."""
     _, ids = owner
     client = kit.Client(
         gateway.api, stranger.key["secret"], **{"Tillway-Merchant": ids["merchant"]}
     )
 
-    problem(client.get("/v1/payments"), 404, "not_found")
-    problem(client.post("/v1/payments", stranger.order(), key="k"), 404, "not_found")
+    expect_problem(client.get("/v1/payments"), 404, "not_found")
+    expect_problem(client.post("/v1/payments", stranger.order(), key="k"), 404, "not_found")
 
 
 # --- platforms ------------------------------------------------------------------------------
@@ -158,20 +158,22 @@ def test_a_platform_acts_for_its_merchants(gateway, platform, shop, kit):
     assert sibling.get("/v1/payments")["data"] == []
 
 
-def test_a_platform_without_a_merchant_makes_no_payment(gateway, platform, shop, problem, kit):
+def test_a_platform_without_a_merchant_makes_no_payment(
+    gateway, platform, shop, expect_problem, kit
+):
     """Which merchant is for the caller to say."""
     client = kit.Client(gateway.api, platform[0])
 
     refused = client.post("/v1/payments", shop.order(), key="k")
 
-    problem(refused, 403, "insufficient_scope", "Tillway-Merchant")
+    expect_problem(refused, 403, "insufficient_scope", "Tillway-Merchant")
 
 
-def test_a_platform_reaches_no_other_merchant(gateway, platform, shop, problem, kit):
+def test_a_platform_reaches_no_other_merchant(gateway, platform, shop, expect_problem, kit):
     """Not its own: no such merchant."""
     client = acting(gateway, kit, platform[0], shop.id)
 
-    problem(client.get("/v1/payments"), 404, "not_found", "Tillway-Merchant")
+    expect_problem(client.get("/v1/payments"), 404, "not_found", "Tillway-Merchant")
 
 
 def test_a_platform_lists_its_merchants(gateway, platform, kit):
@@ -203,23 +205,23 @@ def test_a_terminal_takes_queries_cancels_and_refunds(shop, till):
     assert till.post(f"/v1/payments/{other['id']}/cancel", {}).status == 200
 
 
-def test_a_terminal_sees_only_its_store(shop, till, problem):
+def test_a_terminal_sees_only_its_store(shop, till, expect_problem):
     """What was taken elsewhere does not exist for it; lists neither."""
     elsewhere = shop.paid()["id"]
     here = till.post("/v1/payments", shop.order(), key="k")["id"]
 
-    problem(till.get(f"/v1/payments/{elsewhere}"), 404, "not_found")
+    expect_problem(till.get(f"/v1/payments/{elsewhere}"), 404, "not_found")
     refunds = f"/v1/payments/{elsewhere}/refunds"
-    problem(till.post(refunds, {"amount": 1}, key="r"), 404, "not_found")
-    problem(till.post(f"/v1/payments/{elsewhere}/cancel", {}), 404, "not_found")
+    expect_problem(till.post(refunds, {"amount": 1}, key="r"), 404, "not_found")
+    expect_problem(till.post(f"/v1/payments/{elsewhere}/cancel", {}), 404, "not_found")
     assert [each["id"] for each in till.get("/v1/payments")["data"]] == [here]
 
 
-def test_a_terminal_sees_only_refunds_of_its_store(shop, till, problem):
+def test_a_terminal_sees_only_refunds_of_its_store(shop, till, expect_problem):
     """Refunds follow their payment."""
     refund = shop.refund(shop.paid()["id"], 1)["id"]
 
-    problem(till.get(f"/v1/refunds/{refund}"), 404, "not_found")
+    expect_problem(till.get(f"/v1/refunds/{refund}"), 404, "not_found")
     assert till.get("/v1/refunds")["data"] == []
 
 
@@ -234,15 +236,15 @@ def test_a_terminal_sees_only_refunds_of_its_store(shop, till, problem):
         ("GET", "/v1/test_helpers/channels/simulated/books"),
     ],
 )
-def test_a_terminal_does_nothing_else(till, problem, method, path):
+def test_a_terminal_does_nothing_else(till, expect_problem, method, path):
     """403 insufficient_scope."""
     body = {"type": "bearer"} if path == "/v1/keys" else {"name": "x"} if "stores" in path else {}
     body = body if method == "POST" else None
 
-    problem(till.send(method, path, body), 403, "insufficient_scope")
+    expect_problem(till.send(method, path, body), 403, "insufficient_scope")
 
 
-def test_scopes_bind(gateway, shop, kit, problem):
+def test_scopes_bind(gateway, shop, kit, expect_problem):
     """A key that may only read does not pay, refund or cancel."""
     made = shop.paid()
     key = shop.new_key(type="bearer", scopes=["payments:read"])
@@ -250,18 +252,18 @@ def test_scopes_bind(gateway, shop, kit, problem):
 
     assert reader.get(f"/v1/payments/{made['id']}").status == 200
     path = f"/v1/payments/{made['id']}"
-    problem(reader.post("/v1/payments", shop.order(), key="k"), 403, "insufficient_scope")
-    problem(reader.post(f"{path}/refunds", {}, key="k"), 403, "insufficient_scope")
-    problem(reader.post(f"{path}/cancel", {}), 403, "insufficient_scope")
+    expect_problem(reader.post("/v1/payments", shop.order(), key="k"), 403, "insufficient_scope")
+    expect_problem(reader.post(f"{path}/refunds", {}, key="k"), 403, "insufficient_scope")
+    expect_problem(reader.post(f"{path}/cancel", {}), 403, "insufficient_scope")
 
 
-def test_a_suspended_merchant_takes_nothing_new(gateway, shop, problem):
+def test_a_suspended_merchant_takes_nothing_new(gateway, shop, expect_problem):
     """403 merchant_suspended; what is paid can be refunded and read; active again, it sells."""
     made = shop.paid()
     change = gateway.operator.post(f"/v1/merchants/{shop.id}", {"status": "suspended"})
     assert change.status == 200, change
 
-    problem(shop.pay(), 403, "merchant_suspended")
+    expect_problem(shop.pay(), 403, "merchant_suspended")
     assert shop.read(made["id"]).status == 200
     assert shop.refund(made["id"], 100)["status"] == "succeeded"
 

@@ -137,14 +137,14 @@ def test_created_bounds(chain, kit):
         ("store=1", "store"),
     ],
 )
-def test_wrong_parameters_are_named(chain, problem, query, param):
+def test_wrong_parameters_are_named(chain, expect_problem, query, param):
     """422, and which."""
     shop, _ = chain
 
-    problem(shop.client.get(f"/v1/payments?{query}"), 422, "invalid_field", param)
+    expect_problem(shop.client.get(f"/v1/payments?{query}"), 422, "invalid_field", param)
 
 
-def test_a_cursor_that_is_no_payment_of_ours_is_refused(gateway, chain, problem):
+def test_a_cursor_that_is_no_payment_of_ours_is_refused(gateway, chain, expect_problem):
     """Another merchant's id is as unknown as one that does not exist."""
     shop, ids = chain
     other = gateway.new_shop()
@@ -153,9 +153,9 @@ def test_a_cursor_that_is_no_payment_of_ours_is_refused(gateway, chain, problem)
     for name in ("starting_after", "ending_before"):
         answers = [shop.client.get(f"/v1/payments?{name}={each}") for each in (foreign,)]
         for answer in answers:
-            problem(answer, 422, "invalid_field", name)
+            expect_problem(answer, 422, "invalid_field", name)
     both = f"?starting_after={ids[3]}&ending_before={ids[5]}"
-    problem(shop.client.get(f"/v1/payments{both}"), 422, "invalid_field", "ending_before")
+    expect_problem(shop.client.get(f"/v1/payments{both}"), 422, "invalid_field", "ending_before")
 
 
 def test_refunds_are_listed_too(chain):

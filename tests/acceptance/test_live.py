@@ -56,22 +56,22 @@ def test_a_signed_payment_is_taken(live):
 
 
 @pytest.mark.parametrize("secret", ["sk_test_" + "0" * 64, "sk_live_" + "0" * 64, "hs_live_x"])
-def test_no_bearer_key_is_let_in(live, kit, problem, secret):
+def test_no_bearer_key_is_let_in(live, kit, expect_problem, secret):
     """Whatever it says."""
     deployment, _ = live
 
-    problem(kit.Client(deployment.api, secret).get("/v1/payments"), 401, "unauthorized")
+    expect_problem(kit.Client(deployment.api, secret).get("/v1/payments"), 401, "unauthorized")
 
 
 @pytest.mark.parametrize("line", HELPERS.strip().splitlines())
-def test_the_test_kit_is_not_there(live, problem, line):
+def test_the_test_kit_is_not_there(live, expect_problem, line):
     """404 for clocks, books and payers."""
     _, client = live
     method, path = line.split()
     made = client.post("/v1/payments", order(), key=uuid.uuid4().hex)
     body = {} if method == "POST" else None
 
-    problem(client.send(method, path.format(made["id"]), body), 404, "not_found")
+    expect_problem(client.send(method, path.format(made["id"]), body), 404, "not_found")
 
 
 def test_a_live_store_is_no_test_store(live, kit):

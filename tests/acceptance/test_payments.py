@@ -131,13 +131,13 @@ def test_a_quoted_key_is_the_same_key(shop):
     assert again["id"] == first["id"]
 
 
-def test_the_same_key_with_another_body_is_refused(shop, problem):
+def test_the_same_key_with_another_body_is_refused(shop, expect_problem):
     """A key names one request for ever."""
     first = shop.paid(key="k")
 
     refused = shop.pay(key="k")
 
-    problem(refused, 422, "idempotency_mismatch")
+    expect_problem(refused, 422, "idempotency_mismatch")
     page = shop.client.get("/v1/payments")
     assert [first["id"]] == [each["id"] for each in page["data"]]
 
@@ -149,27 +149,27 @@ def test_keys_are_each_merchants_own(gateway, shop):
     assert shop.paid(key="1")["id"] != other.paid(key="1")["id"]
 
 
-def test_a_key_of_a_payment_is_no_key_for_its_refund(shop, problem):
+def test_a_key_of_a_payment_is_no_key_for_its_refund(shop, expect_problem):
     """Method and path belong to the fingerprint."""
     made = shop.paid(key="k")
 
-    problem(shop.refund(made["id"], key="k"), 422, "idempotency_mismatch")
+    expect_problem(shop.refund(made["id"], key="k"), 422, "idempotency_mismatch")
     assert shop.read(made["id"])["amount_refunded"] == 0
 
 
-def test_a_key_of_a_refund_is_no_key_for_a_payment(shop, problem):
+def test_a_key_of_a_refund_is_no_key_for_a_payment(shop, expect_problem):
     """The other way round, too."""
     made = shop.paid()
     assert shop.refund(made["id"], 100, key="k").status == 201
 
-    problem(shop.pay(key="k"), 422, "idempotency_mismatch")
+    expect_problem(shop.pay(key="k"), 422, "idempotency_mismatch")
 
 
-def test_a_missing_key_is_refused(shop, problem):
+def test_a_missing_key_is_refused(shop, expect_problem):
     """Money does not move without a key."""
     refused = shop.client.post("/v1/payments", shop.order())
 
-    problem(refused, 400, "malformed", "Idempotency-Key")
+    expect_problem(refused, 400, "malformed", "Idempotency-Key")
 
 
 def test_a_replay_of_a_payment_under_way_answers_202(shop):
@@ -186,9 +186,9 @@ def test_a_replay_of_a_payment_under_way_answers_202(shop):
     assert shop.cancel(first["id"]).status in (200, 202)
 
 
-def test_a_refusal_does_not_use_up_the_key(shop, problem):
+def test_a_refusal_does_not_use_up_the_key(shop, expect_problem):
     """After a 422 the same key may carry the corrected request."""
-    problem(shop.pay(key="k", amount=0), 422, "invalid_field", "amount")
+    expect_problem(shop.pay(key="k", amount=0), 422, "invalid_field", "amount")
 
     assert shop.pay(key="k").status == 201
 
@@ -222,18 +222,18 @@ def test_a_thousand_tills_with_one_order_make_one_payment(shop):
 # --- orders ---------------------------------------------------------------------------------
 
 
-def test_an_order_that_is_paid_is_not_paid_again(shop, problem):
+def test_an_order_that_is_paid_is_not_paid_again(shop, expect_problem):
     """Another key, another code: the order is paid."""
     shop.paid(order_no="A1")
 
-    problem(shop.pay(order_no="A1"), 409, "order_already_paid")
+    expect_problem(shop.pay(order_no="A1"), 409, "order_already_paid")
 
 
-def test_an_order_under_way_is_not_begun_again(shop, problem):
+def test_an_order_under_way_is_not_begun_again(shop, expect_problem):
     """While the payer looks for the PIN, nobody pays for the payer."""
     open_ = shop.pay(order_no="A1", ending="9002", wait=0)
 
-    problem(shop.pay(order_no="A1"), 409, "order_in_progress")
+    expect_problem(shop.pay(order_no="A1"), 409, "order_in_progress")
     shop.cancel(open_["id"])
 
 
@@ -286,14 +286,14 @@ def test_a_single_payment_has_a_limit(shop, amount, status):
 
 
 @pytest.mark.parametrize(("way", "wallet"), table(CAPABILITIES))
-def test_what_no_channel_could_ever_serve_is_refused(gateway, shop, problem, way, wallet):
+def test_what_no_channel_could_ever_serve_is_refused(gateway, shop, expect_problem, way, wallet):
     """422 wallet_not_supported; nothing was written."""
     before = gateway.counts()
     fields = {"payer": {"openid": "o-1"}} if way == "jsapi" else {}
 
     refused = shop.pay(way=way, wallet=wallet, **fields)
 
-    problem(refused, 422, "wallet_not_supported")
+    expect_problem(refused, 422, "wallet_not_supported")
     assert before == gateway.counts()
 
 

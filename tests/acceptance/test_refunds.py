@@ -53,30 +53,30 @@ def test_a_refund_without_amount_takes_what_is_left(shop):
 
 
 @pytest.mark.parametrize("amount", [3801, 1_000_000])
-def test_more_than_was_paid_is_refused(shop, problem, amount):
+def test_more_than_was_paid_is_refused(shop, expect_problem, amount):
     """422 exceeds_paid, and nothing moved."""
     made = shop.paid()
 
-    problem(shop.refund(made["id"], amount), 422, "exceeds_paid")
+    expect_problem(shop.refund(made["id"], amount), 422, "exceeds_paid")
     assert shop.refunds_of(made["id"]) == []
     assert shop.charged(made["id"])["kept"] == 3800
 
 
-def test_more_than_is_left_is_refused(shop, problem):
+def test_more_than_is_left_is_refused(shop, expect_problem):
     """What was given back counts."""
     made = shop.paid()
     shop.refund(made["id"], 3000)
 
-    problem(shop.refund(made["id"], 801), 422, "exceeds_paid")
-    problem(shop.refund(made["id"], 3800), 422, "exceeds_paid")
+    expect_problem(shop.refund(made["id"], 801), 422, "exceeds_paid")
+    expect_problem(shop.refund(made["id"], 3800), 422, "exceeds_paid")
 
 
 @pytest.mark.parametrize("ending", ["9003", "9002"])
-def test_what_is_not_paid_is_not_refunded(shop, problem, ending):
+def test_what_is_not_paid_is_not_refunded(shop, expect_problem, ending):
     """422 not_refundable."""
     made = shop.pay(ending=ending, wait=0)
 
-    problem(shop.refund(made["id"], 1), 422, "not_refundable")
+    expect_problem(shop.refund(made["id"], 1), 422, "not_refundable")
     shop.cancel(made["id"])
 
 
@@ -92,20 +92,20 @@ def test_a_repeated_refund_is_one_refund(shop):
     assert shop.charged(made["id"])["kept"] == 2800
 
 
-def test_a_refund_key_with_another_amount_is_refused(shop, problem):
+def test_a_refund_key_with_another_amount_is_refused(shop, expect_problem):
     """422 idempotency_mismatch."""
     made = shop.paid()
     shop.refund(made["id"], 1000, key="r")
 
-    problem(shop.refund(made["id"], 1001, key="r"), 422, "idempotency_mismatch")
+    expect_problem(shop.refund(made["id"], 1001, key="r"), 422, "idempotency_mismatch")
 
 
-def test_a_refund_needs_a_key(shop, problem):
+def test_a_refund_needs_a_key(shop, expect_problem):
     """400."""
     made = shop.paid()
     path = f"/v1/payments/{made['id']}/refunds"
 
-    problem(shop.client.post(path, {"amount": 1}), 400, "malformed", "Idempotency-Key")
+    expect_problem(shop.client.post(path, {"amount": 1}), 400, "malformed", "Idempotency-Key")
 
 
 def test_a_thousand_parallel_refunds_never_exceed_the_payment(gateway, shop):
@@ -190,12 +190,12 @@ def test_a_paid_barcode_payment_of_today_is_given_back(shop):
     assert len(shop.refunds_of(made["id"])) == 1
 
 
-def test_a_partly_refunded_payment_is_not_canceled(shop, problem):
+def test_a_partly_refunded_payment_is_not_canceled(shop, expect_problem):
     """409 not_cancelable: refund the rest."""
     made = shop.paid()
     shop.refund(made["id"], 1)
 
-    problem(shop.cancel(made["id"]), 409, "not_cancelable")
+    expect_problem(shop.cancel(made["id"]), 409, "not_cancelable")
 
 
 @pytest.mark.parametrize("ending", ["9003", "9004"])
@@ -208,27 +208,27 @@ def test_canceling_what_failed_changes_nothing(shop, ending):
     assert (200, made.body) == (canceled.status, canceled.body)
 
 
-def test_a_cancel_may_have_a_key_of_its_own(shop, problem):
+def test_a_cancel_may_have_a_key_of_its_own(shop, expect_problem):
     """Optional; but not the key of another request."""
     made = shop.pay(key="p", ending="9002", wait=0)
 
-    problem(shop.cancel(made["id"], key="p"), 422, "idempotency_mismatch")
+    expect_problem(shop.cancel(made["id"], key="p"), 422, "idempotency_mismatch")
     assert shop.cancel(made["id"], key="c")["status"] == "reversed"
     assert shop.cancel(made["id"], key="c")["status"] == "reversed"
 
 
-def test_a_key_of_a_cancel_is_no_key_for_a_payment(shop, problem):
+def test_a_key_of_a_cancel_is_no_key_for_a_payment(shop, expect_problem):
     """Keys are for ever, whatever they were for."""
     made = shop.paid()
     shop.cancel(made["id"], key="c")
 
-    problem(shop.pay(key="c"), 422, "idempotency_mismatch")
+    expect_problem(shop.pay(key="c"), 422, "idempotency_mismatch")
 
 
-def test_yesterdays_payment_is_refunded_not_canceled(gateway, shop, problem):
+def test_yesterdays_payment_is_refunded_not_canceled(gateway, shop, expect_problem):
     """The business day is over: 409."""
     made = shop.paid()
     gateway.clock.advance(86_400)
 
-    problem(shop.cancel(made["id"]), 409, "not_cancelable")
+    expect_problem(shop.cancel(made["id"]), 409, "not_cancelable")
     assert shop.refund(made["id"])["status"] == "succeeded"

@@ -37,24 +37,24 @@ def test_a_signed_payment_is_taken(signed, shop):
     assert signed.get("/v1/payments?limit=1").status == 200
 
 
-def test_a_nonce_counts_once(signed, shop, problem):
+def test_a_nonce_counts_once(signed, shop, expect_problem):
     """The same signature again: 401, and no second payment."""
     signed.nonce = uuid.uuid4().hex
     assert pay(signed, shop).status == 201
 
-    problem(pay(signed, shop), 401, "unauthorized")
+    expect_problem(pay(signed, shop), 401, "unauthorized")
     assert len(shop.client.get("/v1/payments")["data"]) == 1
 
 
-def test_a_nonce_counts_once_for_refunds_and_cancels_too(signed, shop, problem):
+def test_a_nonce_counts_once_for_refunds_and_cancels_too(signed, shop, expect_problem):
     """It is the key's, whatever it was for."""
     made, other = pay(signed, shop), pay(signed, shop)
     signed.nonce = uuid.uuid4().hex
     refunds = f"/v1/payments/{made['id']}/refunds"
     assert signed.post(refunds, {"amount": 1}, key="r").status == 201
 
-    problem(signed.post(refunds, {"amount": 1}, key="r2"), 401, "unauthorized")
-    problem(signed.post(f"/v1/payments/{other['id']}/cancel", {}), 401, "unauthorized")
+    expect_problem(signed.post(refunds, {"amount": 1}, key="r2"), 401, "unauthorized")
+    expect_problem(signed.post(f"/v1/payments/{other['id']}/cancel", {}), 401, "unauthorized")
     assert shop.read(made["id"])["amount_refunded"] == 1
 
 
@@ -79,11 +79,11 @@ def test_the_same_nonce_in_parallel_counts_once(shop):
 
 
 @pytest.mark.parametrize("shift_s", [-400, 400])
-def test_the_window_is_five_minutes(signed, shop, problem, shift_s):
+def test_the_window_is_five_minutes(signed, shop, expect_problem, shift_s):
     """Older or newer: the same 401 as for a wrong key."""
     signed.shift_s = shift_s
 
-    problem(pay(signed, shop), 401, "unauthorized")
+    expect_problem(pay(signed, shop), 401, "unauthorized")
 
 
 @pytest.mark.parametrize("shift_s", [-290, 290])
@@ -95,7 +95,7 @@ def test_within_the_window_a_clock_may_be_wrong(shop, shift_s):
     assert pay(client, shop).status == 201
 
 
-def test_every_denial_is_the_same(gateway, shop, kit, problem):
+def test_every_denial_is_the_same(gateway, shop, kit, expect_problem):
     """Unknown key, wrong secret, expired window: one answer, so that nobody learns which."""
     good = shop.signed()
     wrong = kit.SignedClient(gateway.api, good.key_id, bytes(32))
@@ -106,13 +106,13 @@ def test_every_denial_is_the_same(gateway, shop, kit, problem):
     answers = [pay(client, shop) for client in (wrong, unknown, late)]
 
     for answer in answers:
-        problem(answer, 401, "unauthorized")
+        expect_problem(answer, 401, "unauthorized")
         assert answer.headers["WWW-Authenticate"]
     assert len({(a["detail"], a["title"], a["type"]) for a in answers}) == 1
 
 
 @pytest.mark.parametrize("what", ["body", "path", "query", "key", "merchant", "method"])
-def test_what_is_signed_cannot_be_changed(gateway, shop, kit, problem, what):
+def test_what_is_signed_cannot_be_changed(gateway, shop, kit, expect_problem, what):
     """Body, path, query, idempotency key, merchant and method are all covered."""
     client = shop.signed()
     client.headers["Tillway-Merchant"] = shop.id
@@ -141,39 +141,39 @@ def test_what_is_signed_cannot_be_changed(gateway, shop, kit, problem, what):
     assert shop.client.get("/v1/payments")["data"] == []
 
 
-def test_a_post_without_a_nonce_is_refused(signed, shop, problem):
+def test_a_post_without_a_nonce_is_refused(signed, shop, expect_problem):
     """What can be replayed is not let in."""
     signed.nonce_on = ()
 
-    problem(pay(signed, shop), 401, "unauthorized")
+    expect_problem(pay(signed, shop), 401, "unauthorized")
     assert signed.get("/v1/payments")["data"] == []
 
 
-def test_a_post_without_any_key_is_refused(gateway, shop, problem, kit):
+def test_a_post_without_any_key_is_refused(gateway, shop, expect_problem, kit):
     """401, and how to do better."""
     refused = kit.Client(gateway.api).post("/v1/payments", shop.order(), key="k")
 
-    problem(refused, 401, "unauthorized")
+    expect_problem(refused, 401, "unauthorized")
     assert refused.headers["WWW-Authenticate"]
 
 
-def test_a_bearer_key_and_a_signature_together_are_refused(shop, problem):
+def test_a_bearer_key_and_a_signature_together_are_refused(shop, expect_problem):
     """Which of the two was meant?"""
     client = shop.signed()
     client.headers["Authorization"] = f"Bearer {shop.key['secret']}"
 
-    problem(pay(client, shop), 401, "unauthorized")
+    expect_problem(pay(client, shop), 401, "unauthorized")
 
 
 @pytest.mark.parametrize(
     "header", ["Bearer sk_test_" + "0" * 64, "Bearer", "Basic YTpi", "Bearer a b", "bearer  "]
 )
-def test_wrong_bearer_keys(gateway, shop, kit, problem, header):
+def test_wrong_bearer_keys(gateway, shop, kit, expect_problem, header):
     """401, whatever is wrong."""
     client = kit.Client(gateway.api, Authorization=header)
 
-    problem(client.get("/v1/payments"), 401, "unauthorized")
-    problem(client.post("/v1/payments", shop.order(), key="k"), 401, "unauthorized")
+    expect_problem(client.get("/v1/payments"), 401, "unauthorized")
+    expect_problem(client.post("/v1/payments", shop.order(), key="k"), 401, "unauthorized")
 
 
 def test_a_replay_with_a_new_signature_is_the_same_payment(signed, shop):
@@ -204,7 +204,7 @@ def test_a_secret_is_shown_once(shop):
         assert b'"secret"' not in answer.content
 
 
-def test_a_revoked_key_stops_within_a_second(gateway, shop, kit, problem):
+def test_a_revoked_key_stops_within_a_second(gateway, shop, kit, expect_problem):
     """On every front door."""
     key = shop.new_key(type="bearer", scopes=["*"])
     client = kit.Client(gateway.api, key["secret"])
@@ -213,7 +213,7 @@ def test_a_revoked_key_stops_within_a_second(gateway, shop, kit, problem):
     assert shop.client.send("DELETE", f"/v1/keys/{key['id']}").status == 200
 
     answers = stopped_within(client, 1.0)
-    problem(answers[-1], 401, "unauthorized")
+    expect_problem(answers[-1], 401, "unauthorized")
 
 
 def stopped_within(client, seconds):
@@ -239,13 +239,15 @@ def test_a_rotated_key_overlaps(gateway, shop, kit):
         assert kit.Client(gateway.api, secret).get("/v1/payments").status == 200
 
 
-def test_a_rotated_key_without_overlap_ends(gateway, shop, kit, problem):
+def test_a_rotated_key_without_overlap_ends(gateway, shop, kit, expect_problem):
     """Without, only the new one."""
     old = shop.new_key(type="bearer", scopes=["*"])
     new = shop.client.post(f"/v1/keys/{old['id']}/rotate", {"overlap_seconds": 0})
 
     assert kit.Client(gateway.api, new["secret"]).get("/v1/payments").status == 200
-    problem(stopped_within(kit.Client(gateway.api, old["secret"]), 1.0)[-1], 401, "unauthorized")
+    expect_problem(
+        stopped_within(kit.Client(gateway.api, old["secret"]), 1.0)[-1], 401, "unauthorized"
+    )
 
 
 @pytest.mark.parametrize(
@@ -259,19 +261,19 @@ def test_a_rotated_key_without_overlap_ends(gateway, shop, kit, problem):
         ({"type": "bearer", "colour": "red"}, "colour"),
     ],
 )
-def test_wrong_wishes_for_keys_are_refused(shop, problem, wish, param):
+def test_wrong_wishes_for_keys_are_refused(shop, expect_problem, wish, param):
     """422, and the field."""
     refused = shop.client.post("/v1/keys", wish)
 
-    problem(refused, 422, "invalid_field")
+    expect_problem(refused, 422, "invalid_field")
     assert refused["param"].startswith(param)
 
 
-def test_nobody_grants_what_he_has_not(gateway, shop, kit, problem):
+def test_nobody_grants_what_he_has_not(gateway, shop, kit, expect_problem):
     """A key that makes keys makes none that may do more."""
     maker = shop.new_key(type="bearer", scopes=["keys:write", "payments:read"])
     client = kit.Client(gateway.api, maker["secret"])
 
     assert client.post("/v1/keys", {"type": "bearer", "scopes": ["payments:read"]}).status == 201
     wish = {"type": "bearer", "scopes": ["refunds:write"]}
-    problem(client.post("/v1/keys", wish), 403, "insufficient_scope")
+    expect_problem(client.post("/v1/keys", wish), 403, "insufficient_scope")
