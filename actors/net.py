@@ -195,6 +195,8 @@ def reserve_tcp(host: str, port: int) -> socket.socket:
     except OSError:
         reserved.close()
         raise
+    # With SO_REUSEADDR on both, and nobody listening yet, another could bind beside us.
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     return reserved
 

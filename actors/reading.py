@@ -25,6 +25,12 @@ from payments.view import list_json, refund_json
 SCANNED_MAX: Final = 20_000
 """Rows one list looks at for its filters; beyond, the page ends early with `has_more`."""
 
+PAGE_BYTES_MAX: Final = 768 * 1024
+"""A page must fit into one frame of a link: it ends early, with `has_more`, before this."""
+
+TIMELINE_MAX: Final = 2_000
+"""Lines of a time line, the oldest: likewise."""
+
 CHUNK: Final = 200
 BOOKS_WAITING_MAX: Final = 64
 
@@ -151,9 +157,10 @@ class Reading:
             return [(row[0], core.newest(row[0]) or decode_payment(row[8])) for row in found]
 
         page, more = _collect(rows, after if after is not None else before, keep, command.limit)
+        items, cut = _within_a_frame([core.render_payment(payment) for payment in page])
         if after is not None:
-            page.reverse()
-        return [core.render_payment(payment) for payment in page], more
+            items.reverse()
+        return items, more or cut
 
     def _refunds(self, merchant: int, command: ReadList) -> tuple[list[bytes], bool]:
         core = self._core
@@ -181,9 +188,10 @@ class Reading:
             return (status is None or refund.status == status) and _within(refund.created, bounds)
 
         page, more = _collect(rows, after if after is not None else before, keep, command.limit)
+        items, cut = _within_a_frame([refund_json(refund, core.presentation) for refund in page])
         if after is not None:
-            page.reverse()
-        return [refund_json(refund, core.presentation) for refund in page], more
+            items.reverse()
+        return items, more or cut
 
     # --- time line -------------------------------------------------------------------------------
 
@@ -224,6 +232,7 @@ class Reading:
         for event in events.values():
             add(event[5], 5, "event", id=event[3], type=event[4])
         lines.sort(key=lambda line: line[:2])
+        del lines[TIMELINE_MAX:]
         view = {"object": "timeline", "payment": payment.id, "data": [line[2] for line in lines]}
         return _encode(view)
 
@@ -335,6 +344,16 @@ def _collect(rows: Any, at: int | None, keep: Any, limit: int) -> tuple[list[Any
         if len(chunk) < CHUNK:
             return page, False
     return page, True
+
+
+def _within_a_frame(items: list[bytes]) -> tuple[list[bytes], bool]:
+    """The first items that fit into a frame together, and whether some did not."""
+    size = 0
+    for count, item in enumerate(items):
+        size += len(item) + 1
+        if size > PAGE_BYTES_MAX:
+            return items[:count], True
+    return items, False
 
 
 def _payment_filter(filters: dict[str, str]) -> Any:

@@ -239,7 +239,8 @@ def test_a_silent_channel_is_asked_until_45_s_and_undone_by_48_s(first):
 
 def test_overdue_is_set_at_verdict_by_and_not_before():
     """A till knows at the promised time that the promise is broken."""
-    run = Run(a_sent(), lambda _: Unknown("no answer"))
+    uneven = replace(DEFAULT_SCHEDULE, undo_at=46_130)
+    run = Run(a_sent(), lambda _: Unknown("no answer"), uneven)
     run.hear("pay", Unknown("no answer"))
     run.until(VERDICT_MS - 1)
     assert not run.payment.overdue
@@ -328,6 +329,24 @@ def test_old_news_after_the_end_is_asked_about_first():
     run.answers = lambda _: good(run.payment)
     run.hear("notice", good(run.payment))
     assert run.payment.late_success
+
+
+def test_an_answer_about_another_order_is_not_believed():
+    """Neither at first, nor by a query, nor while closing, nor after the end."""
+    other = good(a_sent())
+    run = Run(a_sent(), lambda _: None)
+    run.hear("pay", other)
+    assert run.payment.attempt.mismatch
+
+    code = Run(a_sent(Way.QR), lambda _: None)
+    code.hear("pay", Awaiting("weixin://code"))
+    code.take(cancel(code.payment, code.now, code.schedule, None))
+    code.hear("inquire", other)
+    assert S.CLOSING == code.payment.attempt.state
+    code.hear("close", good(code.payment))
+    code.hear("notice", other)
+    assert [] == [op for _, op in code.asked if op == "inquire"]
+    assert Status.CLOSED == code.payment.status
 
 
 def test_an_answer_with_another_amount_undoes_the_charge():

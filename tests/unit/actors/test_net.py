@@ -1,0 +1,183 @@
+"""Sockets: frames over a stream however it is cut, bounded, and an address that is never empty."""
+
+import asyncio
+import os
+import socket
+import stat
+
+import pytest
+
+from actors.net import (
+    FRAME_MAX,
+    SocketNetwork,
+    SocketWire,
+    reserve_tcp,
+    shared_listener,
+)
+
+
+class Ear:
+    def __init__(self):
+        self.heard, self.lost, self.writable = [], [], 0
+        self.news = asyncio.Event()
+
+    def on_frame(self, frame):
+        self.heard.append(frame)
+        self.news.set()
+
+    def on_lost(self, reason):
+        self.lost.append(reason)
+        self.news.set()
+
+    def on_writable(self):
+        self.writable += 1
+        self.news.set()
+
+    async def until(self, condition):
+        async with asyncio.timeout(5):
+            while not condition():
+                self.news.clear()
+                await self.news.wait()
+
+
+class Transport:
+    """Stands for a connection that is not there."""
+
+    def __init__(self):
+        self.written, self.aborted = b"", False
+
+    def write(self, data):
+        self.written += data
+
+    def abort(self):
+        self.aborted = True
+
+    def close(self):
+        self.aborted = True
+
+    def set_write_buffer_limits(self, high):
+        self.high = high
+
+
+def framed(*frames):
+    return b"".join(len(frame).to_bytes(4, "big") + frame for frame in frames)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 64, 10_000])
+async def test_frames_are_whole_however_the_stream_is_cut(size):
+    """TCP has no messages: the wire has."""
+    wire, ear = SocketWire(), Ear()
+    wire.connection_made(Transport())
+    wire.bind(ear)
+    frames = [b"", b"a", b"b" * 300, b"c" * 4_000]
+    stream = framed(*frames)
+    for at in range(0, len(stream), size):
+        wire.data_received(stream[at : at + size])
+
+    assert frames == ear.heard
+
+
+async def test_a_frame_over_the_limit_cuts_the_wire():
+    """Before its bytes are read: nobody fills our memory."""
+    wire, ear, transport = SocketWire(), Ear(), Transport()
+    wire.connection_made(transport)
+    wire.bind(ear)
+    wire.data_received(framed(b"good") + (FRAME_MAX + 1).to_bytes(4, "big") + b"x")
+
+    assert [b"good"] == ear.heard
+    assert 1 == len(ear.lost)
+    assert transport.aborted
+
+
+async def test_frames_that_come_before_anybody_listens_wait():
+    """The acceptor binds a tick later."""
+    wire, ear = SocketWire(), Ear()
+    wire.connection_made(Transport())
+    wire.data_received(framed(b"early"))
+    wire.bind(ear)
+
+    assert [b"early"] == ear.heard
+
+
+@pytest.mark.parametrize("kind", ["unix", "tcp"])
+async def test_a_dialed_wire_carries_frames_both_ways_until_it_is_lost(kind, tmp_path):
+    """The same over both kinds of address."""
+    network, ears, accepted = SocketNetwork(), (Ear(), Ear()), []
+    address = f"unix:{tmp_path / 's'}"
+    if kind == "tcp":
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = f"tcp:127.0.0.1:{free.getsockname()[1]}"
+
+    def accept(wire):
+        wire.bind(ears[1])
+        accepted.append(wire)
+
+    listener = await network.listen(address, accept)
+    wire = await network.dial(address)
+    wire.bind(ears[0])
+    wire.send(b"hello")
+    await ears[1].until(lambda: ears[1].heard)
+    accepted[0].send(b"x" * FRAME_MAX)
+    await ears[0].until(lambda: ears[0].heard)
+    assert ([b"hello"], FRAME_MAX) == (ears[1].heard, len(ears[0].heard[0]))
+
+    wire.close()
+    await ears[1].until(lambda: ears[1].lost)
+    await listener.close()
+    with pytest.raises(OSError, match=r"."):
+        await network.dial(address)
+
+
+async def test_an_address_passes_to_the_next_owner_without_a_gap(tmp_path):
+    """Bound under another name and renamed; only we may connect."""
+    network, path = SocketNetwork(), tmp_path / "shard-0"
+    first = await network.listen(f"unix:{path}", lambda wire: wire.bind(Ear()))
+    inode = os.stat(path).st_ino
+    second = await network.listen(f"unix:{path}", lambda wire: wire.bind(Ear()))
+
+    assert inode != os.stat(path).st_ino
+    assert 0o600 == stat.S_IMODE(os.stat(path).st_mode)
+    assert ["shard-0"] == [found.name for found in tmp_path.iterdir()]
+    (await network.dial(f"unix:{path}")).close()
+    await first.close()
+    await second.close()
+
+
+async def test_a_slow_reader_pauses_the_wire_and_resumes_it(tmp_path):
+    """The link above waits meanwhile."""
+    network, ears, accepted = SocketNetwork(), (Ear(), Ear()), []
+    news = asyncio.Event()
+
+    def accept(wire):
+        accepted.append(wire)
+        news.set()
+
+    listener = await network.listen(f"unix:{tmp_path / 's'}", accept)
+    wire = await network.dial(f"unix:{tmp_path / 's'}")
+    wire.bind(ears[0])
+    await news.wait()
+    accepted[0]._transport.pause_reading()
+    for _ in range(8):
+        wire.send(b"x" * FRAME_MAX)
+    assert not wire.writable
+
+    accepted[0].bind(ears[1])
+    accepted[0]._transport.resume_reading()
+    await ears[0].until(lambda: wire.writable)
+    await ears[1].until(lambda: len(ears[1].heard) == 8)
+    assert 1 == ears[0].writable
+    wire.close()
+    await ears[1].until(lambda: ears[1].lost)
+    await listener.close()
+
+
+def test_two_deployments_never_share_a_port_and_our_front_doors_do():
+    """Reserved without SO_REUSEPORT, shared with it."""
+    with reserve_tcp("127.0.0.1", 0) as reserved:
+        port = reserved.getsockname()[1]
+        with pytest.raises(OSError, match="in use"):
+            reserve_tcp("127.0.0.1", port)
+        doors = [shared_listener("127.0.0.1", port, 8) for _ in range(2)]
+        assert {port} == {door.getsockname()[1] for door in doors}
+        for door in doors:
+            door.close()
