@@ -23,6 +23,7 @@ from payments.payment import (
     Attempt,
     AttemptState,
     Failure,
+    Moment,
     Payment,
     Route,
     Status,
@@ -164,7 +165,21 @@ def a_payment(
         payment = replace(payment, failure=Failure("declined", "declined by the channel"))
     elif status in (Status.PROCESSING, Status.REQUIRES_PAYER):
         payment = replace(payment, next_action_at=created + 5_000)
-    return replace(payment, **changes)
+    return replace(payment, **{"history": _history(state, created), **changes})
+
+
+_ENDS: Final = {
+    AttemptState.SUCCEEDED: ("succeeded",),
+    AttemptState.FAILED: ("failed",),
+    AttemptState.REVERSED: ("unknown", "reversing", "reversed"),
+    AttemptState.CLOSED: ("code_shown", "closing", "closed"),
+}
+
+
+def _history(state: AttemptState, created: int) -> tuple[Moment, ...]:
+    """The shortest story that leads to a state."""
+    sent = Moment(created, "sending", "simulated-1")
+    return (sent, *(Moment(created + 300, kind) for kind in _ENDS.get(state, ())))
 
 
 def a_refund(

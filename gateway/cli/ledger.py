@@ -60,6 +60,7 @@ def _report(config: Any, data: Any) -> dict[str, Any]:
         "entries": sum(one.entries for one in audits),
         "doubled": sum(one.doubled for one in audits),
         "unbooked": sum(one.unbooked for one in audits),
+        "broken": sum(one.broken for one in audits),
         "trial_balance": sum(one.residual for one in audits),
         "chain_ok": all(one.chain_ok for one in audits),
         "balances_ok": all(one.balances_ok for one in audits),

@@ -1,8 +1,8 @@
 """The books of one shard's file, recomputed from its rows: for `tillway ledger verify`.
 
 Reads only, beside a running owner or without one. Nothing that is kept beside the entries is
-believed: the chain is walked, balances are folded anew and compared, and every succeeded payment
-must have its entry.
+believed: the chain is walked, balances are folded anew and compared, every payment must be what its
+history, refunds, entries and events say, and no number, key or epoch may be out of order.
 """
 
 from collections.abc import Iterator
@@ -14,26 +14,34 @@ from msgspec import Struct
 from msgspec.msgpack import Decoder
 
 from payments.bookings import payment_entry_id
+from payments.invariants import of_payment
 from payments.ledger import BrokenChain, Row, TrialBalance, book, trial_balance, unpack_postings
 from payments.ledger import verify_chain as walk
 from payments.payment import Payment, Status
+from payments.refund import Refund
 from payments.storage import connect
 from payments.storage.base import StoreRefused
+from payments.storage.limits import event_range
 from payments.storage.sql import load
 
 SQL: Final = load("audit")
 COMPLAINTS_MAX: Final = 20
 
 _payment: Final = Decoder(Payment).decode
+_refund: Final = Decoder(Refund).decode
 
 
 class Audit(Struct, kw_only=True):
-    """What a file's rows say. `complaints`: the first that were found, in words."""
+    """What a file's rows say. `complaints`: the first that were found, in words.
+
+    `broken`: how often a payment, a number, a key or an epoch contradicts what must be true.
+    """
 
     payments: dict[str, int]
     entries: int
     doubled: int
     unbooked: int
+    broken: int
     chain_ok: bool
     balances_ok: bool
     currencies: tuple[TrialBalance, ...]
@@ -47,7 +55,7 @@ class Audit(Struct, kw_only=True):
     @property
     def ok(self) -> bool:
         sound = self.chain_ok and self.balances_ok
-        return sound and not (self.doubled or self.unbooked or self.residual)
+        return sound and not (self.doubled or self.unbooked or self.broken or self.residual)
 
 
 def audit(path: Path) -> Audit:
@@ -71,6 +79,7 @@ def _audit(connection: apsw.Connection) -> Audit:
         entries=0,
         doubled=0,
         unbooked=0,
+        broken=0,
         chain_ok=True,
         balances_ok=True,
         currencies=(),
@@ -86,6 +95,8 @@ def _audit(connection: apsw.Connection) -> Audit:
     _check_payments(connection, found)
     for merchant_no, order_hash in connection.execute(SQL["orders_twice"]):
         _check_order(connection, found, merchant_no, order_hash)
+    _check_numbers(connection, found)
+    _check_keys(connection, found)
     return found
 
 
@@ -124,16 +135,47 @@ class _Fold:
 
 
 def _check_payments(connection: apsw.Connection, found: Audit) -> None:
-    for identifier, body in connection.execute(SQL["payments"]):
+    for no, identifier, body in connection.execute(SQL["payments"]):
         payment = _payment(body)
         status = payment.status.value
         found.payments[status] = found.payments.get(status, 0) + 1
-        if payment.status is not Status.SUCCEEDED or payment.settle_amount == 0:
-            continue
-        entry = payment_entry_id(identifier)
-        if connection.execute(SQL["has_entry"], (identifier, entry)).fetchone() is None:
-            found.unbooked += 1
-            _complain(found, f"{identifier} succeeded and has no entry")
+        refunds = [_refund(row[0]) for row in connection.execute(SQL["refunds_of"], (no,))]
+        sources = [identifier, *(refund.id for refund in refunds)]
+        entries = _ids(connection, "entry_ids", [(source,) for source in sources])
+        events = _ids(connection, "event_ids", [event_range(source) for source in sources])
+        if payment.status is Status.SUCCEEDED and payment.settle_amount:
+            booked = payment_entry_id(identifier)
+            if booked not in entries:
+                found.unbooked += 1
+                _complain(found, f"{identifier} succeeded and has no entry")
+                entries.add(booked)
+        for complaint in of_payment(payment, refunds, entries, events):
+            _break(found, f"{identifier} {complaint}")
+
+
+def _ids(connection: apsw.Connection, query: str, asked: list[tuple[str, ...]]) -> set[str]:
+    return {str(row[0]) for each in asked for row in connection.execute(SQL[query], each)}
+
+
+def _check_numbers(connection: apsw.Connection, found: Audit) -> None:
+    """Nothing that was numbered is missing, and no older owner wrote after a newer one."""
+    for table, missing in connection.execute(SQL["gaps"]):
+        if missing:
+            _break(found, f"{missing} rows of the table {table} are missing")
+    for (count,) in connection.execute(SQL["older_epochs"]):
+        if count:
+            _break(found, f"{count} commits of an older owner came after those of a newer one")
+
+
+def _check_keys(connection: apsw.Connection, found: Audit) -> None:
+    """One object an idempotency key. Two keys may share a hash: the digests decide."""
+    for (key_hash,) in connection.execute(SQL["keys_twice"]):
+        digests = [
+            (_payment(body) if kind == "payment" else _refund(body)).key_digest
+            for kind, body in connection.execute(SQL["bodies_of_key"], (key_hash,))
+        ]
+        if len(set(digests)) != len(digests):
+            _break(found, f"an idempotency key made {len(digests)} objects")
 
 
 def _check_order(
@@ -149,6 +191,11 @@ def _check_order(
         if count > 1:
             found.doubled += count - 1
             _complain(found, f"order {order_no} of merchant {merchant_no} was paid {count} times")
+
+
+def _break(found: Audit, complaint: str) -> None:
+    found.broken += 1
+    _complain(found, complaint)
 
 
 def _complain(found: Audit, complaint: str) -> None:

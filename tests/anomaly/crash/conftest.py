@@ -3,6 +3,7 @@
 import pytest
 
 from oracle import Rows, rows_of, settled
+from payments.storage.audit import audit
 from world import World
 
 LANES = ("lane-sim-a", "lane-sim-b")
@@ -42,6 +43,8 @@ class CrashWorld(World):
     def proven(self) -> None:
         """Everything comes to its end, and the oracle has no complaint."""
         assert [] == settled(self)
+        found = audit(self.path / "shard-0.db")  # What `tillway ledger verify` says of it.
+        assert found.ok, found.complaints
 
 
 @pytest.fixture

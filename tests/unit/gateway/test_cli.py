@@ -19,6 +19,7 @@ from payments.payment import AttemptState
 from payments.storage.base import Batch
 from payments.storage.sqlite import SqliteStore
 from payments.testing import DIGESTS, MERCHANT_ID, NOW_MS, a_payment
+from payments.view import event_id
 
 OK, CHECK_FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
 
@@ -85,6 +86,10 @@ def rows_of(payments):
             )
             batch.entries.append(row_of(entry, seq, seq, chain))
             chain = batch.entries[-1][8]
+        kind = f"payment.{payment.status}"
+        batch.events.append(
+            (no, partition, 1, event_id(payment.id, kind), kind, NOW_MS, b"{}"),
+        )
     return batch
 
 
@@ -130,6 +135,9 @@ DAMAGE = {
     "UPDATE entry SET at_ms = at_ms + 1 WHERE no = 1": "chain_ok",
     "DELETE FROM entry WHERE no = 1": "chain_ok",
     "DELETE FROM entry WHERE no = 2": "unbooked",
+    "DELETE FROM payment WHERE no = 2": "broken",
+    "UPDATE event SET id = 'evt_0' || substr(id, 6) WHERE no = 3": "broken",
+    "INSERT INTO \"commit\" VALUES (99, 9, 1, x'80', x'90'), (100, 8, 1, x'80', x'90')": "broken",
     "INSERT INTO balance VALUES ('fees:income#17', 'cny', 5, 1)": "balances_ok",
 }
 
@@ -146,7 +154,7 @@ def test_damage_to_the_books_is_found(books, run, statement):
     report = json.loads(out)
 
     assert (CHECK_FAILED, False) == (code, report["ok"])
-    assert report[DAMAGE[statement]] in (False, 1)
+    assert report[DAMAGE[statement]] in (False, 1, 2)
     assert report["complaints"]
 
 
