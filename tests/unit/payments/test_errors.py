@@ -44,6 +44,7 @@ def test_only_what_wrote_nothing_or_is_unknown_may_be_repeated():
     retryable = {error.code for error in TREE if error.retryable}
 
     assert retryable == {
+        "internal_error",
         "quota_exceeded",
         "unavailable",
         "overloaded",
