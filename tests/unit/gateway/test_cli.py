@@ -136,8 +136,8 @@ DAMAGE = {
     "DELETE FROM entry WHERE no = 1": "chain_ok",
     "DELETE FROM entry WHERE no = 2": "unbooked",
     "DELETE FROM payment WHERE no = 2": "broken",
-    "UPDATE event SET id = 'evt_0' || substr(id, 6) WHERE no = 3": "broken",
-    "INSERT INTO \"commit\" VALUES (99, 9, 1, x'80', x'90'), (100, 8, 1, x'80', x'90')": "broken",
+    "UPDATE event SET id = 'evt_7' || substr(id, 6) WHERE no = 3": "broken",
+    "INSERT INTO 'commit' VALUES (2, 0, 1, x'80', x'90')": "broken",
     "INSERT INTO balance VALUES ('fees:income#17', 'cny', 5, 1)": "balances_ok",
 }
 
