@@ -11,10 +11,10 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import StreamReader
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from gateway.errors import EdgeError, HeadersTooLarge, ReceiveTimeout, problem
 from payments.errors import Malformed, PaymentError
@@ -24,6 +24,9 @@ CONNECTIONS_MAX: Final = 10_000
 """Open connections of one front door; more are closed at once."""
 
 KEEPALIVE_S: Final = 75.0
+EXPRESS_MAX_S: Final = 60.0
+"""Longer than any held answer: an express request is no idle connection."""
+
 LINE_BYTES_MAX: Final = 8_190
 HEADERS_MAX: Final = 64
 SWEEP_S: Final = 0.5
@@ -34,14 +37,20 @@ _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
 class Connection(RequestHandler):
-    """A client's connection. `receiving_since`: seconds, while a request is being received."""
+    """A client's connection. `receiving_since`: seconds, while a request is being received.
 
-    __slots__ = ("_server", "receiving_since")
+    A request of the one route that matters, whole in one piece on an idle connection, takes the
+    *express*: it is decided here and now, and its answer is written when the shard's arrives,
+    without a task, a future or a request object of its own. Everything else goes aiohttp's way.
+    """
+
+    __slots__ = ("_server", "in_express", "receiving_since")
 
     def __init__(self, server: "EdgeServer", **options: Any) -> None:
         super().__init__(server, **options)
         self._server = server
         self.receiving_since = 0.0
+        self.in_express = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if len(self._server.connections) >= CONNECTIONS_MAX or self._server.closing:
@@ -54,7 +63,77 @@ class Connection(RequestHandler):
     def data_received(self, data: bytes) -> None:
         if not self.receiving_since:
             self.receiving_since = self._server.now
-        super().data_received(data)
+        waiter = self._waiter
+        is_idle = waiter is not None and not waiter.done() and not self._messages
+        if (
+            not (self.in_express or is_idle)
+            or self._payload_parser is not None
+            or self._upgraded
+            or self._force_close
+            or self._close
+        ):
+            super().data_received(data)
+            return
+        assert self._parser is not None
+        try:
+            messages, upgraded, tail = self._parser.feed_data(data)
+        except HttpProcessingError as error:
+            refused = _ErrInfo(status=400, exc=error, message=error.message)
+            self._messages.append((refused, EMPTY_PAYLOAD))
+            self._wake()
+            return
+        self._upgraded = upgraded
+        if upgraded and tail:
+            self._message_tail = tail
+        if not messages:
+            return
+        if len(messages) == 1 and not self.in_express and self._takes_express(*messages[0]):
+            return
+        self._messages.extend(messages)
+        if not self._buffer_paused and len(self._messages) >= self._max_msg_queue_size:
+            self._pause_reading_for_buffer()
+        self._wake()
+
+    def _takes_express(self, message: RawRequestMessage, payload: StreamReader) -> bool:
+        """Decide a whole, ordinary request on the spot; False for aiohttp's way."""
+        if (
+            message.path != self._server.express_path
+            or message.method != "POST"
+            or message.should_close
+            or message.chunked
+            or message.upgrade
+            or payload is EMPTY_PAYLOAD
+            or not payload.is_eof()
+            or payload.total_bytes > self._server.body_max
+        ):
+            return False
+        body = payload.read_nowait(-1)
+        self._parser.message_consumed()  # type: ignore[union-attr]
+        self._request_count += 1
+        self._next_keepalive_close_time = self._server.now + KEEPALIVE_S + EXPRESS_MAX_S
+        self.receiving_since = 0.0
+        self.in_express = True
+        self._server.express(self, message, body)
+        return True
+
+    def finish_express(self, data: bytes, *, close: bool) -> None:
+        """Write the answer; then whatever the client sent meanwhile gets its turn."""
+        self.in_express = False
+        transport = self.transport
+        if transport is None:
+            return  # The client has gone; what was decided stands.
+        transport.write(data)
+        if close:
+            self.close()
+        self._next_keepalive_close_time = self._server.now + KEEPALIVE_S
+        if self._messages:
+            self._wake()
+
+    def _wake(self) -> None:
+        """Let aiohttp's loop take what waits, unless an express answer is still to be written."""
+        waiter = self._waiter
+        if not self.in_express and waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def too_slow(self) -> None:
         """Answer 408 and hang up."""
@@ -90,7 +169,9 @@ class EdgeServer(web.Server):
         body_max: int,
         receive_deadline_s: float,
     ) -> None:
-        self._body_max = body_max
+        self.body_max = body_max
+        self.express_path = ""
+        self.express: Callable[[Connection, RawRequestMessage, bytes], None] = _no_express
         self._deadline_s = receive_deadline_s
         self.closing = False
         self.unreadable = 0
@@ -115,7 +196,7 @@ class EdgeServer(web.Server):
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
         return web.BaseRequest(
-            message, payload, protocol, writer, task, self._loop, client_max_size=self._body_max
+            message, payload, protocol, writer, task, self._loop, client_max_size=self.body_max
         )
 
     def __call__(self) -> RequestHandler:
@@ -130,6 +211,10 @@ class EdgeServer(web.Server):
                 since = getattr(connection, "receiving_since", 0.0)
                 if since and now - since > self._deadline_s and isinstance(connection, Connection):
                     connection.too_slow()
+
+
+def _no_express(connection: Connection, message: RawRequestMessage, body: bytes) -> None:
+    raise AssertionError("no path is express")
 
 
 def _unread(error: PaymentError | EdgeError) -> bytes:
@@ -147,17 +232,17 @@ def _unread(error: PaymentError | EdgeError) -> bytes:
 class Reply:
     """An answer as one piece of bytes: what aiohttp asks of a response, and no more."""
 
-    __slots__ = ("_bytes", "keep_alive", "status")
+    __slots__ = ("data", "keep_alive", "status")
 
     def __init__(self, status: int, data: bytes, keep_alive: bool) -> None:
         self.status = status
-        self._bytes = data
+        self.data = data
         self.keep_alive = keep_alive
 
     async def prepare(self, request: web.BaseRequest) -> None:
         transport = request.transport
         if transport is not None:
-            transport.write(self._bytes)
+            transport.write(self.data)
 
     async def write_eof(self) -> None:
         """Everything was written in `prepare`."""

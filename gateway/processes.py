@@ -315,7 +315,7 @@ def build_front_door(spec: Spec, place: Place) -> Boxed:
         log.info("front door listens", actor=spec.name, port=settings.http.port)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(door.sweep())
+                tasks.create_task(door.asker.sweep())
                 tasks.create_task(door.server.sweep())
                 await asyncio.Event().wait()
         finally:

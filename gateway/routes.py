@@ -9,7 +9,7 @@ from gateway.auth import Caller
 from gateway.errors import MethodNotAllowed, RouteNotFound
 
 if TYPE_CHECKING:
-    from aiohttp import web
+    from multidict import CIMultiDictProxy
 
     from gateway.edge import Reply
     from gateway.front_door import FrontDoor
@@ -18,26 +18,34 @@ if TYPE_CHECKING:
 class Call:
     """One request on its way through: what handlers need, and nothing of aiohttp's."""
 
-    __slots__ = ("body", "caller", "door", "params", "path", "query", "request", "request_id")
+    __slots__ = (
+        "body", "caller", "door", "headers", "keep_alive", "method", "params", "path", "query",
+        "request_id", "version",
+    )  # fmt: skip
 
     caller: Caller
 
     def __init__(
         self,
         door: FrontDoor,
-        request: web.BaseRequest,
+        method: str,
+        headers: CIMultiDictProxy[str],
         path: str,
         query: str,
-        body: bytes,
-        params: tuple[str, ...],
         request_id: str,
+        *,
+        keep_alive: bool = True,
+        version: tuple[int, int] = (1, 1),
     ) -> None:
         self.door = door
-        self.request = request
+        self.method = method
+        self.headers = headers
+        self.keep_alive = keep_alive
+        self.version = version
         self.path = path
         self.query = query
-        self.body = body
-        self.params = params
+        self.body = b""
+        self.params: tuple[str, ...] = ()
         self.request_id = request_id
 
     @property

@@ -24,7 +24,7 @@ def acting(verb: str) -> Callable[[Call], Awaitable[Reply]]:
         _only_in_test(call)
         require(call.caller, "test_helpers")
         merchant = require_merchant(call.caller)
-        check_content_type(call.request.headers, call.body)
+        check_content_type(call.headers, call.body)
         decode(CancelRequest, call.body)
         no_parameters(call.query)
         partition = partition_in(call.params[0], "pay")

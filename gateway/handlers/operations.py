@@ -42,7 +42,7 @@ async def status(call: Call) -> Reply:
         "checks": door.ready(),
         "shards": shards,
     }
-    return door.reply(call.request, 200, encode(body), call.request_id)
+    return door.reply(call, 200, encode(body))
 
 
 async def trial_balance(call: Call) -> Reply:
@@ -62,4 +62,4 @@ async def trial_balance(call: Call) -> Reply:
             for name, minor in figures.items():
                 total[name] += minor
     body = {"object": "trial_balance", "currencies": sums, **counts}
-    return door.reply(call.request, 200, encode(body), call.request_id)
+    return door.reply(call, 200, encode(body))

@@ -38,4 +38,4 @@ async def code_svg(call: Call) -> Reply:
     segno.make(code["payload"], micro=False, error="m").save(
         picture, kind="svg", scale=SCALE, xmldecl=False, svgns=True, nl=False
     )
-    return door.reply(call.request, 200, picture.getvalue(), call.request_id, SVG)
+    return door.reply(call, 200, picture.getvalue(), SVG)

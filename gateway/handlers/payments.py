@@ -4,6 +4,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from actors.link import Dialer
 from actors.messages import Answer, CancelPayment, MakeRefund, Pay, ReadList, ReadOne
 from gateway.auth import nonce_digest, place, require, require_merchant
 from gateway.decode import decode
@@ -21,25 +22,29 @@ from payments.errors import NotFound, Overloaded
 from payments.ids import MalformedId, body_of, partition_of
 from payments.reference import KeyOwner
 
+PATH: Final = "/v1/payments"
 WAIT_S_DEFAULT: Final = 5
 REPLAYED: Final = b"Idempotent-Replayed: true\r\n"
 RETRY_ONE: Final = b"Retry-After: 1\r\n"
 
 
+def answer_lines(answer: Answer) -> bytes:
+    """Header lines that a shard's answer asks for."""
+    extra = REPLAYED if answer.replayed else b""
+    return extra + RETRY_ONE if answer.retry_after else extra
+
+
 def answered(call: Call, answer: Answer) -> Reply:
     """A shard's answer as it goes out."""
-    extra = REPLAYED if answer.replayed else b""
-    if answer.retry_after:
-        extra += RETRY_ONE
-    return call.door.reply(call.request, answer.status, answer.body, call.request_id, extra=extra)
+    return call.door.reply(call, answer.status, answer.body, extra=answer_lines(answer))
 
 
-async def create(call: Call) -> Reply:
-    """POST /v1/payments"""
+def prepared(call: Call) -> tuple[Pay, Dialer, int]:
+    """The command of a POST /v1/payments, the shard it goes to, and the seconds to wait."""
     door, caller = call.door, call.caller
     require(caller, "payments:write")
     merchant = caller.merchant or require_merchant(caller)
-    headers = call.request.headers
+    headers = call.headers
     check_content_type(headers, call.body)
     key = idempotency_key(headers)
     if call.query:
@@ -86,8 +91,13 @@ async def create(call: Call) -> Reply:
         asked.return_url,
         digests.order(merchant, asked.order_no),
     )
-    answer = await door.ask(door.shard(record.partition), command, wait)
-    return answered(call, answer)
+    return command, door.shard(record.partition), wait
+
+
+async def create(call: Call) -> Reply:
+    """POST /v1/payments, where it does not take the express."""
+    command, shard, wait = prepared(call)
+    return answered(call, await call.door.ask(shard, command, wait))
 
 
 class Place(Struct, frozen=True):
@@ -178,7 +188,7 @@ async def refund(call: Call) -> Reply:
     door, caller = call.door, call.caller
     require(caller, "refunds:write")
     merchant = require_merchant(caller)
-    headers = call.request.headers
+    headers = call.headers
     check_content_type(headers, call.body)
     key = idempotency_key(headers)
     no_parameters(call.query)
@@ -209,7 +219,7 @@ async def cancel(call: Call) -> Reply:
     door, caller = call.door, call.caller
     require(caller, "payments:write")
     merchant = require_merchant(caller)
-    headers = call.request.headers
+    headers = call.headers
     check_content_type(headers, call.body)
     key = optional_idempotency_key(headers)
     no_parameters(call.query)

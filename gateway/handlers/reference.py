@@ -32,7 +32,7 @@ def creating(op: str, kind: type[Struct]) -> Handler:
 
     async def create(call: Call) -> Reply:
         no_parameters(call.query)
-        check_content_type(call.request.headers, call.body)
+        check_content_type(call.headers, call.body)
         decode(kind, call.body)
         return await _ask(call, op, call.body or b"{}")
 
@@ -71,7 +71,7 @@ def removing(op: str) -> Handler:
 async def _ask(call: Call, op: str, body: bytes, query: dict[str, str] | None = None) -> Reply:
     """Send the question; the directory judges key, scope and owner by its own data."""
     door, caller = call.door, call.caller
-    key = optional_idempotency_key(call.request.headers) if call.request.method == "POST" else None
+    key = optional_idempotency_key(call.headers) if call.method == "POST" else None
     scope = caller.merchant or caller.key.id
     command = DirectoryAsk(
         0,
@@ -82,7 +82,7 @@ async def _ask(call: Call, op: str, body: bytes, query: dict[str, str] | None = 
         body,
         query or {},
         None if key is None else door.digests.key(scope, key),
-        door.digests.fingerprint(call.request.method, call.target, call.body),
+        door.digests.fingerprint(call.method, call.target, call.body),
         nonce_digest(caller),
         caller.nonce_created,
     )
