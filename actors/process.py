@@ -7,6 +7,7 @@ only after `stop`; anything else that ends it ends the process.
 
 import asyncio
 import gc
+import sys
 import os
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Protocol
@@ -23,6 +24,10 @@ REPORT_S: Final = 1.0
 
 YOUNG_OBJECTS_MAX: Final = 20_000
 """Objects made before the cycle collector looks: nearly all die by counting, and early."""
+
+SWITCH_S: Final = 0.0002
+"""How long a thread may keep the interpreter while another waits for it. A store's commit comes
+back from the disk to a busy loop: with Python's 5 ms each commit took that much longer."""
 
 SETTLED_AFTER_REPORTS: Final = 8
 """By then the reference data is loaded: it is set aside, so that no collection walks it."""
@@ -138,6 +143,7 @@ class Boxed:
 
     async def _report(self) -> None:
         gc.set_threshold(YOUNG_OBJECTS_MAX, 20, 100)
+        sys.setswitchinterval(SWITCH_S)
         reports = 0
         while True:
             reports += 1
