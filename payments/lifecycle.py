@@ -45,6 +45,10 @@ CODE_VERDICT_MS: Final = 120_000
 CONFIRM_RETRY_MS: Final = 5_000
 """How soon old news of money is asked about again, should the first query stay unanswered."""
 
+LATE_RETRY_MS: Final = 60_000
+LATE_RETRY_MAX_MS: Final = 86_400_000
+"""After the planned looks at a payment that ended unpaid: until the channel answers."""
+
 UNDOING: Final = frozenset({AttemptState.REVERSING, AttemptState.CLOSING})
 UNDO_REFUSED: Final = "undo_refused"
 LOOKS: Final = frozenset({"inquired", UNDO_REFUSED})
@@ -144,7 +148,7 @@ def answered_inquiry(
     attempt = payment.attempt
     assert attempt is not None
     if payment.is_final:
-        return _answered_late(payment, outcome, now, is_fresh=payment.late_checks > 0)
+        return _answered_late(payment, outcome, now, schedule, is_fresh=payment.late_checks > 0)
     if isinstance(outcome, Approved):
         if attempt.state in UNDOING:
             return _paid_while_undoing(payment, outcome, now, plan)
@@ -260,7 +264,9 @@ def _undone_state(payment: Payment) -> AttemptState:
     return AttemptState.REVERSED if payment.way is Way.BARCODE else AttemptState.CLOSED
 
 
-def _answered_late(payment: Payment, outcome: Outcome, now: int, *, is_fresh: bool) -> Decision:
+def _answered_late(
+    payment: Payment, outcome: Outcome, now: int, schedule: Schedule, *, is_fresh: bool
+) -> Decision:
     """News of a payment that had ended. Paid after we said no: the money goes back.
 
     `is_fresh`: the answer to a query that was asked after the end. Older news may tell of money
@@ -268,6 +274,10 @@ def _answered_late(payment: Payment, outcome: Outcome, now: int, *, is_fresh: bo
     """
     if payment.status is Status.SUCCEEDED or payment.late_success:
         return NOTHING
+    if isinstance(outcome, Unpaid | Declined):
+        is_last = payment.next_action_at is not None and is_fresh
+        is_last = is_last and payment.late_checks >= len(schedule.late_checks)
+        return Decision((LateChecked(now, None),)) if is_last else NOTHING
     if not isinstance(outcome, Approved) or outcome.out_trade_no != number_of(payment):
         return NOTHING
     if not is_fresh:
@@ -280,7 +290,7 @@ def answered_notice(
 ) -> Decision:
     """The channel told us something unasked: verified, but perhaps old."""
     if payment.is_final:
-        return _answered_late(payment, outcome, now, is_fresh=False)
+        return _answered_late(payment, outcome, now, schedule, is_fresh=False)
     return answered_inquiry(payment, outcome, now, schedule, plan)
 
 
@@ -369,12 +379,16 @@ def due(payment: Payment, now: int, schedule: Schedule) -> Decision:
 
 
 def _late_check(payment: Payment, now: int, schedule: Schedule) -> Decision:
+    """Look once more. After the planned looks only a real answer ends it, however long it takes."""
     if payment.status is Status.SUCCEEDED or payment.late_success:
         return NOTHING
     done = payment.late_checks + 1
     waits = schedule.late_checks
-    at = now + waits[done] if done < len(waits) else None
-    return Decision((LateChecked(now, at),), "inquire")
+    if done < len(waits):
+        wait = waits[done]
+    else:
+        wait = min(LATE_RETRY_MS << min(done - len(waits), 11), LATE_RETRY_MAX_MS)
+    return Decision((LateChecked(now, now + wait),), "inquire")
 
 
 def cancel(payment: Payment, now: int, schedule: Schedule, digest: bytes | None) -> Decision:

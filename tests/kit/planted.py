@@ -166,8 +166,8 @@ def late_success_kept_by_the_flow(patch: Any) -> None:
 def old_news_believed(patch: Any) -> None:
     late = lifecycle._answered_late
 
-    def credulous(payment: Any, outcome: Any, now: int, *, is_fresh: bool) -> Any:
-        return late(payment, outcome, now, is_fresh=True)
+    def credulous(*news: Any, is_fresh: bool) -> Any:
+        return late(*news, is_fresh=True)
 
     patch.setattr(lifecycle, "_answered_late", credulous)
 
