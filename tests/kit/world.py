@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from actors.calls import LaneLimits
 from actors.channel import ChannelLane
@@ -35,7 +36,7 @@ from gateway.processes import LaneHandler
 from payments.channels.base import Book
 from payments.channels.simulated.books import Books
 from payments.channels.simulated.connector import SimulatedChannel
-from payments.channels.simulated.settings import SimulatedSettings
+from payments.channels.simulated.settings import Latency, SimulatedSettings
 from payments.ids import IdMint, SeededEntropy
 from payments.lifecycle import Schedule
 from payments.reference import Merchant, Terminal
@@ -327,8 +328,11 @@ class World:
             self.advance(0.05)
         return ack
 
-    def settle(self, seconds: float = 240) -> list[str]:
-        """Start what is down and let everything come to its end. What did not: in words."""
+    def settle(self, seconds: float = 3_600) -> list[str]:
+        """Faults stop; let everything come to its end. What did not: in words."""
+        self.settings = replace(self.settings, latency=Latency(), refund_latency=Latency())
+        for channel in self.channels.values():
+            channel._settings = self.settings
         self.start()
         until = self.loop.now_s + seconds
         while self.loop.now_s < until:
