@@ -6,6 +6,7 @@ to which every stored fold is complete. After a crash the entries above the floo
 so there is no snapshot to stop for and none to lose.
 """
 
+from operator import itemgetter
 from typing import Final, TypeVar
 
 from payments.ledger import GENESIS, Postings, chain_hash, pack_postings, unpack_postings
@@ -19,6 +20,7 @@ BALANCES_KEPT_MAX: Final = 200_000
 
 RECOVERY_CHUNK: Final = 5_000
 _K = TypeVar("_K")
+_minor: Final = itemgetter(1)
 
 BALANCE_FLOOR: Final = "balance_floor"
 
@@ -89,7 +91,7 @@ class Books:
 
         The pair of the check in `Entry`: what is unbalanced never reaches a batch.
         """
-        assert sum(minor for _, minor in postings) == 0, (entry_id, postings)
+        assert sum(map(_minor, postings)) == 0, (entry_id, postings)
         seq, previous = self._heads.get(partition, (0, GENESIS))
         seq += 1
         self.entry_no = no = self.entry_no + 1
