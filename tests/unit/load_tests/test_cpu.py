@@ -19,7 +19,7 @@ ROLES = [
     ("lane-sim-0", "ray::RayBox.run", "channel"),
     ("channel-0", "ray::RayBox.run", "channel"),
     ("directory", "ray::RayBox.run", "directory"),
-    ("ray::FrontDoor", "ray::FrontDoor.run", "front_door"),
+    ("ray::front-door", "ray::front-door-0.run", "front_door"),
     ("ray::MerchantSh", "ray::MerchantShard", "shard"),
     ("ray::RayBox.run", "ray::RayBox.run", "actor"),
     ("ray::IDLE", "ray::IDLE", "ray"),
