@@ -7,8 +7,8 @@ only after `stop`; anything else that ends it ends the process.
 
 import asyncio
 import gc
-import sys
 import os
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Protocol
 
