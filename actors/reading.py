@@ -20,6 +20,7 @@ from payments.ids import out_trade_no
 from payments.ledger import unpack_postings
 from payments.payment import Moment, Payment
 from payments.refund import Refund
+from payments.storage.base import PaymentRow
 from payments.view import list_json, refund_json
 
 SCANNED_MAX: Final = 20_000
@@ -148,9 +149,20 @@ class Reading:
         keep = _payment_filter(command.filters)
         core = self._core
 
+        order_no = command.filters.get("order_no")
+        if order_no is not None:
+            # A till that asks for its order must not wait for a walk through all payments.
+            hashed = core.digests.order(command.merchant, order_no)
+            of_order = core.store.payments_by_order([hashed])
+            of_order.sort(reverse=after is None)
+        else:
+            of_order = []
+
         def rows(at: int | None, limit: int) -> list[tuple[int, Payment]]:
             found = (
-                core.store.merchant_payments(merchant, before=None, after=at, limit=limit)
+                _beyond(of_order, at, merchant, newest_first=after is None)[:limit]
+                if order_no is not None
+                else core.store.merchant_payments(merchant, before=None, after=at, limit=limit)
                 if after is not None
                 else core.store.merchant_payments(merchant, before=at, after=None, limit=limit)
             )
@@ -326,6 +338,17 @@ class Reading:
                 for book in books
             ]
             self._core.say(waiting[0], waiting[1], 200, _encode(rows))
+
+
+def _beyond(
+    rows: list[PaymentRow], at: int | None, merchant: int, *, newest_first: bool
+) -> list[PaymentRow]:
+    """The rows of one merchant after a cursor, in the order that they are in."""
+    return [
+        row
+        for row in rows
+        if row[2] == merchant and (at is None or (row[0] < at if newest_first else row[0] > at))
+    ]
 
 
 def _collect(rows: Any, at: int | None, keep: Any, limit: int) -> tuple[list[Any], bool]:
