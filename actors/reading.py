@@ -192,7 +192,11 @@ class Reading:
         store = command.filters.get("store")
         bounds = _bounds(command.filters)
 
+        below = command.filters.get("id[lt]")
+
         def keep(refund: Refund) -> bool:
+            if below is not None and refund.id >= below:
+                return False
             if payment is not None and refund.payment != payment:
                 return False
             if store is not None and self._store_of(refund) != store:
@@ -390,7 +394,11 @@ def _payment_filter(filters: dict[str, str]) -> Any:
     date = filters.get("business_date")
     bounds = _bounds(filters)
 
+    below = filters.get("id[lt]")
+
     def keep(payment: Payment) -> bool:
+        if below is not None and payment.id >= below:
+            return False
         if any(getattr(payment, name) != value for name, value in plain.items()):
             return False
         if channel is not None and (

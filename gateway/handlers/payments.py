@@ -9,6 +9,7 @@ from actors.messages import Answer, CancelPayment, MakeRefund, Pay, ReadList, Re
 from gateway.auth import nonce_digest, place, require, require_merchant
 from gateway.decode import decode
 from gateway.edge import Reply
+from gateway.handlers.platform import list_of_platform
 from gateway.headers import (
     check_content_type,
     idempotency_key,
@@ -170,6 +171,8 @@ async def list_refunds(call: Call) -> Reply:
 async def _list(call: Call, kind: str) -> Reply:
     caller, door = call.caller, call.door
     require(caller, "payments:read")
+    if not caller.merchant and caller.key.owner is KeyOwner.PLATFORM:
+        return await list_of_platform(call, kind)
     merchant = require_merchant(caller)
     query = list_query(call.query, PAYMENT_FILTERS if kind == "payment" else REFUND_FILTERS)
     filters = dict(query.filters)

@@ -269,3 +269,24 @@ def test_a_suspended_merchant_takes_nothing_new(gateway, shop, expect_problem):
 
     gateway.operator.post(f"/v1/merchants/{shop.id}", {"status": "active"})
     assert shop.paid()
+
+
+def test_a_platform_lists_the_payments_of_all_its_merchants(gateway, platform, shop, kit):
+    """Without naming one: merged, newest first, page by page, and nobody else's."""
+    secret, merchants = platform
+    made = [
+        acting(gateway, kit, secret, merchants[number % 2]).post(
+            "/v1/payments", shop.order(), key=uuid.uuid4().hex
+        )["id"]
+        for number in range(5)
+    ]
+    shop.paid()
+    client = kit.Client(gateway.api, secret)
+
+    first = client.get("/v1/payments?limit=3")
+    rest = client.get(f"/v1/payments?limit=100&starting_after={first['data'][-1]['id']}")
+
+    found = [each["id"] for each in first["data"] + rest["data"]]
+    assert list(reversed(made)) == found[:5]
+    assert {each["merchant"] for each in first["data"] + rest["data"]} <= set(merchants)
+    assert (first["has_more"], rest["has_more"]) == (True, False)
