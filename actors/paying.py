@@ -23,7 +23,7 @@ from payments.ids import out_trade_no
 from payments.lifecycle import (
     Decision,
     answered_inquiry,
-    answered_notice,
+    answered_look,
     answered_pay,
     answered_undo,
     first_look,
@@ -43,11 +43,11 @@ from payments.routing import may_go_on
 CODE_EXPIRES_S: Final = 300
 ATTEMPTS_PER_PAYMENT_MAX: Final = 3
 
-PAY, INQUIRE, UNDO, REFUND = range(4)
-"""The lowest two bits of a lane's `ref`: what the answer is to."""
+PAY, INQUIRE, UNDO, REFUND, LOOK = range(5)
+"""The lowest bits of a lane's `ref`: what the answer is to. A look is a query after the end."""
 
-NOTICE: Final = 4
-"""Not of a `ref`: the channel spoke unasked."""
+REF_BITS: Final = 3
+REF_MASK: Final = (1 << REF_BITS) - 1
 
 CANCEL: Final = "cancel"
 """What a waiter that asked for a cancel has `seen`: it waits for the end like a POST."""
@@ -72,7 +72,7 @@ class Paying:
         if attempt.state is not AttemptState.SENDING:
             return
         message = LanePay(
-            live.no << 2 | PAY,
+            live.no << REF_BITS | PAY,
             out_trade_no(payment.id, attempt.number),
             payment.amount,
             payment.currency,
@@ -97,7 +97,8 @@ class Paying:
         attempt = live.payment.attempt
         assert attempt is not None
         number = out_trade_no(live.payment.id, attempt.number)
-        message = LaneAsk(live.no << 2 | _ASKED[op], op, number)
+        about = LOOK if live.payment.is_final else _ASKED[op]
+        message = LaneAsk(live.no << REF_BITS | about, op, number)
         account, partition = attempt.account, live.partition
 
         core = self._core
@@ -131,8 +132,8 @@ class Paying:
         else:
             if type(outcome) is Declined and outcome.not_sent:
                 outcome = Unknown("the lane did not take the question")
-            if op == NOTICE:
-                decision = answered_notice(payment, outcome, now, schedule, core.options.fee_plan)
+            if op == LOOK:
+                decision = answered_look(payment, outcome, now, schedule)
             elif op == INQUIRE:
                 decision = answered_inquiry(payment, outcome, now, schedule, core.options.fee_plan)
             else:

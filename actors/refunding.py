@@ -15,7 +15,7 @@ from actors.core import Core
 from actors.link import Link
 from actors.live import LivePayment, LiveRefund, Waiter, decode_refund
 from actors.messages import LaneRefund, MakeRefund
-from actors.paying import CANCEL, REFUND, Paying
+from actors.paying import CANCEL, REF_BITS, REFUND, Paying
 from payments import bookings, chart
 from payments.calendar import business_date
 from payments.channels.base import Approved, Declined, Outcome, Unpaid
@@ -288,7 +288,7 @@ class Refunding:
     def _ask(self, entry: LiveRefund, op: str) -> None:
         refund = entry.refund
         message = LaneRefund(
-            entry.no << 2 | REFUND,
+            entry.no << REF_BITS | REFUND,
             op,
             out_trade_no(refund.payment, refund.attempt_no),
             refund.id[-BODY_LENGTH:],
@@ -314,6 +314,7 @@ class Refunding:
         entry.lane_ref = False
         refund = entry.refund
         if refund.status is not RefundStatus.PROCESSING:
+            core.forget_refund(entry)  # The last answer of several: nothing holds it any more.
             return
         now = core.clock.now_ms()
         if isinstance(outcome, Approved):

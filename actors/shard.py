@@ -5,6 +5,7 @@ happened: send the same command again, its id makes that safe.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -37,7 +38,7 @@ from actors.messages import (
     Subscribe,
 )
 from actors.opening import Opening
-from actors.paying import INQUIRE, NOTICE, PAY, REFUND, Paying
+from actors.paying import INQUIRE, PAY, REF_BITS, REF_MASK, REFUND, Paying
 from actors.reading import Reading
 from actors.refunding import Refunding
 from actors.timers import TICK_S, Timers
@@ -47,6 +48,8 @@ from payments.errors import Overloaded, PaymentError, QuotaExceeded
 from payments.ids import MalformedId, payment_of_out_trade_no
 from payments.lifecycle import number_of
 from payments.storage.base import Batch, Opened
+
+log = logging.getLogger(__name__)
 
 DRAIN_FOLDS: Final = 5_000
 """Balances written with one of the last commits of a drain."""
@@ -68,6 +71,7 @@ class MerchantShard:
         )
         self._step: tuple[Link, ClockSet] | None = None
         self._busy = False
+        self._failure: Exception | None = None
 
     def open(self) -> Opened:
         """Take ownership of the store and recover what a snapshot would otherwise hold."""
@@ -84,6 +88,8 @@ class MerchantShard:
             while True:
                 await core.wake.wait()
                 core.wake.clear()
+                if self._failure is not None:
+                    raise self._failure
                 self._busy = True
                 await self._commit()
                 self._busy = False
@@ -186,6 +192,20 @@ class MerchantShard:
             link.send(Subscribe(core.options.name, core.reference.number))
 
     def on_messages(self, link: Link, messages: list[Message]) -> None:
+        """Take a frame. What fails beyond one command's decision ends the process."""
+        if self._failure is None:
+            try:
+                self._take_frame(link, messages)
+            except Exception as error:
+                self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Memory may hold half a change: nothing that stands on it is written or told."""
+        log.critical("the shard ends itself", exc_info=error)
+        self._failure = error
+        self.core.wake.set()
+
+    def _take_frame(self, link: Link, messages: list[Message]) -> None:
         pays: list[Pay] = []
         for message in messages:
             kind = type(message)
@@ -221,14 +241,14 @@ class MerchantShard:
         if ref < 0:
             self.reading.acted(ref)
             return
-        if ref & 3 == REFUND:
-            entry = core.refunds.get(ref >> 2)
+        if ref & REF_MASK == REFUND:
+            entry = core.refunds.get(ref >> REF_BITS)
             if entry is not None:
                 self.refunding.answered(entry, message.outcome)
             return
-        live = core.live.get(ref >> 2)
+        live = core.live.get(ref >> REF_BITS)
         if live is None:
-            live = self._stored(ref >> 2)
+            live = self._stored(ref >> REF_BITS)
             if live is None:
                 return
         attempt = live.payment.attempt
@@ -236,9 +256,9 @@ class MerchantShard:
             # A ref names the payment, not the attempt: news of an earlier one says nothing here.
             core.count("replies_of_earlier_attempts")
             return
-        if attempt is not None and ref & 3 == PAY:
+        if attempt is not None and ref & REF_MASK == PAY:
             core.lanes.give_back(attempt.account, live.partition)
-        self.paying.answered(live, ref & 3, message.outcome)
+        self.paying.answered(live, ref & REF_MASK, message.outcome)
 
     def _stored(self, no: int) -> LivePayment | None:
         row = self.core.store.payment_by_no(no)
@@ -286,7 +306,7 @@ class MerchantShard:
         if live is not None and live.payment.attempt is not None:
             if live.payment.attempt.number == number:
                 lane_ref = live.lane_ref
-                self.paying.answered(live, NOTICE, message.outcome)
+                self.paying.answered(live, INQUIRE, message.outcome)
                 live.lane_ref = lane_ref
             else:
                 core.count("notices_of_earlier_attempts")
@@ -296,6 +316,13 @@ class MerchantShard:
 
     def on_link_lost(self, link: Link) -> None:
         """A lane that died leaves its calls unknown; a front door's waiters are gone."""
+        if self._failure is None:
+            try:
+                self._lost(link)
+            except Exception as error:
+                self._fail(error)
+
+    def _lost(self, link: Link) -> None:
         core = self.core
         peer = core.lanes.lost(link)
         if peer is None:

@@ -144,11 +144,14 @@ def _refused(outcome: Declined, now: int) -> Failed:
 def answered_inquiry(
     payment: Payment, outcome: Outcome, now: int, schedule: Schedule, plan: FeePlan
 ) -> Decision:
-    """The channel answered a query about the running attempt, or sent a verified notice."""
+    """The channel answered a query about the running attempt, or sent a verified notice.
+
+    After the end these are old news: see `answered_look`.
+    """
     attempt = payment.attempt
     assert attempt is not None
     if payment.is_final:
-        return _answered_late(payment, outcome, now, schedule, is_fresh=payment.late_checks > 0)
+        return _answered_late(payment, outcome, now, schedule, is_fresh=False)
     if isinstance(outcome, Approved):
         if attempt.state in UNDOING:
             return _paid_while_undoing(payment, outcome, now, plan)
@@ -285,13 +288,10 @@ def _answered_late(
     return Decision((_late_success(outcome, now),))
 
 
-def answered_notice(
-    payment: Payment, outcome: Outcome, now: int, schedule: Schedule, plan: FeePlan
-) -> Decision:
-    """The channel told us something unasked: verified, but perhaps old."""
-    if payment.is_final:
-        return _answered_late(payment, outcome, now, schedule, is_fresh=False)
-    return answered_inquiry(payment, outcome, now, schedule, plan)
+def answered_look(payment: Payment, outcome: Outcome, now: int, schedule: Schedule) -> Decision:
+    """The channel answered a query that was asked after the payment had ended."""
+    assert payment.is_final, payment.status
+    return _answered_late(payment, outcome, now, schedule, is_fresh=True)
 
 
 def answered_undo(payment: Payment, outcome: Outcome, now: int, schedule: Schedule) -> Decision:

@@ -209,3 +209,23 @@ def test_what_holds_a_refund_back_is_known_again_after_a_crash(crash_world):
     held = crash_world.core.refund_holds[crash_world.merchants[0].id]
     assert held >= 4_000 - 15  # Our fee would come back with it.
     crash_world.proven()
+
+
+@pytest.mark.parametrize("where", ["actors.books.Books.book", "actors.core.Core.emit"])
+def test_a_bug_in_the_middle_of_a_change_ends_the_shard(crash_world, monkeypatch, where):
+    """Half a change in memory is neither written nor told; the next incarnation asks the channel."""
+
+    def fail(*_, **__):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(where, fail)
+    lost = crash_world.pay()
+    monkeypatch.undo()
+
+    assert lost.code == "lost"
+    assert "shard-0" not in crash_world.boxes
+    assert 1 == len(crash_world.loop.failures)
+    assert "ZeroDivisionError" in crash_world.loop.failures.pop()
+    crash_world.start()
+    crash_world.proven()
+    assert [("succeeded", "succeeded")] == stored(crash_world)

@@ -20,7 +20,7 @@ from payments.lifecycle import (
     VERDICT_MS,
     Schedule,
     answered_inquiry,
-    answered_notice,
+    answered_look,
     answered_pay,
     answered_undo,
     cancel,
@@ -78,17 +78,19 @@ class Run:
         op = decision.ask
         if op is not None:
             self.asked.append((self.now - self.payment.created, op))
-            self.hear(op, self.answers(op))
+            is_look = op == "inquire" and self.payment.is_final
+            answer = self.answers(op)
+            self.hear("look" if is_look else op, answer)
 
     def hear(self, op, outcome):
         if outcome is None:
             return  # Lost with its lane: the timer will see to it.
         if op == "pay":
             told = answered_pay(self.payment, outcome, self.now, self.schedule, PLAN)
-        elif op == "inquire":
+        elif op in ("inquire", "notice"):
             told = answered_inquiry(self.payment, outcome, self.now, self.schedule, PLAN)
-        elif op == "notice":
-            told = answered_notice(self.payment, outcome, self.now, self.schedule, PLAN)
+        elif op == "look":
+            told = answered_look(self.payment, outcome, self.now, self.schedule)
         else:
             told = answered_undo(self.payment, outcome, self.now, self.schedule)
         self.take(told)
