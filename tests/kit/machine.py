@@ -9,9 +9,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from msgspec.structs import replace
 
 from actors.messages import MakeRefund, Pay
+from client import Ack
 from oracle import judge, settled
 from payments.channels.base import Notice
-from world import Ack, World
+from world import World
 
 ENDINGS = (
     "0000", "9001", "9002", "9003", "9004", "9005", "9006",
@@ -131,12 +132,21 @@ class Shop(RuleBasedStateMachine):
     @rule(pick=st.integers(0, 1_000), waits=st.booleans())
     @precondition(lambda self: self.asked)
     def cancel(self, pick: int, waits: bool) -> None:
-        was = self.asked[pick % len(self.asked)].command
+        """Of one of the newest, which may still be under way."""
+        was = self.asked[-1 - pick % min(3, len(self.asked))].command
         if isinstance(was, Pay):
             merchant = [m.id for m in self.world.merchants].index(was.merchant)
             ack = self.world.cancel(was.id, merchant=merchant)
             if waits:
                 self.world.wait(ack, 6)
+
+    @rule(ending=st.sampled_from(ENDINGS))
+    def change_of_mind(self, ending: str) -> None:
+        """Paid and canceled in one breath."""
+        ack = self.world.post(ending=ending)
+        self.asked.append(ack)
+        self.world.advance(0.05)
+        self.world.cancel(ack.command.id)
 
     @rule(pick=st.integers(0, 1_000), verb=st.sampled_from(["read", "refund", "cancel"]))
     @precondition(lambda self: self.asked)

@@ -13,6 +13,7 @@ from msgspec import Struct, msgpack
 
 from actors.live import decode_payment, decode_refund
 from actors.messages import MakeRefund, Pay, Refusal
+from client import Ack
 from payments import chart, invariants
 from payments.channels.base import Book
 from payments.ids import out_trade_no
@@ -28,7 +29,7 @@ from payments.limits import Counters
 from payments.payment import UNPAID, Payment, Status
 from payments.refund import Refund
 from payments.storage.memory import Disk
-from world import Ack, World
+from world import World
 
 
 class Rows(Struct):
