@@ -134,12 +134,15 @@ class _SocketListener:
     def __init__(self, server: asyncio.AbstractServer, path: str | None) -> None:
         self._server = server
         self._path = path
+        self._inode = 0 if path is None else os.stat(path).st_ino
 
     async def close(self) -> None:
         self._server.close()
         if self._path is not None:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._path)
+                # A successor may listen under this name by now: its socket is not ours to remove.
+                if os.stat(self._path).st_ino == self._inode:
+                    os.unlink(self._path)
         await self._server.wait_closed()
 
 

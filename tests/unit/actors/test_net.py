@@ -133,14 +133,24 @@ async def test_an_address_passes_to_the_next_owner_without_a_gap(tmp_path):
     network, path = SocketNetwork(), tmp_path / "shard-0"
     first = await network.listen(f"unix:{path}", lambda wire: wire.bind(Ear()))
     inode = os.stat(path).st_ino
-    second = await network.listen(f"unix:{path}", lambda wire: wire.bind(Ear()))
+    accepted, news = [], asyncio.Event()
+
+    def accept(wire):
+        accepted.append(wire)
+        news.set()
+
+    second = await network.listen(f"unix:{path}", accept)
 
     assert inode != os.stat(path).st_ino
     assert 0o600 == stat.S_IMODE(os.stat(path).st_mode)
     assert ["shard-0"] == [found.name for found in tmp_path.iterdir()]
-    (await network.dial(f"unix:{path}")).close()
     await first.close()
+    dialed = await network.dial(f"unix:{path}")  # The first took away its own name alone.
+    await news.wait()
+    accepted[0].close()
+    dialed.close()
     await second.close()
+    assert not path.exists()
 
 
 async def test_a_slow_reader_pauses_the_wire_and_resumes_it(tmp_path):
