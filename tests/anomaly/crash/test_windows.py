@@ -213,7 +213,7 @@ def test_what_holds_a_refund_back_is_known_again_after_a_crash(crash_world):
 
 @pytest.mark.parametrize("where", ["actors.books.Books.book", "actors.core.Core.emit"])
 def test_a_bug_in_the_middle_of_a_change_ends_the_shard(crash_world, monkeypatch, where):
-    """Half a change in memory is neither written nor told; the next incarnation asks the channel."""
+    """Half a change is neither written nor told; the next incarnation asks the channel."""
 
     def fail(*_, **__):
         raise ZeroDivisionError("a bug")
