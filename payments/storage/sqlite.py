@@ -83,6 +83,8 @@ class SqliteStore(SqliteReads):
             raise
 
     def _open(self) -> Opened:
+        # For its owner's eyes; the log and its index take the mode of the file.
+        self.path.touch(mode=0o600)
         self._writer = connect.writer(self.path, vfs=self._vfs)
         self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         migrate.prepare(self._writer, self._wanted)

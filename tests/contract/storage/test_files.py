@@ -176,3 +176,15 @@ def test_a_start_brings_an_older_file_up_to_date(made, newer_release):
     assert 2 == store.open().epoch
     store.close()
     assert () == migrate.status(made).pending
+
+
+def test_the_file_is_for_its_owner_alone(tmp_path):
+    """Payments are nobody else's business, in the log as in the file."""
+    store = SqliteStore(tmp_path / "shard-0.db")
+    store.open()
+
+    modes = {path.name: path.stat().st_mode & 0o077 for path in tmp_path.glob("shard-0.db*")}
+    store.close()
+
+    assert set(modes) >= {"shard-0.db", "shard-0.db-wal"}
+    assert {0} == {mode for name, mode in modes.items() if not name.endswith(".owner")}
