@@ -226,7 +226,10 @@ class FrontDoor:
             request.protocol.receiving_since = 0.0  # type: ignore[attr-defined]
             if route.authenticated:
                 self._authenticate(call)
+            number = self._request_no
             reply = await route.handler(call)
+            if not number & SAMPLE_MASK:
+                self.stages.observe("reply", self.clock.monotonic() - self.heard_at)
         except (PaymentError, EdgeError) as error:
             reply = self.refuse(call, error)
         except HTTPRequestEntityTooLarge:
