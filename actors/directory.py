@@ -6,6 +6,7 @@ A change leaves before the answer to whoever asked for it, and both only once it
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, cast
@@ -34,6 +35,8 @@ from payments.ids import Entropy, IdMint
 from payments.reference import Key, Record
 from payments.register import Register
 from payments.storage.directory import NONCE_KEPT_S, DirectoryStore, RecordRow, Write, record_of
+
+log = logging.getLogger(__name__)
 
 CLOCK_OPERATIONS: Final = frozenset({"clocks.create", "clocks.get", "clocks.advance"})
 LOAD_ROWS: Final = 10_000
@@ -199,9 +202,10 @@ class DirectoryActor:
             return self._decide(ask, write)
         except PaymentError as error:
             return Refusal(ask.ref, error.code, error.detail, error.param, error.retry_after_s or 0)
-        except Exception:
+        except Exception as error:
             # A bug in one decision must not take the others with it; nothing of it was applied.
             self._counts["errors"] += 1
+            log.error("a decision failed", exc_info=error)
             return Refusal(ask.ref, INTERNAL_ERROR, "this is our bug; it was counted")
 
     def _decide(self, ask: DirectoryAsk, write: Write) -> Answer:
