@@ -47,7 +47,10 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class Limits(Struct, frozen=True):
-    """Named limits. A batch of changes stays far below a frame (1 MiB)."""
+    """Named limits. A batch of changes stays far below a frame (1 MiB).
+
+    `settle_s`: how long the answer to a change waits behind the change itself.
+    """
 
     queue_max: int = 4_096
     batch_max: int = 256
@@ -57,6 +60,7 @@ class Limits(Struct, frozen=True):
     changes_records_max: int = 1_000
     heartbeat_s: float = 1.0
     feed_pause_s: float = 0.01
+    settle_s: float = 0.0
 
 
 class _Subscriber(Struct):
@@ -64,6 +68,11 @@ class _Subscriber(Struct):
 
     sent: int
     live: bool = False
+
+
+def _tell(replies: list[tuple[Peer, Answer | Refusal]]) -> None:
+    for link, reply in replies:
+        link.send(reply)
 
 
 class DirectoryActor:
@@ -194,8 +203,12 @@ class DirectoryActor:
                 self.test_clock.restore(write.marks[MARK])
             self._publish(write.records)
         self._counts["asks"] += len(asks)
-        for link, reply in replies:
-            link.send(reply)
+        if write.records and self._limits.settle_s:
+            # Whoever hears of a new terminal or key uses it at once, and by another front door:
+            # the changes are on their way to all, give them the time to be taken.
+            asyncio.get_running_loop().call_later(self._limits.settle_s, _tell, replies)
+        else:
+            _tell(replies)
 
     def _reply(self, ask: DirectoryAsk, write: Write) -> Answer | Refusal:
         try:

@@ -15,7 +15,7 @@ import msgspec
 from actors.calls import LaneLimits
 from actors.channel import ChannelLane
 from actors.core import Core, ShardOptions
-from actors.directory import DirectoryActor
+from actors.directory import DirectoryActor, Limits
 from actors.link import Dialer, Identity, Link
 from actors.messages import Changes, Message, Subscribe
 from actors.net import Network, serve_clients, shared_listener
@@ -48,6 +48,9 @@ from payments.routing import ChannelAccount
 from payments.storage.base import Store
 from payments.storage.directory import FILE_NAME, DirectoryStore
 from payments.storage.sqlite import SqliteStore
+
+SETTLE_S: Final = 0.1
+"""How long the answer to a new terminal or key waits, so that all front doors and shards have it."""
 
 BACKLOG: Final = 2_048
 LISTEN_POLL_S: Final = 0.01
@@ -267,7 +270,8 @@ def build_directory(spec: Spec, place: Place) -> Boxed:
     settings = read_settings(spec.settings_path)
     livemode = settings.mode == "live"
     store = DirectoryStore(settings.data_path / FILE_NAME, livemode=livemode, clock=place.clock)
-    directory = DirectoryActor(store, place.clock, IdMint(), Entropy(), livemode=livemode)
+    limits = Limits(settle_s=SETTLE_S)
+    directory = DirectoryActor(store, place.clock, IdMint(), Entropy(), limits, livemode=livemode)
     identity = identity_of(spec, settings)
 
     async def drain(_: float) -> None:
