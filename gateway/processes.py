@@ -50,7 +50,7 @@ from payments.storage.directory import FILE_NAME, DirectoryStore
 from payments.storage.sqlite import SqliteStore
 
 SETTLE_S: Final = 0.1
-"""How long the answer to a new terminal or key waits, so that all front doors and shards have it."""
+"""How long the answer to a new terminal or key waits, so that all doors and shards have it."""
 
 BACKLOG: Final = 2_048
 LISTEN_POLL_S: Final = 0.01
