@@ -39,9 +39,15 @@ class Declined(Struct, frozen=True, array_like=True, gc=False, tag=2):
 
 
 class Awaiting(Struct, frozen=True, array_like=True, gc=False, tag=3):
-    """The payer must act: enter a PIN (barcode), scan the code (qr)."""
+    """The payer must act: enter a PIN (barcode), scan the code (qr), confirm in the wallet.
+
+    `client_params`: what the wallet's own script or SDK is started with (jsapi, app), signed.
+    `pay_url`: where the payer's browser goes (h5).
+    """
 
     code: str | None = None
+    client_params: dict[str, str] | None = None
+    pay_url: str | None = None
 
 
 class Unpaid(Struct, frozen=True, array_like=True, gc=False, tag=4):
@@ -63,7 +69,11 @@ Outcome = Approved | Declined | Awaiting | Unpaid | Unknown
 
 
 class PayOrder(Struct, frozen=True, array_like=True, gc=False):
-    """One attempt as the channel needs it. `expires_at`: ms, the channel-side expiry of a code."""
+    """One attempt as the channel needs it. `expires_at`: ms, the channel-side expiry of a code.
+
+    `created`: business ms of the attempt, the same whenever it is sent again: some channels want
+    it beside the number. `payer`: the wallet's id of the payer (jsapi).
+    """
 
     out_trade_no: str
     amount: int
@@ -75,23 +85,52 @@ class PayOrder(Struct, frozen=True, array_like=True, gc=False):
     subject: str | None = None
     expires_at: int | None = None
     payer: str | None = None
+    created: int = 0
+    payer_ip: str | None = None
+    return_url: str | None = None
+    store: str | None = None
+    terminal: str | None = None
+
+
+class OrderRef(Struct, frozen=True, array_like=True, gc=False):
+    """An attempt that was sent, as a question about it needs it. Fields as in `PayOrder`."""
+
+    out_trade_no: str
+    amount: int
+    currency: str
+    way: Way
+    wallet: str | None
+    merchant: str
+    created: int
 
 
 class RefundOrder(Struct, frozen=True, array_like=True, gc=False):
-    """A refund under its fixed number. `total` is the payment's whole amount."""
+    """A refund under its fixed number. `total` is the payment's whole amount.
+
+    `created` is the attempt's, `asked_at` the refund's: business ms, the same at each sending.
+    """
 
     out_trade_no: str
     out_refund_no: str
     amount: int
     total: int
     currency: str
+    way: Way = Way.BARCODE
+    wallet: str | None = None
+    merchant: str = ""
+    created: int = 0
+    asked_at: int = 0
 
 
 class Notice(Struct, frozen=True, gc=False):
-    """Something the channel tells us unasked: a verified callback."""
+    """Something the channel tells us unasked: a verified callback.
+
+    With `out_refund_no` it is about that refund, else about the payment.
+    """
 
     out_trade_no: str
     outcome: Outcome
+    out_refund_no: str | None = None
 
 
 class Channel(Protocol):
