@@ -36,6 +36,7 @@ from payments.channels.base import (
     Book,
     Channel,
     Declined,
+    OrderRef,
     Outcome,
     PayOrder,
     RefundOrder,
@@ -207,6 +208,11 @@ class ChannelLane:
             message.subject,
             message.expires_at,
             message.payer,
+            message.created,
+            message.payer_ip,
+            message.return_url,
+            message.store,
+            message.terminal,
         )
         if self._fast is not None:
             try:
@@ -287,10 +293,19 @@ class ChannelLane:
 
     def _ask(self, link: Peer, message: LaneAsk) -> None:
         number, channel = message.out_trade_no, self._channel
+        order = OrderRef(
+            number,
+            message.amount,
+            message.currency,
+            WAYS[message.way],
+            message.wallet,
+            message.merchant,
+            message.created,
+        )
         start = {
-            "inquire": lambda: channel.inquire(number),
-            "reverse": lambda: channel.reverse(number),
-            "close": lambda: channel.close(number),
+            "inquire": lambda: channel.inquire(order),
+            "reverse": lambda: channel.reverse(order),
+            "close": lambda: channel.close(order),
         }[message.op]
         limit_ms = self._limits.ask_timeout_ms
         self._calls.admit(Call(link, message.ref, number, message.op, start, limit_ms))
@@ -302,6 +317,11 @@ class ChannelLane:
             message.amount,
             message.total,
             message.currency,
+            WAYS[message.way],
+            message.wallet,
+            message.merchant,
+            message.created,
+            message.asked_at,
         )
         channel = self._channel
         start = {

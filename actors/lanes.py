@@ -29,6 +29,8 @@ class Lanes:
     def __init__(self, accounts: tuple[ChannelAccount, ...]) -> None:
         self.accounts = accounts
         self.router = Router(accounts)
+        self.wired = frozenset(account.name for account in accounts if account.is_wired)
+        """Accounts of the outside world, which are told more about an order than its number."""
         self.channel_of = {account.name: account.channel for account in accounts}
         self._peers: dict[str, list[LanePeer]] = {account.name: [] for account in accounts}
         self._facts: dict[int, dict[str, LaneFacts]] = {}

@@ -182,7 +182,11 @@ class Refusal(Struct, array_like=True, tag=31, gc=False):
 
 
 class LanePay(Struct, array_like=True, tag=40, gc=False):
-    """Send one attempt. Only after its intent is durable."""
+    """Send one attempt. Only after its intent is durable.
+
+    What follows `payer` is filled for channels of the outside world only. `created`: business ms
+    of the attempt.
+    """
 
     ref: int
     out_trade_no: str
@@ -195,18 +199,29 @@ class LanePay(Struct, array_like=True, tag=40, gc=False):
     subject: str | None = None
     expires_at: int | None = None
     payer: str | None = None
+    created: int = 0
+    payer_ip: str | None = None
+    return_url: str | None = None
+    store: str | None = None
+    terminal: str | None = None
 
 
 class LaneAsk(Struct, array_like=True, tag=41, gc=False):
-    """`op`: inquire, reverse or close."""
+    """`op`: inquire, reverse or close. The rest says which order, as `OrderRef` does."""
 
     ref: int
     op: str
     out_trade_no: str
+    amount: int = 0
+    currency: str = "cny"
+    way: str = "barcode"
+    wallet: str | None = None
+    merchant: str = ""
+    created: int = 0
 
 
 class LaneRefund(Struct, array_like=True, tag=42, gc=False):
-    """`op`: refund or inquire_refund."""
+    """`op`: refund or inquire_refund. Fields as in `RefundOrder`."""
 
     ref: int
     op: str
@@ -215,6 +230,11 @@ class LaneRefund(Struct, array_like=True, tag=42, gc=False):
     amount: int
     total: int
     currency: str
+    way: str = "barcode"
+    wallet: str | None = None
+    merchant: str = ""
+    created: int = 0
+    asked_at: int = 0
 
 
 class LaneAct(Struct, array_like=True, tag=43, gc=False):
@@ -239,11 +259,15 @@ class LaneReply(Struct, array_like=True, tag=50, gc=False):
 
 
 class LaneNotice(Struct, array_like=True, tag=51, gc=False):
-    """A verified callback of the channel; answered with NoticeTaken once it is durable."""
+    """A verified callback of the channel; answered with NoticeTaken once it is durable.
+
+    With `out_refund_no` it is about that refund.
+    """
 
     ref: int
     out_trade_no: str
     outcome: Outcome
+    out_refund_no: str | None = None
 
 
 class NoticeTaken(Struct, array_like=True, tag=52, gc=False):

@@ -42,7 +42,8 @@ class Notices:
         if len(self._waiting) >= NOTICES_MAX:
             self._drop(next(iter(self._waiting)))
         ref, self._next_ref = self._next_ref, self._next_ref + 1
-        self._deliver(partition, LaneNotice(ref, notice.out_trade_no, notice.outcome), 0)
+        message = LaneNotice(ref, notice.out_trade_no, notice.outcome, notice.out_refund_no)
+        self._deliver(partition, message, 0)
         self.counts["sent"] += 1
 
     def taken(self, ref: int) -> None:

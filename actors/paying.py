@@ -84,12 +84,18 @@ class Paying:
             payment.expires_at,
             payment.payer,
         )
+        lanes = self._core.lanes
+        if attempt.account in lanes.wired:
+            message.created = attempt.sent_at
+            message.return_url = payment.return_url
+            message.store = payment.store
+            message.terminal = payment.terminal
         self._core.numbers.sent(live.no)
-        if not self._core.lanes.send(attempt.account, live.partition, message):
+        if not lanes.send(attempt.account, live.partition, message):
             refused = Declined(
                 "channel_error", "The channel could not be reached.", "not_sent", not_sent=True
             )
-            self._core.lanes.give_back(attempt.account, live.partition)
+            lanes.give_back(attempt.account, live.partition)
             self.answered(live, PAY, refused)
 
     def ask(self, live: LivePayment, op: str) -> None:
@@ -98,7 +104,18 @@ class Paying:
         assert attempt is not None
         number = out_trade_no(live.payment.id, attempt.number)
         about = LOOK if live.payment.is_final else _ASKED[op]
-        message = LaneAsk(live.no << REF_BITS | about, op, number)
+        payment = live.payment
+        message = LaneAsk(
+            live.no << REF_BITS | about,
+            op,
+            number,
+            payment.amount,
+            payment.currency,
+            payment.way,
+            payment.wallet,
+            payment.merchant,
+            attempt.sent_at,
+        )
         account, partition = attempt.account, live.partition
 
         core = self._core

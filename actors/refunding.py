@@ -286,15 +286,20 @@ class Refunding:
     # --- the channel -----------------------------------------------------------------------------
 
     def _ask(self, entry: LiveRefund, op: str) -> None:
-        refund = entry.refund
+        refund, payment = entry.refund, entry.of.payment
         message = LaneRefund(
             entry.no << REF_BITS | REFUND,
             op,
             out_trade_no(refund.payment, refund.attempt_no),
             refund.id[-BODY_LENGTH:],
             refund.amount,
-            entry.of.payment.amount,
+            payment.amount,
             refund.currency,
+            payment.way,
+            payment.wallet,
+            payment.merchant,
+            _sent_at(payment, refund.attempt_no),
+            refund.created,
         )
         account, partition = refund.account, entry.of.partition
         core = self._core
@@ -456,3 +461,11 @@ class Refunding:
         status = 200 if waiter.seen is not None else 202 if processing else 201
         body = refund_json(entry.refund, core.presentation)
         core.say(waiter.link, waiter.ref, status, body, replayed=waiter.replayed)
+
+
+def _sent_at(payment: Payment, number: int) -> int:
+    """Business ms at which an attempt was sent."""
+    for attempt in (payment.attempt, *payment.earlier):
+        if attempt is not None and attempt.number == number:
+            return attempt.sent_at
+    return payment.created

@@ -25,7 +25,7 @@ class ChannelAccount(Struct, frozen=True, array_like=True, gc=False):
     """One account at one channel.
 
     `mode`: direct, partner or acquirer. `settles_to`: custody, merchant or channel_frozen.
-    `priority`: the smaller number first.
+    `priority`: the smaller number first. `is_wired`: its channel is asked over a network.
     """
 
     name: str
@@ -36,6 +36,7 @@ class ChannelAccount(Struct, frozen=True, array_like=True, gc=False):
     mode: str = "direct"
     settles_to: str = "custody"
     currency: str = "cny"
+    is_wired: bool = False
 
     def __post_init__(self) -> None:
         if not self.name or not _NAME.issuperset(self.name):

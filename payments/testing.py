@@ -11,7 +11,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from payments.calendar import business_date
-from payments.channels.base import Approved, Outcome, PayOrder, RefundOrder, Unknown
+from payments.channels.base import Approved, OrderRef, Outcome, PayOrder, RefundOrder, Unknown
 from payments.clock import ManualClock
 from payments.fees import DEFAULT_PLAN, FeePlan, fee
 from payments.idempotency import Digests
@@ -43,6 +43,7 @@ __all__ = [
     "a_merchant",
     "a_payment",
     "a_policy",
+    "a_reference",
     "a_refund",
     "an_account",
     "an_approval",
@@ -227,7 +228,16 @@ def an_order(payment: Payment | None = None, **changes: Any) -> PayOrder:
     return replace(order, **changes)
 
 
-def an_approval(order: PayOrder | RefundOrder, **changes: Any) -> Approved:
+def a_reference(order: PayOrder | None = None, **changes: Any) -> OrderRef:
+    """An order (or one of that number) as a question about it names it."""
+    of = order or an_order()
+    reference = OrderRef(
+        of.out_trade_no, of.amount, of.currency, of.way, of.wallet, of.merchant, of.created
+    )
+    return replace(reference, **changes)
+
+
+def an_approval(order: PayOrder | OrderRef | RefundOrder, **changes: Any) -> Approved:
     """The answer of a channel that took, or gave back, what was asked."""
     approved = Approved(
         out_trade_no=order.out_trade_no,
@@ -240,7 +250,7 @@ def an_approval(order: PayOrder | RefundOrder, **changes: Any) -> Approved:
 
 
 Step = Outcome | Callable[[Any], Outcome]
-"""An answer, or a function from the question (an order, or an out_trade_no) to the answer."""
+"""An answer, or a function from the question (an order, or a reference to one) to the answer."""
 
 
 class ScriptedChannel:
@@ -248,7 +258,7 @@ class ScriptedChannel:
 
     >>> channel = ScriptedChannel(pay=[Unknown("no answer")], inquire=[Awaiting(), an_approval])
 
-    `an_approval` fits `pay` and `refund`. A script that has ended answers Unknown, as a channel
+    `an_approval` fits every question. A script that has ended answers Unknown, as a channel
     that cannot be reached does. `calls` lists (operation, number) in the order they came.
     """
 
@@ -267,14 +277,14 @@ class ScriptedChannel:
         self.orders.append(order)
         return self._answer("pay", order.out_trade_no, order)
 
-    async def inquire(self, out_trade_no: str) -> Outcome:
-        return self._answer("inquire", out_trade_no, out_trade_no)
+    async def inquire(self, order: OrderRef) -> Outcome:
+        return self._answer("inquire", order.out_trade_no, order)
 
-    async def reverse(self, out_trade_no: str) -> Outcome:
-        return self._answer("reverse", out_trade_no, out_trade_no)
+    async def reverse(self, order: OrderRef) -> Outcome:
+        return self._answer("reverse", order.out_trade_no, order)
 
-    async def close(self, out_trade_no: str) -> Outcome:
-        return self._answer("close", out_trade_no, out_trade_no)
+    async def close(self, order: OrderRef) -> Outcome:
+        return self._answer("close", order.out_trade_no, order)
 
     async def refund(self, order: RefundOrder) -> Outcome:
         self.refunds.append(order)

@@ -43,7 +43,9 @@ def answer_before_the_commit(patch: Any) -> None:
 @defect
 def a_number_of_its_own_for_each_question(patch: Any) -> None:
     ask = paying_module.LaneAsk
-    patch.setattr(paying_module, "LaneAsk", lambda ref, op, no: ask(ref, op, no[:-1] + "1"))
+    patch.setattr(
+        paying_module, "LaneAsk", lambda ref, op, no, *of: ask(ref, op, no[:-1] + "1", *of)
+    )
 
 
 @defect

@@ -18,6 +18,7 @@ from payments.channels.base import (
     Book,
     Declined,
     Notice,
+    OrderRef,
     Outcome,
     PayOrder,
     RefundOrder,
@@ -203,8 +204,8 @@ class SimulatedChannel:
 
     # --- what came of it -------------------------------------------------------------------
 
-    async def inquire(self, out_trade_no: str) -> Outcome:
-        return await self._call(self._settings.latency, lambda: self._inquire(out_trade_no))
+    async def inquire(self, order: OrderRef) -> Outcome:
+        return await self._call(self._settings.latency, lambda: self._inquire(order.out_trade_no))
 
     def _inquire(self, number: str) -> Outcome:
         order = self._current(number)
@@ -237,8 +238,8 @@ class SimulatedChannel:
             )
         return Approved(order.number, amount, trade_no)
 
-    async def reverse(self, out_trade_no: str) -> Outcome:
-        return await self._call(self._settings.latency, lambda: self._reverse(out_trade_no))
+    async def reverse(self, order: OrderRef) -> Outcome:
+        return await self._call(self._settings.latency, lambda: self._reverse(order.out_trade_no))
 
     def _reverse(self, number: str) -> Outcome:
         """Undo: paid money goes back, an unpaid or absent number is closed for ever."""
@@ -253,8 +254,8 @@ class SimulatedChannel:
         self._said_over(order)
         return self._unsigned_yet(order) or Approved(number, order.amount)
 
-    async def close(self, out_trade_no: str) -> Outcome:
-        return await self._call(self._settings.latency, lambda: self._close(out_trade_no))
+    async def close(self, order: OrderRef) -> Outcome:
+        return await self._call(self._settings.latency, lambda: self._close(order.out_trade_no))
 
     def _close(self, number: str) -> Outcome:
         """End a code: refused when it is paid (ORDERPAID), done when it is over already."""

@@ -15,6 +15,7 @@ from payments.channels.base import (
     Awaiting,
     Channel,
     Declined,
+    OrderRef,
     PayOrder,
     RefundOrder,
     Unknown,
@@ -48,6 +49,7 @@ def channel(request) -> Channel:
 
 
 NUMBER = "01K5AZ00000000000000000000"
+REFERENCE = OrderRef(NUMBER, 3800, "cny", Way.BARCODE, "alipay", "mch_1", 1_795_000_000_000)
 
 
 def barcode(ending: str = "0000", amount: int = 3800, number: str = NUMBER) -> PayOrder:
@@ -76,7 +78,7 @@ async def test_a_success_names_our_number_and_our_amount(channel):
 async def test_a_query_says_what_the_payment_said(channel):
     paid = await channel.pay(barcode())
 
-    assert await channel.inquire(NUMBER) == paid
+    assert await channel.inquire(REFERENCE) == paid
 
 
 async def test_the_same_order_twice_is_one_payment(channel):
@@ -85,8 +87,8 @@ async def test_the_same_order_twice_is_one_payment(channel):
     answers.append(await channel.pay(barcode()))
 
     assert answers[0] == answers[1] == answers[2]
-    assert await channel.reverse(NUMBER) == await channel.reverse(NUMBER)
-    assert await channel.inquire(NUMBER) in (Unpaid("reversed"), Unpaid("closed"))
+    assert await channel.reverse(REFERENCE) == await channel.reverse(REFERENCE)
+    assert await channel.inquire(REFERENCE) in (Unpaid("reversed"), Unpaid("closed"))
 
 
 async def test_the_same_number_for_another_order_is_refused(channel):
@@ -101,7 +103,7 @@ async def test_the_same_number_for_another_order_is_refused(channel):
 
 async def test_an_order_that_nobody_made_is_absent(channel):
     """Absent is an answer of its own, not a refusal and not an error."""
-    assert await channel.inquire(NUMBER) == Unpaid("absent")
+    assert await channel.inquire(REFERENCE) == Unpaid("absent")
 
 
 async def test_a_decline_is_one_of_our_codes(channel):
@@ -110,7 +112,7 @@ async def test_a_decline_is_one_of_our_codes(channel):
 
     assert isinstance(answer, Declined)
     assert (answer.code, answer.not_sent) == ("insufficient_funds", False)
-    assert await channel.inquire(NUMBER) == answer
+    assert await channel.inquire(REFERENCE) == answer
 
 
 async def test_a_reverse_undoes_a_payment_and_may_be_repeated(channel):
@@ -118,21 +120,21 @@ async def test_a_reverse_undoes_a_payment_and_may_be_repeated(channel):
     await channel.pay(barcode())
 
     for _ in range(3):
-        assert isinstance(await channel.reverse(NUMBER), Approved)
-    answer = await channel.inquire(NUMBER)
+        assert isinstance(await channel.reverse(REFERENCE), Approved)
+    answer = await channel.inquire(REFERENCE)
     assert isinstance(answer, Unpaid)
     assert answer.state in ("reversed", "closed")
 
 
 async def test_a_reversed_number_is_never_paid_again(channel):
     """Not even when the first request arrives after the reverse."""
-    await channel.reverse(NUMBER)
+    await channel.reverse(REFERENCE)
 
     answer = await channel.pay(barcode())
 
     assert isinstance(answer, Declined)
     assert not answer.not_sent
-    assert isinstance(await channel.inquire(NUMBER), Unpaid)
+    assert isinstance(await channel.inquire(REFERENCE), Unpaid)
 
 
 async def test_a_code_waits_for_its_payer_and_can_be_closed(channel):
@@ -141,18 +143,18 @@ async def test_a_code_waits_for_its_payer_and_can_be_closed(channel):
 
     assert isinstance(answer, Awaiting)
     assert answer.code
-    assert await channel.inquire(NUMBER) in (Unpaid("open"), Awaiting(answer.code))
-    assert isinstance(await channel.close(NUMBER), Approved)
-    assert isinstance(await channel.close(NUMBER), Approved)
-    assert await channel.inquire(NUMBER) == Unpaid("closed")
+    assert await channel.inquire(REFERENCE) in (Unpaid("open"), Awaiting(answer.code))
+    assert isinstance(await channel.close(REFERENCE), Approved)
+    assert isinstance(await channel.close(REFERENCE), Approved)
+    assert await channel.inquire(REFERENCE) == Unpaid("closed")
 
 
 async def test_what_is_paid_cannot_be_closed(channel):
     """The answer is a refusal, so that we ask and find the payment."""
     await channel.pay(barcode())
 
-    assert isinstance(await channel.close(NUMBER), Declined)
-    assert isinstance(await channel.inquire(NUMBER), Approved)
+    assert isinstance(await channel.close(REFERENCE), Declined)
+    assert isinstance(await channel.inquire(REFERENCE), Approved)
 
 
 async def test_a_refund_under_its_number_happens_once(channel):
@@ -186,7 +188,7 @@ async def test_a_refund_that_nobody_made_is_absent(channel):
 async def test_a_doubtful_answer_is_unknown_and_a_query_tells(channel):
     """ "System error" is no verdict: the money may have been taken, and here it was."""
     assert isinstance(await channel.pay(barcode("9005")), Unknown)
-    assert isinstance(await channel.inquire(NUMBER), Approved)
+    assert isinstance(await channel.inquire(REFERENCE), Approved)
 
 
 async def test_a_canceled_call_can_be_asked_about(channel):
@@ -196,4 +198,4 @@ async def test_a_canceled_call_can_be_asked_about(channel):
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
 
-    assert isinstance(await channel.inquire(NUMBER), Approved)
+    assert isinstance(await channel.inquire(REFERENCE), Approved)

@@ -11,6 +11,7 @@ from payments.testing import (
     ScriptedChannel,
     a_merchant,
     a_payment,
+    a_reference,
     a_refund,
     an_account,
     an_approval,
@@ -76,7 +77,7 @@ async def test_a_scripted_channel_answers_in_order_and_then_not_at_all():
     assert await channel.pay(order) == Unknown("no answer")
     assert await channel.pay(order) == an_approval(order)
     assert await channel.pay(order) == Unknown("the script has ended")
-    assert await channel.inquire(order.out_trade_no) == Awaiting()
+    assert await channel.inquire(a_reference(order)) == Awaiting()
     assert channel.count("pay", order.out_trade_no) == channel.count("pay") == 3
     assert channel.count("pay", "another") == 0
     assert channel.orders == [order] * 3
@@ -90,9 +91,9 @@ async def test_a_scripted_channel_remembers_everything_it_was_asked():
 
     assert list(channel.left()) == ["reverse", "close", "refund"]
     assert await channel.refund(refund) == Approved("T1", 5, "chT1", 5, 5)
-    await channel.reverse("T1")
+    await channel.reverse(a_reference(out_trade_no="T1"))
     await channel.inquire_refund(refund)
-    await channel.close("T2")
+    await channel.close(a_reference(out_trade_no="T2"))
 
     assert channel.calls == [
         ("refund", "R1"),

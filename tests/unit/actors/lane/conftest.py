@@ -59,13 +59,13 @@ class Stubborn:
     def let_go(self, number):
         self.waiting[number].set_result(Approved(number, 100, "t"))
 
-    async def inquire(self, number):
+    async def inquire(self, order):
         raise RuntimeError("the parser fell over")
 
-    async def reverse(self, number):
-        return Approved(number, 100)
+    async def reverse(self, order):
+        return Approved(order.out_trade_no, 100)
 
-    async def close(self, number):
+    async def close(self, order):
         return Unknown("no idea")
 
     async def refund(self, order):

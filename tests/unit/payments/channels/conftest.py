@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from payments.channels.base import Book, Notice, Outcome, PayOrder, RefundOrder
+from payments.channels.base import Book, Notice, OrderRef, Outcome, PayOrder, RefundOrder
 from payments.channels.simulated.books import Books
 from payments.channels.simulated.connector import SimulatedChannel
 from payments.channels.simulated.settings import SimulatedSettings
@@ -66,6 +66,18 @@ class World:
                 return await self.channel.pay(order)
         except TimeoutError:
             return None
+
+    def reference(self, number: str) -> OrderRef:
+        return OrderRef(number, 3800, "cny", Way.BARCODE, "wechat", "mch_1", self.clock.now_ms())
+
+    async def inquire(self, number: str) -> Outcome:
+        return await self.channel.inquire(self.reference(number))
+
+    async def reverse(self, number: str) -> Outcome:
+        return await self.channel.reverse(self.reference(number))
+
+    async def undo_code(self, number: str) -> Outcome:
+        return await self.channel.close(self.reference(number))
 
     def refund(
         self, refund: str, amount: int, number: str = "N1", total: int = 3800

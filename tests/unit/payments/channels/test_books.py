@@ -73,17 +73,17 @@ async def a_life(world):
     numbers = iter(f"N{i}" for i in range(100))
     for ending in ("0000", "0001", "9001", "9002", "9003", "9005", "9008", "9010", "9011", "9012"):
         await world.pay(world.order(ending, number=next(numbers)))
-    await world.channel.reverse("N0")
-    await world.channel.reverse("N3")
-    await world.channel.reverse("N6")
+    await world.reverse("N0")
+    await world.reverse("N3")
+    await world.reverse("N6")
     for refund, amount in (("R1", 1000), ("R2", 1077), ("R3", 578)):
         await world.channel.refund(world.refund(refund, amount, "N1"))
-    await world.channel.reverse("absent")
+    await world.reverse("absent")
     for number, verb in (("Q1", "pay"), ("Q2", "decline"), ("Q3", "pay_late"), ("Q4", None)):
         await world.pay(world.order(number=number, way=Way.QR, expires_in=300))
         if verb:
             world.channel.act(number, verb)
-    await world.channel.close("Q3")
+    await world.undo_code("Q3")
 
 
 async def test_a_restart_changes_nothing(make_world, tmp_path):

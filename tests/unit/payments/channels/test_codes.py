@@ -24,7 +24,7 @@ async def test_a_code_is_shown_and_waits(world, way):
 
     assert await world.pay(order) == CODE
     assert await world.pay(order) == CODE
-    assert await world.channel.inquire("N1") == Unpaid("open")
+    assert await world.inquire("N1") == Unpaid("open")
     assert world.book() == Book("N1", 3800, 0, "unpaid", 0)
 
 
@@ -33,7 +33,7 @@ async def test_the_payer_pays(shown):
     assert shown.channel.act("N1", "pay") == DONE
 
     assert [notice.outcome for notice in shown.notices] == [PAID]
-    assert await shown.channel.inquire("N1") == PAID
+    assert await shown.inquire("N1") == PAID
     assert shown.book() == Book("N1", 3800, 0, "paid", 1)
 
 
@@ -41,7 +41,7 @@ async def test_the_payer_declines(shown):
     """The order is over, with the reason; it cannot be paid any more."""
     assert shown.channel.act("N1", "decline") == DONE
 
-    answer = await shown.channel.inquire("N1")
+    answer = await shown.inquire("N1")
     assert isinstance(answer, Declined)
     assert answer.code == "declined"
     assert [notice.outcome for notice in shown.notices] == [answer]
@@ -60,21 +60,21 @@ async def test_paying_twice_charges_once(shown):
 
 async def test_a_closed_code_is_never_paid(shown):
     """Closing is confirmed, may be repeated, and outlives the payer's wish."""
-    assert await shown.channel.close("N1") == DONE
-    assert await shown.channel.close("N1") == DONE
+    assert await shown.undo_code("N1") == DONE
+    assert await shown.undo_code("N1") == DONE
 
     assert isinstance(shown.channel.act("N1", "pay"), Declined)
-    assert await shown.channel.inquire("N1") == Unpaid("closed")
+    assert await shown.inquire("N1") == Unpaid("closed")
 
 
 async def test_a_paid_code_cannot_be_closed(shown):
     """The refusal says paid: ask, and it has succeeded."""
     shown.channel.act("N1", "pay")
 
-    answer = await shown.channel.close("N1")
+    answer = await shown.undo_code("N1")
 
     assert answer == Declined("channel_error", "the order is paid", "ORDERPAID")
-    assert await shown.channel.inquire("N1") == PAID
+    assert await shown.inquire("N1") == PAID
 
 
 async def test_a_code_expires_at_the_channel(shown):
@@ -86,7 +86,7 @@ async def test_a_code_expires_at_the_channel(shown):
     shown.pass_seconds(0.001)
 
     assert shown.book() == Book("N1", 3800, 0, "closed", 0)
-    assert await shown.channel.inquire("N1") == Unpaid("closed")
+    assert await shown.inquire("N1") == Unpaid("closed")
 
 
 @pytest.mark.parametrize("end", ["close", "expiry"])
@@ -94,27 +94,27 @@ async def test_paying_late_turns_up_after_we_were_told_that_it_is_over(shown, en
     """Three seconds after the channel said closed, the money is there and called back."""
     assert shown.channel.act("N1", "pay_late") == DONE
     if end == "close":
-        assert await shown.channel.close("N1") == DONE
+        assert await shown.undo_code("N1") == DONE
     else:
         shown.pass_seconds(400)
-        assert await shown.channel.inquire("N1") == Unpaid("closed")
+        assert await shown.inquire("N1") == Unpaid("closed")
     shown.pass_seconds(2.999)
-    assert await shown.channel.inquire("N1") == Unpaid("closed")
+    assert await shown.inquire("N1") == Unpaid("closed")
 
     shown.pass_seconds(0.001)
 
     assert [notice.outcome for notice in shown.notices] == [PAID]
-    assert await shown.channel.inquire("N1") == PAID
+    assert await shown.inquire("N1") == PAID
     assert shown.book() == Book("N1", 3800, 0, "paid", 1)
 
 
 async def test_paying_late_works_on_a_code_that_is_closed_already(shown):
-    await shown.channel.close("N1")
+    await shown.undo_code("N1")
 
     assert shown.channel.act("N1", "pay_late") == DONE
     shown.pass_seconds(3)
 
-    assert await shown.channel.inquire("N1") == PAID
+    assert await shown.inquire("N1") == PAID
 
 
 async def test_acting_on_nothing_is_refused(world):
@@ -126,7 +126,7 @@ async def test_acting_on_nothing_is_refused(world):
 
 async def test_closing_what_does_not_exist_closes_its_number(world):
     """A request on its way arrives at a closed number."""
-    assert await world.channel.close("N1") == Approved("N1", 0)
+    assert await world.undo_code("N1") == Approved("N1", 0)
 
     assert isinstance(await world.pay(world.order(way=Way.QR)), Declined)
 
@@ -135,7 +135,7 @@ async def test_who_declined_does_not_pay_late(shown):
     """A wish to pay late ends with the payer's no."""
     shown.channel.act("N1", "pay_late")
     shown.channel.act("N1", "decline")
-    await shown.channel.close("N1")
+    await shown.undo_code("N1")
 
     shown.pass_seconds(60)
 

@@ -59,12 +59,12 @@ async def test_an_ending_does_what_the_table_says(
 ):
     """The answer, what queries say now and 25 seconds later, and what was really taken."""
     assert await world.pay(world.order(ending)) == answer
-    assert await world.channel.inquire("N1") == query
+    assert await world.inquire("N1") == query
     assert world.book() == book
 
     world.pass_seconds(25)
 
-    assert await world.channel.inquire("N1") == later
+    assert await world.inquire("N1") == later
     assert world.book() == later_book
 
 
@@ -84,7 +84,7 @@ async def test_9001_the_pin_takes_three_seconds_of_business_time(world, seconds,
 
     world.clock.advance(seconds)
 
-    assert await world.channel.inquire("N1") == answer
+    assert await world.inquire("N1") == answer
 
 
 async def test_9001_is_announced(world):
@@ -101,7 +101,7 @@ async def test_9001_is_announced(world):
 async def test_9001_reversed_in_time_is_never_paid(world):
     """Who enters the PIN after the reverse is told that the order is over."""
     await world.pay(world.order("9001"))
-    assert await world.channel.reverse("N1") == Approved("N1", 3800)
+    assert await world.reverse("N1") == Approved("N1", 3800)
 
     world.pass_seconds(60)
 
@@ -111,8 +111,8 @@ async def test_9001_reversed_in_time_is_never_paid(world):
 async def test_9002_can_be_reversed(world):
     await world.pay(world.order("9002"))
 
-    assert await world.channel.reverse("N1") == Approved("N1", 3800)
-    assert await world.channel.inquire("N1") == Unpaid("closed")
+    assert await world.reverse("N1") == Approved("N1", 3800)
+    assert await world.inquire("N1") == Unpaid("closed")
     assert world.book() == OVER
 
 
@@ -121,22 +121,22 @@ async def test_taken_money_goes_back_when_reversed(world, ending):
     """All of it, once, however often the reverse is asked."""
     await world.pay(world.order(ending))
 
-    assert await world.channel.reverse("N1") == Approved("N1", 3800)
-    assert await world.channel.reverse("N1") == Approved("N1", 3800)
-    assert await world.channel.inquire("N1") == Unpaid("reversed")
+    assert await world.reverse("N1") == Approved("N1", 3800)
+    assert await world.reverse("N1") == Approved("N1", 3800)
+    assert await world.inquire("N1") == Unpaid("reversed")
     assert world.book() == Book("N1", 3800, 3800, "reversed", 1)
 
 
 async def test_9007_the_reverse_closes_the_number_for_ever(world):
     """A request that was still on its way finds the number closed: nothing is taken."""
     await world.pay(world.order("9007"))
-    assert await world.channel.inquire("N1") == Unpaid("absent")
-    assert await world.channel.reverse("N1") == Approved("N1", 0)
+    assert await world.inquire("N1") == Unpaid("absent")
+    assert await world.reverse("N1") == Approved("N1", 0)
 
     late = await world.pay(world.order("0000"))
 
     assert late == Declined("channel_error", "the order number is closed", "ORDERCLOSED")
-    assert await world.channel.inquire("N1") == Unpaid("closed")
+    assert await world.inquire("N1") == Unpaid("closed")
     assert world.book() == Book("N1", 0, 0, "closed", 0)
 
 
@@ -144,15 +144,15 @@ async def test_9008_turns_out_paid_after_the_reverse(world):
     """Blind until undone, then "closed", three seconds later paid, called back and refundable."""
     await world.pay(world.order("9008"))
     world.pass_seconds(46)
-    assert await world.channel.inquire("N1") == SYSTEM_ERROR
-    assert await world.channel.reverse("N1") == Approved("N1", 3800)
-    assert await world.channel.inquire("N1") == Unpaid("closed")
+    assert await world.inquire("N1") == SYSTEM_ERROR
+    assert await world.reverse("N1") == Approved("N1", 3800)
+    assert await world.inquire("N1") == Unpaid("closed")
     assert world.notices == []
 
     world.pass_seconds(3)
 
     assert [notice.outcome for notice in world.notices] == [PAID]
-    assert await world.channel.inquire("N1") == PAID
+    assert await world.inquire("N1") == PAID
     assert await world.channel.refund(world.refund("R1", 3800)) == Approved("N1", 3800, "simrR1")
     assert world.book() == Book("N1", 3800, 3800, "paid", 1)
 
@@ -160,11 +160,11 @@ async def test_9008_turns_out_paid_after_the_reverse(world):
 async def test_9008_is_found_by_a_query_when_nobody_woke_the_channel(world):
     """A late look finds the money even if the callback is lost."""
     await world.pay(world.order("9008"))
-    await world.channel.reverse("N1")
+    await world.reverse("N1")
 
     world.clock.advance(3)
 
-    assert await world.channel.inquire("N1") == PAID
+    assert await world.inquire("N1") == PAID
 
 
 async def test_9009_calls_back_three_times(world):
@@ -182,17 +182,17 @@ async def test_9010_is_wrongly_signed_for_twenty_seconds(world, seconds, answer)
 
     world.pass_seconds(seconds)
 
-    assert await world.channel.inquire("N1") == answer
+    assert await world.inquire("N1") == answer
 
 
 async def test_9010_a_reverse_works_but_its_answer_is_wrongly_signed_too(world):
     """Asked again once the signatures are right, it says what it did."""
     await world.pay(world.order("9010"))
-    assert await world.channel.reverse("N1") == UNSIGNED
+    assert await world.reverse("N1") == UNSIGNED
 
     world.pass_seconds(20)
 
-    assert await world.channel.reverse("N1") == Approved("N1", 3800)
+    assert await world.reverse("N1") == Approved("N1", 3800)
     assert world.book() == Book("N1", 3800, 3800, "reversed", 1)
 
 

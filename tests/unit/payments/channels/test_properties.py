@@ -57,7 +57,7 @@ class SimulatedChannelMachine(RuleBasedStateMachine):
 
     @rule(number=NUMBERS)
     def reverse(self, number):
-        outcome = self.run(self.world.channel.reverse(number))
+        outcome = self.run(self.world.reverse(number))
         book = self.world.book(number)
         if isinstance(outcome, Approved):
             assert book.state in ("closed", "reversed")
@@ -65,7 +65,7 @@ class SimulatedChannelMachine(RuleBasedStateMachine):
 
     @rule(number=NUMBERS)
     def close(self, number):
-        outcome = self.run(self.world.channel.close(number))
+        outcome = self.run(self.world.undo_code(number))
         if isinstance(outcome, Declined):
             assert self.world.book(number).state == "paid"
 
@@ -91,7 +91,7 @@ class SimulatedChannelMachine(RuleBasedStateMachine):
 
     @rule(number=NUMBERS)
     def inquire(self, number):
-        outcome = self.run(self.world.channel.inquire(number))
+        outcome = self.run(self.world.inquire(number))
         book = self.world.book(number)
         if isinstance(outcome, Approved):
             assert book.state == "paid"

@@ -77,7 +77,7 @@ async def test_only_paid_money_is_refunded(world):
     assert isinstance(await world.channel.refund(world.refund("R1", 1)), Declined)
 
     await world.pay(world.order(number="N2"))
-    await world.channel.reverse("N2")
+    await world.reverse("N2")
 
     assert isinstance(await world.channel.refund(world.refund("R1", 1, "N2")), Declined)
     assert world.book("N2") == Book("N2", 3800, 3800, "reversed", 1)
@@ -87,5 +87,5 @@ async def test_what_was_refunded_cannot_be_reversed(paid):
     """Else a part would go back twice."""
     await paid.channel.refund(paid.refund("R1", 1))
 
-    assert isinstance(await paid.channel.reverse("N1"), Declined)
+    assert isinstance(await paid.reverse("N1"), Declined)
     assert paid.book() == Book("N1", 3800, 1, "paid", 1)
