@@ -332,19 +332,20 @@ class Engine:
 
     # --- the payer, the clock, the auditor --------------------------------------------------
 
-    def act(self, out_trade_no: str, verb: str, merchant: str | None = None) -> str:
+    def find(self, out_trade_no: str, merchant: str | None = None) -> list[Order]:
+        """The orders under this number as of now. `merchant` None: whoever has it."""
+        found = self._books.all_with(out_trade_no)
+        orders = [o for o in found if merchant is None or o.merchant == merchant]
+        return [self._as_of_now(order) for order in orders]
+
+    def act(self, order: Order, verb: str) -> str:
         """The payer acts (`VERBS`) on an open order. Return why it cannot be, or nothing.
 
         `pay_late`: the money comes LATE_MS after the channel said that the order is over.
-        `pay_twice`: one charge, and the callback twice. `merchant` None: whoever has the number.
+        `pay_twice`: one charge, and the callback twice.
         """
         assert verb in VERBS, verb
-        found = self._books.all_with(out_trade_no)
-        orders = [o for o in found if merchant is None or o.merchant == merchant]
-        if len(orders) != 1:
-            return "several merchants have this order" if orders else "there is no such order"
-        order = self._as_of_now(orders[0])
-        why = self._act(order, verb)
+        why = self._act(self._as_of_now(order), verb)
         self.flush()
         return why
 
