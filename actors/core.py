@@ -21,6 +21,7 @@ from actors.messages import Answer, Message, Refusal
 from actors.nonces import Nonces
 from actors.shard_numbers import ShardNumbers
 from actors.snapshot import Reference
+from payments.barcodes import ECNY_PREFIX, barcodes
 from payments.clock import Clock
 from payments.errors import Internal, PaymentError
 from payments.fees import DEFAULT_PLAN, FeePlan, give_back
@@ -62,6 +63,7 @@ class ShardOptions(Struct, frozen=True):
     fee_plan: FeePlan = DEFAULT_PLAN
     schedules: dict[str, Schedule] = {}
     incarnation: int = 0
+    ecny_prefix: str = ECNY_PREFIX
 
     def schedule(self, account: str) -> Schedule:
         return self.schedules.get(account, DEFAULT_SCHEDULE)
@@ -85,6 +87,7 @@ class Core:
         self.digests = digests
         self.reference = reference
         self.exit_process = exit_process
+        self.barcodes = barcodes(options.ecny_prefix)
         self.presentation = Presentation(options.livemode, options.public_url)
         self.books = Books(store)
         self.nonces = Nonces()

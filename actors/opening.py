@@ -28,7 +28,7 @@ from payments.payment import Assessment, Attempt, AttemptState, Moment, Payment,
 from payments.reference import Merchant, MerchantStatus
 from payments.refund import Refund
 from payments.risk import REJECT, Facts, assess, failure_of
-from payments.routing import ChannelAccount, wallet_of
+from payments.routing import ChannelAccount
 from payments.storage.base import PaymentRow, RefundRow
 
 CODE_EXPIRES_S: Final = 300
@@ -176,7 +176,7 @@ class Opening:
         way = Way(command.way)
         wallet = command.wallet
         if way is Way.BARCODE:
-            wallet = wallet_of(command.auth_code or "")
+            wallet = core.barcodes.wallet_of(command.auth_code or "")
             if wallet is None:
                 raise InvalidField("no wallet shows such a code; scan it again", param="auth_code")
         closing = self._place(command)

@@ -136,6 +136,7 @@ def shard_options(spec: Spec, settings: Settings, public_url: str) -> ShardOptio
         public_url,
         FeePlan("default", settings.fees["default"].rate_ppm),
         incarnation=spec.incarnation,
+        ecny_prefix=settings.ecny_prefix,
     )
 
 

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
+from payments.barcodes import ECNY_PREFIX, barcodes
+
 SECRET_FIELDS: Final = frozenset({"cluster_secret", "digest_secret"})
 MASK: Final = "********"
 
@@ -109,6 +111,9 @@ class Settings(Section, frozen=True, kw_only=True):
     public_url: str = ""
     cluster_secret: str = ""
     digest_secret: str = ""
+    ecny_prefix: Annotated[
+        str, Meta(pattern="^([0-9]{2})?$", description="of the digital yuan's codes; empty: none")
+    ] = ECNY_PREFIX
     http: Http = field(default_factory=Http)
     shards: Shards = field(default_factory=Shards)
     channels: tuple[ChannelAccount, ...] = ()
@@ -132,6 +137,7 @@ class Settings(Section, frozen=True, kw_only=True):
                 )
         if "default" not in self.fees:
             raise ValueError("fees.default is missing; merchants without a plan have that one")
+        barcodes(self.ecny_prefix)  # Refuses a prefix that is another wallet's.
 
     @property
     def data_path(self) -> Path:

@@ -58,23 +58,6 @@ class LaneFacts(Struct, gc=False):
     circuit: str
 
 
-_WALLET_OF_PREFIX: Final[dict[str, tuple[str, int, int]]] = {
-    **{str(prefix): ("wechat", 18, 18) for prefix in range(10, 16)},
-    **{str(prefix): ("alipay", 16, 24) for prefix in range(25, 31)},
-    "62": ("unionpay", 19, 19),
-    "01": ("ecny", 19, 19),
-}
-"""First two digits of a payer's code -> wallet, shortest and longest code."""
-
-
-def wallet_of(auth_code: str) -> str | None:
-    """The wallet that shows such a code, or None for a text that no wallet shows."""
-    known = _WALLET_OF_PREFIX.get(auth_code[:2])
-    if known is None or not (known[1] <= len(auth_code) <= known[2]):
-        return None
-    return known[0] if auth_code.isdigit() and auth_code.isascii() else None
-
-
 class _Plan(Struct, frozen=True):
     """The capable accounts for one question, in order, with a ready answer for each choice."""
 

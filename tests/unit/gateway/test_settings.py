@@ -216,3 +216,11 @@ def test_settings_travel_as_json(tmp_path):
     copy = msgspec.json.decode(msgspec.json.encode(settings), type=type(settings))
     assert settings == copy
     assert "Http" in schema()["$defs"]
+
+
+@pytest.mark.parametrize("prefix", ["13", "1", "xx"])
+def test_the_digital_yuans_codes_are_nobody_elses(tmp_path, prefix):
+    """Their first two digits are a setting; another wallet's are refused."""
+    assert loaded(tmp_path, 'ecny_prefix = ""').ecny_prefix == ""
+    with pytest.raises(SettingsError):
+        loaded(tmp_path, f'ecny_prefix = "{prefix}"')
