@@ -1,0 +1,74 @@
+"""The rig of the example channel."""
+
+from random import Random
+from typing import Any, ClassVar
+
+import msgspec
+
+from payments.channels.example import wire
+from payments.channels.example.connector import ExampleChannel, ExampleSettings
+from payments.channels.example.sandbox import ExampleKeys, ExampleSandbox
+from payments.channels.sandbox.app import SandboxSettings
+from payments.channels.signing import SigningPool
+from payments.channels.transport import Callback, HttpAnswer, HttpClient, HttpRequest
+from payments.clock import Clock
+from rigs import PAYING, Change, Clocks, rsa_key, sha256_rsa
+
+SHOP = "shop-17"
+
+
+class ExampleRig:
+    """See `rigs.Rig`."""
+
+    name = "example"
+    wallet = "alipay"
+    prefix = "28"
+    can = PAYING | {"h5", "callbacks", "refund_callbacks", "wire"}
+    fields: ClassVar = {"order": ("order",), "amount": ("amount",), "merchant": ("shop",)}
+    paths: ClassVar = {
+        "pay": b"/v1/pay ",
+        "query": b"/v1/query ",
+        "reverse": b"/v1/reverse ",
+        "close": b"/v1/close ",
+        "refund": b"/v1/refund ",
+        "refund_query": b"/v1/refund-query ",
+    }
+
+    def sandbox(self, clock: Clocks, random: Random, settings: Any = None) -> ExampleSandbox:
+        keys = ExampleKeys(SHOP, rsa_key("shop").public_key(), rsa_key("channel"))
+        return ExampleSandbox(keys, settings or SandboxSettings(), clock, random)
+
+    def connector(
+        self, base_url: str, http: HttpClient, clock: Clock, pool: SigningPool, notify_url: str
+    ) -> ExampleChannel:
+        return ExampleChannel(
+            ExampleSettings(SHOP, base_url, notify_url),
+            http,
+            pool.signer(rsa_key("shop")),
+            pool.verifier(rsa_key("channel").public_key()),
+            clock,
+        )
+
+    def forged(
+        self, request: HttpRequest, answer: HttpAnswer, change: Change, *, key: str = "channel"
+    ) -> HttpAnswer:
+        body = _changed(answer.body, change)
+        text = wire.answer_text(request.headers[wire.HEADER], body)
+        return HttpAnswer(answer.status, {**answer.headers, **_sealed(text, key)}, body)
+
+    def forged_callback(
+        self, callback: Callback, change: Change, *, key: str = "channel"
+    ) -> Callback:
+        body = _changed(callback.body, change)
+        sealed = {**callback.headers, **_sealed(wire.notice_text(body), key)}
+        return Callback(callback.method, callback.query, sealed, body)
+
+
+def _changed(body: bytes, change: Change) -> bytes:
+    facts = msgspec.json.decode(body)
+    change(facts)
+    return msgspec.json.encode(facts)
+
+
+def _sealed(text: bytes, key: str) -> dict[str, str]:
+    return {wire.HEADER: wire.write_signature(sha256_rsa(key, text))}
