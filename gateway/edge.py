@@ -33,6 +33,7 @@ SWEEP_S: Final = 0.5
 """How often slow requests are looked for: the coarse clock of this file."""
 
 VERSION: Final = "2026-12-01"
+NO_STORE: Final = "no-store"
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -253,7 +254,7 @@ class Heads:
 
     def __init__(self) -> None:
         self._second = -1
-        self._heads: dict[tuple[int, str], bytes] = {}
+        self._heads: dict[tuple[int, str, str], bytes] = {}
 
     def make(
         self,
@@ -263,22 +264,26 @@ class Heads:
         request_id: str,
         second: int,
         extra: bytes = b"",
+        cache: str = NO_STORE,
     ) -> bytes:
-        """Head of an answer of `size` bytes. `extra`: further header lines, each with its CRLF."""
+        """Head of an answer of `size` bytes. `extra`: further header lines, each with its CRLF.
+
+        `cache`: who may keep the answer, and how long; one of few values.
+        """
         if second != self._second:
             self._second = second
             self._heads.clear()
-        head = self._heads.get((status, kind))
+        head = self._heads.get((status, kind, cache))
         if head is None:
             head = (
                 f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}\r\n"
                 f"Content-Type: {kind}\r\n"
                 f"Tillway-Version: {VERSION}\r\n"
-                f"Cache-Control: no-store\r\n"
+                f"Cache-Control: {cache}\r\n"
                 f"Date: {formatdate(second, usegmt=True)}\r\n"
                 "Request-Id: "
             ).encode("ascii")
-            self._heads[status, kind] = head
+            self._heads[status, kind, cache] = head
         return b"%b%b\r\n%bContent-Length: %d\r\n\r\n" % (
             head,
             request_id.encode(),

@@ -22,7 +22,7 @@ from actors.snapshot import Reference
 from actors.stats import SAMPLE_MASK, Histogram, Stages
 from gateway.asking import Asker, Reaction
 from gateway.auth import Authenticator
-from gateway.edge import VERSION, Connection, EdgeServer, Heads, Reply
+from gateway.edge import NO_STORE, VERSION, Connection, EdgeServer, Heads, Reply
 from gateway.errors import BodyTooLarge, Bug, EdgeError, from_refusal, problem
 from gateway.handlers.payments import PATH, answer_lines, prepared
 from gateway.logs import get_logger
@@ -263,6 +263,7 @@ class FrontDoor:
         extra: bytes = b"",
         *,
         close: bool = False,
+        cache: str = NO_STORE,
     ) -> Reply:
         """The bytes of an answer. `extra`: header lines, each with its CRLF."""
         keep = call.keep_alive and not close and not self.draining
@@ -271,7 +272,7 @@ class FrontDoor:
         elif call.version == (1, 0):
             extra += b"Connection: keep-alive\r\n"
         second = self.clock.real_ms() // 1000
-        head = self._heads.make(status, kind, len(body), call.request_id, second, extra)
+        head = self._heads.make(status, kind, len(body), call.request_id, second, extra, cache)
         data = head if call.method == "HEAD" else head + body
         return Reply(status, data, keep)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import typer
 
-from gateway.cli import client, clock, config, doctor, ledger, migrate, payments, server
+from gateway.cli import client, clock, config, doctor, ledger, migrate, payments, qr, server
 from gateway.cli.output import EXIT_CHECK_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, complain
 from gateway.settings import SettingsError
 
@@ -30,6 +30,7 @@ app.command(
 app.command()(client.status)
 app.command()(doctor.doctor)
 app.add_typer(payments.app, name="payments", help="Create, read, refund and cancel payments.")
+app.add_typer(qr.app, name="qr", help="Codes: draw them, and read what stands in them.")
 app.add_typer(clock.app, name="clock", help="The test clock of the deployment.")
 app.add_typer(ledger.app, name="ledger", help="The books: recompute them, see that they balance.")
 app.add_typer(migrate.app, name="migrate", help="The schema of the stores.")

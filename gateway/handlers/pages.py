@@ -1,30 +1,37 @@
 """Pictures and pages for payers. A token in the path is the only key they have."""
 
-import io
+from hmac import compare_digest
 from typing import Final
 
-import segno
 from msgspec.json import decode as decode_json
 
 from actors.messages import ReadOne
+from gateway import qr
 from gateway.edge import Reply
 from gateway.routes import Call
 from payments.errors import NotFound
 from payments.ids import BODY_LENGTH, MalformedId, is_body, partition_of
 
 MAC_LENGTH: Final = 16
-SCALE: Final = 6
-SVG: Final = "image/svg+xml"
+PICTURE_CACHE: Final = "private, max-age=60"
+"""What a code says never changes; that it can no longer be paid, the channel knows."""
+
+
+def payment_of_token(call: Call) -> str:
+    """The id of the payment whose page a token names. NotFound for one that was made up."""
+    token = call.params[0]
+    body, mac = token[:BODY_LENGTH], token[BODY_LENGTH:]
+    identifier = f"pay_{body}"
+    expected = call.door.digests.key("payer page", identifier).hex()[:MAC_LENGTH]
+    if not is_body(body) or not compare_digest(mac.encode(), expected.encode()):
+        raise NotFound("no such code")
+    return identifier
 
 
 async def code_svg(call: Call) -> Reply:
     """GET /p/{token}/code.svg: the code of a payment as a picture, while it can be paid."""
-    token = call.params[0]
-    body, mac = token[:BODY_LENGTH], token[BODY_LENGTH:]
-    identifier = f"pay_{body}"
+    identifier = payment_of_token(call)
     door = call.door
-    if not is_body(body) or mac != door.digests.key("payer page", identifier).hex()[:MAC_LENGTH]:
-        raise NotFound("no such code")
     try:
         partition = partition_of(identifier)
     except MalformedId:
@@ -34,8 +41,4 @@ async def code_svg(call: Call) -> Reply:
     code = decode_json(answer.body).get("code")
     if code is None:
         raise NotFound("this code can no longer be paid")
-    picture = io.BytesIO()
-    segno.make(code["payload"], micro=False, error="m").save(
-        picture, kind="svg", scale=SCALE, xmldecl=False, svgns=True, nl=False
-    )
-    return door.reply(call, 200, picture.getvalue(), SVG)
+    return door.reply(call, 200, qr.svg(code["payload"]), qr.SVG, cache=PICTURE_CACHE)

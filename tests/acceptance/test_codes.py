@@ -106,6 +106,17 @@ def test_the_picture_shows_the_payload(shown):
     assert io.BytesIO(svg).read(4) == b"<svg"
 
 
+def test_a_picture_may_be_kept_for_a_minute(shown):
+    """What it says never changes; only the one who asked may keep it."""
+    split = urlsplit(shown["code"]["image_svg_url"])
+    connection = http.client.HTTPConnection(split.netloc, timeout=10)
+    try:
+        connection.request("GET", split.path)
+        assert "private, max-age=60" == connection.getresponse().headers["Cache-Control"]
+    finally:
+        connection.close()
+
+
 def test_a_picture_needs_its_whole_token(shown):
     """Nobody finds a code by guessing from an id."""
     url = shown["code"]["image_svg_url"]
