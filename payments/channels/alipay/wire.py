@@ -49,6 +49,10 @@ class Unreadable(ValueError):
     """What came is not a message of this interface. The text never quotes what came."""
 
 
+class UnknownCharset(Unreadable):
+    """A `charset` that this interface does not know."""
+
+
 # --- texts that are signed ------------------------------------------------------------------
 
 
@@ -67,10 +71,10 @@ def _joined(items: Iterable[tuple[str, str]]) -> str:
 
 
 def codec_of(charset: str) -> str:
-    """Python's name of a `charset` parameter's encoding. Raise Unreadable for others."""
+    """Python's name of a `charset` parameter's encoding. Raise UnknownCharset."""
     codec = CHARSETS.get(charset.lower())
     if codec is None:
-        raise Unreadable("a charset that this interface does not know")
+        raise UnknownCharset("a charset that this interface does not know")
     return codec
 
 
