@@ -124,6 +124,8 @@ class Courier:
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._tries: set[asyncio.Task[None]] = set()
         self._pending = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._stopped = False
 
     @property
@@ -135,6 +137,10 @@ class Courier:
     def in_flight(self) -> int:
         """Callbacks on the wire, or about to be: not those that wait for their next try."""
         return self._pending - len(self._timers)
+
+    async def idle(self) -> None:
+        """Wait until every callback was acknowledged or given up."""
+        await self._idle.wait()
 
     def start(self, owed: Iterable[News]) -> None:
         """Begin, with what an earlier run left behind. Needs a running event loop."""
@@ -168,7 +174,12 @@ class Courier:
             log.warning("the queue of callbacks is full: one stays owed until a restart")
             return
         self._pending += 1
-        self._enqueue(Parcel(news, news.times - 1 + self._faults.duplicates()))
+        self._idle.clear()
+        parcel = Parcel(news, news.times - 1 + self._faults.duplicates())
+        if delay_s := self._faults.callback_s():
+            self._later(parcel, delay_s)
+        else:
+            self._enqueue(parcel)
 
     # --- one parcel ------------------------------------------------------------------------
 
@@ -286,12 +297,16 @@ class Courier:
         return tried
 
     def _later(self, parcel: Parcel, delay_s: float) -> None:
+        if self._stopped:
+            return
         loop = asyncio.get_running_loop()
         self._timers[id(parcel)] = loop.call_later(delay_s, self._enqueue, parcel)
 
     def _finish(self, parcel: Parcel) -> None:
         """Whether it arrived or not: nothing more will be done about it."""
         self._pending -= 1
+        if not self._pending:
+            self._idle.set()
         if not parcel.acknowledged:
             self._settled(parcel.news.id)
 

@@ -11,6 +11,8 @@ import heapq
 from collections.abc import Callable
 from typing import Final
 
+from msgspec import structs
+
 from payments.channels.base import Book
 from payments.channels.sandbox import books as log
 from payments.channels.sandbox.books import CLOSED, PAID, REVERSED, UNPAID, Books, Order, Refund
@@ -122,7 +124,7 @@ class Engine:
         elif order.state == PAID:
             self._books.record(log.Undone(order.serial, self.clock.now_ms()))
             self._tell(REVERSED, order)
-            turn = Turn(Kind.REVERSED, order, self.view(order).unsigned, order.amount, undone=True)
+            turn = structs.replace(self.view(order), undone=True)
         else:
             self._said_over(order)
             turn = self.view(order)

@@ -15,6 +15,9 @@ from payments.channels.simulated.settings import PPM, Latency
 NEXT_MAX: Final = 10_000
 """Most faults that can be ordered for the next calls."""
 
+CALLBACK_MS_MAX: Final = 600_000
+"""Longest time that callbacks can be held back."""
+
 
 class Fate(StrEnum):
     """What happens to one call."""
@@ -39,7 +42,8 @@ class Faults(Struct, frozen=True, forbid_unknown_fields=True):
 
     `*_ppm`: how many of a million calls meet that fate; together at most a million. `next`: fates
     of the next calls one by one ("none" for a sound one), before any is drawn. `operations`: only
-    calls of these operations are touched (none: all). `duplicate_ppm`: how many callbacks arrive
+    calls of these operations are touched (none: all). `callback_ms`: so long after the fact its
+    callback leaves, real milliseconds. `duplicate_ppm`: how many callbacks arrive
     once more than needed; `probe_ppm`: how many are preceded by a wrongly signed probe, where the
     channel has such.
     """
@@ -51,6 +55,7 @@ class Faults(Struct, frozen=True, forbid_unknown_fields=True):
     lost_ppm: int = 0
     drop_ppm: int = 0
     unsigned_ppm: int = 0
+    callback_ms: int = 0
     duplicate_ppm: int = 0
     probe_ppm: int = 0
     next: tuple[Fate, ...] = ()
@@ -62,6 +67,8 @@ class Faults(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"the fates' ppm: from 0, together at most {PPM}")
         if not (0 <= self.duplicate_ppm <= PPM and 0 <= self.probe_ppm <= PPM):
             raise ValueError(f"duplicate_ppm and probe_ppm: from 0 to {PPM}")
+        if not 0 <= self.callback_ms <= CALLBACK_MS_MAX:
+            raise ValueError(f"callback_ms: from 0 to {CALLBACK_MS_MAX}")
         if len(self.next) > NEXT_MAX:
             raise ValueError(f"next: at most {NEXT_MAX} fates")
 
@@ -108,6 +115,10 @@ class FaultMaker:
         """How long the next answer takes, in seconds; 0: at once."""
         latency = self._faults.latency
         return 0.0 if latency.is_none else latency.draw_ms(self._random) / 1000
+
+    def callback_s(self) -> float:
+        """How long the next callback is held back, in seconds."""
+        return self._faults.callback_ms / 1000
 
     def duplicates(self) -> int:
         """How often the next callback arrives needlessly."""
