@@ -9,10 +9,9 @@ from payments.channels.example import wire
 from payments.channels.example.connector import ExampleChannel, ExampleSettings
 from payments.channels.example.sandbox import ExampleKeys, ExampleSandbox
 from payments.channels.sandbox.app import SandboxSettings
-from payments.channels.signing import SigningPool
 from payments.channels.transport import Callback, HttpAnswer, HttpClient, HttpRequest
 from payments.clock import Clock
-from rigs import PAYING, Change, Clocks, rsa_key, sha256_rsa
+from rigs import PAYING, Change, Clocks, Wanted, rsa_key, sha256_rsa
 
 SHOP = "shop-17"
 
@@ -25,6 +24,7 @@ class ExampleRig:
     prefix = "28"
     can = PAYING | {"h5", "callbacks", "refund_callbacks", "wire"}
     fields: ClassVar = {"order": ("order",), "amount": ("amount",), "merchant": ("shop",)}
+    callback_fields: ClassVar = fields
     paths: ClassVar = {
         "pay": b"/v1/pay ",
         "query": b"/v1/query ",
@@ -39,15 +39,22 @@ class ExampleRig:
         return ExampleSandbox(keys, settings or SandboxSettings(), clock, random)
 
     def connector(
-        self, base_url: str, http: HttpClient, clock: Clock, pool: SigningPool, notify_url: str
+        self, base_url: str, http: HttpClient, clock: Clock, pool: Any, more: Wanted
     ) -> ExampleChannel:
         return ExampleChannel(
-            ExampleSettings(SHOP, base_url, notify_url),
+            ExampleSettings(SHOP, base_url, more.notify_url, more.timeout_s),
             http,
             pool.signer(rsa_key("shop")),
             pool.verifier(rsa_key("channel").public_key()),
             clock,
         )
+
+    def amount(self, minor: int) -> int:
+        return minor
+
+    def unsigned(self, request: HttpRequest, answer: HttpAnswer) -> HttpAnswer:
+        kept = {name: text for name, text in answer.headers.items() if name != wire.HEADER}
+        return HttpAnswer(answer.status, kept, answer.body)
 
     def forged(
         self, request: HttpRequest, answer: HttpAnswer, change: Change, *, key: str = "channel"

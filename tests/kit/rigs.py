@@ -15,6 +15,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
+from msgspec import Struct
 
 from payments.channels.base import Book, Channel, OrderRef, PayOrder, RefundOrder
 from payments.channels.http import HttpSettings, PooledClient
@@ -56,6 +57,13 @@ def sha256_rsa(name: str, text: bytes) -> bytes:
     return rsa_key(name).sign(text, PKCS1v15(), SHA256())
 
 
+class Wanted(Struct, frozen=True):
+    """Settings of a connector that tests choose."""
+
+    notify_url: str
+    timeout_s: float = 5.0
+
+
 class Rig(Protocol):
     """What a test knows of one channel. Everything it makes is the product's own.
 
@@ -71,6 +79,8 @@ class Rig(Protocol):
     """First digits of the wallet's auth codes."""
     can: ClassVar[frozenset[str]]
     fields: ClassVar[dict[str, tuple[str, ...]]]
+    callback_fields: ClassVar[dict[str, tuple[str, ...]]]
+    """The same of a decoded callback."""
     paths: ClassVar[dict[str, bytes]]
     """operation -> what only the bytes of its requests hold."""
 
@@ -79,9 +89,17 @@ class Rig(Protocol):
         ...
 
     def connector(
-        self, base_url: str, http: HttpClient, clock: Clock, pool: SigningPool, notify_url: str
+        self, base_url: str, http: HttpClient, clock: Clock, pool: Any, more: Wanted
     ) -> Any:
-        """A connector of this rig's account."""
+        """A connector of this rig's account. `pool` gives signers and verifiers for keys."""
+        ...
+
+    def amount(self, minor: int) -> Any:
+        """An amount as an answer says it."""
+        ...
+
+    def unsigned(self, request: HttpRequest, answer: HttpAnswer) -> HttpAnswer:
+        """The answer without its signature."""
         ...
 
     def forged(
@@ -211,9 +229,10 @@ class Stand:
         self.connect(self.served.url)
         return self
 
-    def connect(self, base_url: str) -> Any:
+    def connect(self, base_url: str, timeout_s: float = 5.0) -> Any:
         """Make the connector anew, to send to another place."""
-        channel = self.rig.connector(base_url, self.tap, self.clock, self.pool, self.inbox.url)
+        wanted = Wanted(self.inbox.url, timeout_s)
+        channel = self.rig.connector(base_url, self.tap, self.clock, self.pool, wanted)
         self.inbox.hear = getattr(channel, "hear", None)
         self.channel = channel
         return channel
