@@ -1,8 +1,9 @@
 """The embedded store: one SQLite file per shard, with a log (WAL) that is synced at every commit.
 
 The statements of a batch run in the caller's thread (they only touch memory: handing each row to
-another thread would cost more than the row); the COMMIT, which waits for the disk, runs in the
-store's own thread. Any failure poisons the store: what memory decided since then stood on it.
+another thread would cost more than the row). The COMMIT, which waits for the disk, runs in the
+store's own thread, unless the disk is so quick that handing it over would take longer (ADR 0008).
+Any failure poisons the store: what memory decided since then stood on it.
 """
 
 import asyncio
@@ -32,6 +33,12 @@ from payments.storage.sqlite_reads import SqliteReads
 SYNC_SAMPLES_MAX: Final = 256
 """So many of the last commits' sync times are kept for metrics."""
 
+SYNC_HERE_MAX_S: Final = 0.001
+"""While commits take less than this on average, the caller waits for the disk itself."""
+
+SYNC_MEMORY: Final = 8
+"""Over about so many commits the average goes: one stall is enough to hand the next ones over."""
+
 
 class SqliteStore(SqliteReads):
     """`Store` on a file. `shards`: how many the deployment has, fixed at the first open.
@@ -50,6 +57,7 @@ class SqliteStore(SqliteReads):
         vfs: str | None = None,
         wal_pages: int = WAL_PAGES_START,
         pending_max: int = PENDING_MAX,
+        sync_here_max_s: float = SYNC_HERE_MAX_S,
     ) -> None:
         self.path = Path(path)
         self._wanted = migrate.Stamp(0, livemode, shard, shards)
@@ -57,6 +65,8 @@ class SqliteStore(SqliteReads):
         self._vfs = vfs
         self._wal_pages_start = wal_pages
         self._pending_max = pending_max
+        self._sync_here_max_s = sync_here_max_s
+        self._sync_average_s = SYNC_HERE_MAX_S
         self._lock = OwnerLock(self.path)
         self._poison: str | None = "it is not open"
         self._syncs_s: deque[float] = deque(maxlen=SYNC_SAMPLES_MAX)
@@ -148,7 +158,17 @@ class SqliteStore(SqliteReads):
             raise StoreError(f"{self.path} takes no more: {self._poison}")
         try:
             self._write(batch)
-            await asyncio.get_running_loop().run_in_executor(self._commits, self._sync)
+            if self._sync_average_s < self._sync_here_max_s:
+                self._sync()
+                await asyncio.sleep(0)  # Others' frames and answers pass between two commits.
+            else:
+                await asyncio.get_running_loop().run_in_executor(self._commits, self._sync)
+            if self._checkpointer.is_last_step_due(self._wal_pages):
+                await asyncio.get_running_loop().run_in_executor(
+                    self._commits, self._checkpointer.last_step, self._writer
+                )
+            if self._checkpointer.error is not None:
+                raise self._checkpointer.error
         except BaseException as error:
             self._poison = f"{type(error).__name__}: {error}"
             if isinstance(error, StoreError) or not isinstance(error, Exception):
@@ -208,15 +228,12 @@ class SqliteStore(SqliteReads):
         self._oldest_commit_no = first + gone.connection.changes()
 
     def _sync(self) -> None:
-        """In the store's thread: wait for the disk."""
+        """Wait for the disk, in whatever thread that is done."""
         began = self._clock.monotonic()
         self._writer.execute("COMMIT")
         self.last_sync_s = self._clock.monotonic() - began
+        self._sync_average_s += (self.last_sync_s - self._sync_average_s) / SYNC_MEMORY
         self._syncs_s.append(self.last_sync_s)
-        if self._checkpointer.is_last_step_due(self._wal_pages):
-            self._checkpointer.last_step(self._writer)
-        if self._checkpointer.error is not None:
-            raise self._checkpointer.error
 
     def facts(self) -> dict[str, Any]:
         """Numbers for metrics: sync seconds of the last commits, bytes of the log and the file."""

@@ -13,6 +13,12 @@ OPTIONS = {"wal_pages": 40, "pending_max": 20}
 """Small limits: a dozen batches see checkpoints, a new start of the log and moves to the table."""
 
 
+@pytest.fixture(params=[0.0, 1.0], ids=["handed_over", "in_place"], autouse=True)
+def sync_here_max_s(request, monkeypatch):
+    """Both ways to wait for the disk."""
+    monkeypatch.setitem(OPTIONS, "sync_here_max_s", request.param)
+
+
 def a_store(path, disk):
     return SqliteStore(path, clock=ManualClock(), vfs=disk.vfs_name, **OPTIONS)
 
