@@ -130,3 +130,13 @@ def serial_text(number: int) -> str:
     """Upper-case hexadecimal digits, an even number of them."""
     digits = f"{number:X}"
     return digits if len(digits) % 2 == 0 else "0" + digits
+
+
+def validity_ms(certificate_pem: bytes) -> tuple[int, int]:
+    """From when until when a certificate is valid: milliseconds since 1970. Raise WireError."""
+    try:
+        certificate = x509.load_pem_x509_certificate(certificate_pem)
+    except ValueError as error:
+        raise WireError("not a certificate in PEM") from error
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return round(begin.timestamp() * 1000), round(end.timestamp() * 1000)
