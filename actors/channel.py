@@ -7,17 +7,18 @@ asked again under the same number. A channel that answers at once is called with
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Final, Protocol, runtime_checkable
 
 from actors import crash
 from actors.calls import FULL, Call, Calls, LaneLimits, Peer
+from actors.hearing import Hearing
 from actors.messages import (
     ClockQuiet,
     ClockSet,
+    HearCallback,
     LaneAct,
     LaneAsk,
-    LaneBookList,
     LaneBooks,
     LaneCredit,
     LanePay,
@@ -29,34 +30,30 @@ from actors.messages import (
     Pong,
 )
 from actors.notices import Notices, Send
+from actors.orders import order_ref, pay_order, refund_order
+from actors.payers import HasClock, TestPayers
 from actors.stats import Histogram
 from payments.channels.base import (
     Approved,
     Awaiting,
-    Book,
     Channel,
     Declined,
-    OrderRef,
     Outcome,
     PayOrder,
-    RefundOrder,
     Unknown,
     Unpaid,
 )
 from payments.circuit import CLOSED, HALF_OPEN, OPEN, Circuit
 from payments.clock import Clock
-from payments.payment import Way
 
 log = logging.getLogger(__name__)
 
-BOOKS_PER_MESSAGE: Final = 2_000
 CIRCUIT_POLL_S: Final = 0.25
 """So often a circuit that is not closed is looked at: it half-opens by time alone."""
 
 QUIET_MAX_S: Final = 2.0
 """After the test clock moved, calls under way may hold back the word "quiet" for so long."""
 
-WAYS: Final = {way.value: way for way in Way}
 OUTCOME_NAMES: Final[dict[type, str]] = {
     Approved: "approved",
     Declined: "declined",
@@ -66,7 +63,6 @@ OUTCOME_NAMES: Final[dict[type, str]] = {
 }
 CIRCUIT_NUMBERS: Final = {CLOSED: 0, HALF_OPEN: 1, OPEN: 2}
 LATENCY_EDGES_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-NOT_A_TEST: Final = Declined("channel_error", "only a test channel has a payer to act for")
 DRAINING: Final = Declined("channel_error", "the lane is going away", not_sent=True)
 OPEN_CIRCUIT: Final = Declined("channel_error", "the channel is left alone", not_sent=True)
 
@@ -83,15 +79,6 @@ class AnswersAtOnce(Protocol):
 
     def pay_now(self, order: PayOrder) -> Outcome | None: ...
     def flush(self) -> None: ...
-
-
-@runtime_checkable
-class HasTestPayers(Protocol):
-    """A channel for tests: payers that act when told, and open books."""
-
-    def act(self, out_trade_no: str, verb: str) -> Outcome: ...
-    def books(self) -> list[Book]: ...
-    def is_scripted(self, order: PayOrder) -> bool: ...
 
 
 @runtime_checkable
@@ -132,15 +119,18 @@ class ChannelLane:
         self._circuit_timer: asyncio.TimerHandle | None = None
         self._calls = Calls(limits, self._answered)
         self._notices = Notices(send, self._settled)
+        self._hearing = Hearing(name, channel, self._notices, self._settled)
         self._shards: list[Peer] = []
         self._draining = False
         self._fast = channel if isinstance(channel, AnswersAtOnce) else None
-        self._test = channel if isinstance(channel, HasTestPayers) else None
+        self._payers = TestPayers(name, channel, self._lost)
+        self._remote_clock = channel if isinstance(channel, HasClock) else None
+        self._remote_due: int | None = None
+        self._clock_moving = 0
         self._timed = channel if isinstance(channel, HasTimers) else None
         self._wake_timer: asyncio.TimerHandle | None = None
         self._wake_at: int | None = None
         self._unquiet: list[tuple[Peer, int, asyncio.TimerHandle]] = []
-        self._errands: set[asyncio.Task[None]] = set()
         self._outcomes: dict[tuple[str, type], int] = {}
         self._latencies: dict[tuple[str, type], Histogram] = {}
         self._replies_lost = 0
@@ -197,23 +187,7 @@ class ChannelLane:
         ticket = self._circuit.admit(now)
         if not ticket:
             return OPEN_CIRCUIT
-        order = PayOrder(
-            message.out_trade_no,
-            message.amount,
-            message.currency,
-            WAYS[message.way],
-            message.wallet,
-            message.merchant,
-            message.auth_code,
-            message.subject,
-            message.expires_at,
-            message.payer,
-            message.created,
-            message.payer_ip,
-            message.return_url,
-            message.store,
-            message.terminal,
-        )
+        order = pay_order(message)
         if self._fast is not None:
             try:
                 outcome = self._fast.pay_now(order)
@@ -234,7 +208,7 @@ class ChannelLane:
         )
         call.key = message.merchant
         call.ticket = ticket
-        call.scripted = self._test is not None and self._test.is_scripted(order)
+        call.scripted = self._payers.is_scripted(order)
         self._calls.admit(call)
         return None
 
@@ -264,7 +238,7 @@ class ChannelLane:
     def _judge(self, ticket: int, outcome: Outcome, now: int, order: PayOrder) -> None:
         """Tell the circuit. A scene of a test is no sign of the channel's health."""
         ok = _is_healthy(outcome)
-        if not ok and self._test is not None and self._test.is_scripted(order):
+        if not ok and self._payers.is_scripted(order):
             ok = True
         self._circuit.report(ticket, ok=ok, now_ms=now)
         if not ok or self._said_circuit is not CLOSED:
@@ -281,9 +255,11 @@ class ChannelLane:
             case NoticeTaken():
                 self._notices.taken(message.ref)
             case LaneAct():
-                self._act(link, message)
+                self._payers.act(link, message)
             case LaneBooks():
-                self._errand(self._send_books(link, message.ref))
+                self._payers.send_books(link, message.ref)
+            case HearCallback():
+                self._hearing.hear(link, message)
             case ClockSet():
                 self._set_clock(link, message)
             case Ping():
@@ -293,15 +269,7 @@ class ChannelLane:
 
     def _ask(self, link: Peer, message: LaneAsk) -> None:
         number, channel = message.out_trade_no, self._channel
-        order = OrderRef(
-            number,
-            message.amount,
-            message.currency,
-            WAYS[message.way],
-            message.wallet,
-            message.merchant,
-            message.created,
-        )
+        order = order_ref(message)
         start = {
             "inquire": lambda: channel.inquire(order),
             "reverse": lambda: channel.reverse(order),
@@ -311,18 +279,7 @@ class ChannelLane:
         self._calls.admit(Call(link, message.ref, number, message.op, start, limit_ms))
 
     def _refund(self, link: Peer, message: LaneRefund) -> None:
-        order = RefundOrder(
-            message.out_trade_no,
-            message.out_refund_no,
-            message.amount,
-            message.total,
-            message.currency,
-            WAYS[message.way],
-            message.wallet,
-            message.merchant,
-            message.created,
-            message.asked_at,
-        )
+        order = refund_order(message)
         channel = self._channel
         start = {
             "refund": lambda: channel.refund(order),
@@ -360,37 +317,8 @@ class ChannelLane:
             self._latencies[op, kind] = found
         return found
 
-    def _act(self, link: Peer, message: LaneAct) -> None:
-        if self._test is None:
-            outcome: Outcome = NOT_A_TEST
-        else:
-            try:
-                outcome = self._test.act(message.out_trade_no, message.verb)
-            except (OSError, ValueError) as error:
-                outcome = Declined("channel_error", str(error))
-        link.send(LaneReply(message.ref, message.out_trade_no, outcome))
-
-    async def _send_books(self, link: Peer, ref: int) -> None:
-        books = [] if self._test is None else self._test.books()
-        for start in range(0, len(books), BOOKS_PER_MESSAGE):
-            last = start + BOOKS_PER_MESSAGE >= len(books)
-            part = tuple(books[start : start + BOOKS_PER_MESSAGE])
-            if not link.send(LaneBookList(ref, part, last)):
-                self._replies_lost += 1
-                return
-            await asyncio.sleep(0)  # A frame each: payments pass in between.
-        if not books:
-            link.send(LaneBookList(ref, (), True))
-
-    def _errand(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._errands.add(task)
-        task.add_done_callback(self._errand_done)
-
-    def _errand_done(self, task: asyncio.Task[None]) -> None:
-        self._errands.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("lane %s: an errand failed", self.name, exc_info=error)
+    def _lost(self) -> None:
+        self._replies_lost += 1
 
     # --- time ------------------------------------------------------------------------------
 
@@ -423,14 +351,26 @@ class ChannelLane:
         if self._wake_timer is not None:
             self._wake_timer.cancel()
         self._wake()
+        if self._remote_clock is not None:
+            self._clock_moving += 1
+            self._payers.errand(self._move_clock(self._remote_clock, message.offset_ms))
         loop = asyncio.get_running_loop()
         timer = loop.call_later(QUIET_MAX_S, self._say_quiet, link, message.step)
         self._unquiet.append((link, message.step, timer))
         self._settled()
 
+    async def _move_clock(self, clock: HasClock, offset_ms: int) -> None:
+        """The sandbox's clock goes along; its callbacks arrive before all is quiet."""
+        try:
+            self._remote_due = await clock.set_clock(offset_ms)
+        finally:
+            self._clock_moving -= 1
+        self._settled()
+
     def _settled(self) -> None:
         """Something ended: is all quiet now?"""
-        if self._unquiet and not self._calls and not self._notices:
+        busy = self._calls or self._notices or self._hearing or self._clock_moving
+        if self._unquiet and not busy:
             for link, step, _ in tuple(self._unquiet):
                 self._say_quiet(link, step)
 
@@ -438,7 +378,7 @@ class ChannelLane:
         for entry in [entry for entry in self._unquiet if entry[:2] == (link, step)]:
             entry[2].cancel()
             self._unquiet.remove(entry)
-        due = self._timed.next_due() if self._timed is not None else None
+        due = self._timed.next_due() if self._timed is not None else self._remote_due
         link.send(ClockQuiet(step, due))
 
     def _watch_circuit(self) -> None:
@@ -469,11 +409,11 @@ class ChannelLane:
     def close(self) -> None:
         """Stop all timers. The channel's books are the channel's to close."""
         self._notices.close()
+        self._hearing.close()
+        self._payers.close()
         for timer in (self._wake_timer, self._circuit_timer, *(e[2] for e in self._unquiet)):
             if timer is not None:
                 timer.cancel()
-        for errand in self._errands:
-            errand.cancel()
 
     def abandon(self) -> None:
         """Stop at once, as a process that is killed would: nobody is answered."""
@@ -491,6 +431,8 @@ class ChannelLane:
             values[f"channel_{name}_total{{{label}}}"] = count
         for name, count in self._notices.counts.items():
             values[f"channel_notices_{name}_total{{{label}}}"] = count
+        for name, count in self._hearing.counts.items():
+            values[f"channel_callbacks_{name}_total{{{label}}}"] = count
         values[f"channel_calls_at_once_total{{{label}}}"] = sum(self._pays_now.values())
         values[f"channel_calls_running{{{label}}}"] = self._calls.running
         values[f"channel_calls_queued{{{label}}}"] = self._calls.queued

@@ -289,6 +289,28 @@ class LaneBookList(Struct, array_like=True, tag=54, gc=False):
     last: bool
 
 
+# --- front door -> lane, and back ------------------------------------------------------------
+
+
+class HearCallback(Struct, array_like=True, tag=80, gc=False):
+    """A callback of the channel, as it came and unverified. Header names are in lower case."""
+
+    ref: int
+    method: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class CallbackAnswered(Struct, array_like=True, tag=81, gc=False):
+    """What the channel is told."""
+
+    ref: int
+    status: int
+    content_type: str
+    body: bytes
+
+
 # --- directory -> everybody, and back --------------------------------------------------------
 
 
@@ -397,6 +419,8 @@ Message = (
     | NoticeTaken
     | LaneCredit
     | LaneBookList
+    | HearCallback
+    | CallbackAnswered
     | Subscribe
     | Changes
     | ClockSet

@@ -14,6 +14,7 @@ NOTICE_PLAN_S: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
 NOTICES_MAX: Final = 10_000
 """Callbacks that may wait to be taken; the oldest gives way, and a query will learn the same."""
 
+Done = Callable[[bool], None]
 Send = Callable[[int, Message], bool]
 """Send to the shard that owns a partition. False when that is not possible just now."""
 
@@ -26,22 +27,31 @@ class Notices:
         self._settled = settled
         self._next_ref = 1
         self._waiting: dict[int, tuple[int, LaneNotice, asyncio.TimerHandle]] = {}
+        self._done: dict[int, Done] = {}
         self.counts = {"sent": 0, "repeated": 0, "taken": 0, "dropped": 0}
 
     def __len__(self) -> int:
         """Callbacks that nobody has taken yet."""
         return len(self._waiting)
 
-    def tell(self, notice: Notice) -> None:
-        """Send a callback now, and again by NOTICE_PLAN_S until it is taken."""
+    def tell(self, notice: Notice, done: Done | None = None) -> None:
+        """Send a callback now, and again by NOTICE_PLAN_S until it is taken.
+
+        `done` is told once: True when the shard has it durably, or it is about nothing of ours;
+        False when it was given up.
+        """
         try:
             partition = partition_of(notice.out_trade_no)
         except MalformedId:
             self.counts["dropped"] += 1  # An order of somebody else at the same account.
+            if done is not None:
+                done(True)
             return
         if len(self._waiting) >= NOTICES_MAX:
             self._drop(next(iter(self._waiting)))
         ref, self._next_ref = self._next_ref, self._next_ref + 1
+        if done is not None:
+            self._done[ref] = done
         message = LaneNotice(ref, notice.out_trade_no, notice.outcome, notice.out_refund_no)
         self._deliver(partition, message, 0)
         self.counts["sent"] += 1
@@ -52,6 +62,7 @@ class Notices:
         if waiting is not None:
             waiting[2].cancel()
             self.counts["taken"] += 1
+            self._tell_done(ref, is_taken=True)
             self._settled()
 
     def close(self) -> None:
@@ -59,6 +70,7 @@ class Notices:
         for _, _, timer in self._waiting.values():
             timer.cancel()
         self._waiting.clear()
+        self._done.clear()
 
     def _deliver(self, partition: int, message: LaneNotice, tries: int) -> None:
         timer = asyncio.get_running_loop().call_later(
@@ -78,4 +90,10 @@ class Notices:
     def _drop(self, ref: int) -> None:
         self._waiting.pop(ref)[2].cancel()
         self.counts["dropped"] += 1
+        self._tell_done(ref, is_taken=False)
         self._settled()
+
+    def _tell_done(self, ref: int, *, is_taken: bool) -> None:
+        done = self._done.pop(ref, None)
+        if done is not None:
+            done(is_taken)

@@ -12,6 +12,7 @@ import pytest
 from actors.messages import (
     Act,
     Answer,
+    CallbackAnswered,
     CancelPayment,
     Changes,
     ClockQuiet,
@@ -19,6 +20,7 @@ from actors.messages import (
     Control,
     Controlled,
     DirectoryAsk,
+    HearCallback,
     Hello,
     LaneAct,
     LaneAsk,
@@ -123,6 +125,8 @@ SAMPLES = (
     NoticeTaken(22),
     LaneCredit("sim", 0, 64, "closed"),
     LaneBookList(23, (Book("N1", 3800, 100, "paid", 1),), True),
+    HearCallback(29, "POST", "a=1", {"x-sign": "s"}, b"body"),
+    CallbackAnswered(30, 200, "text/plain", b"success"),
     Subscribe("shard-0", 5),
     Changes(
         6,
@@ -196,6 +200,8 @@ GOLDEN = (
     "91923416",
     "919535a373696d0040a6636c6f736564",
     "919436179195a24e31cd0ed864a47061696401c3",
+    "9196501da4504f5354a3613d3181a6782d7369676ea173c404626f6479",
+    "9195511eccc8aa746578742f706c61696ec40773756363657373",
     "91933ca773686172642d3005",
     "91943d06949aa86d65726368616e74a56d63685f3101a473686f70a661637469766511a3706c740281a161a1"
     "62a764656661756c7498a573746f7265a573746f5f31a56d63685f31a5726976657278a178028097a8746572"
@@ -216,6 +222,7 @@ GOLDEN = (
 TAGS = {
     Act: 15,
     Answer: 30,
+    CallbackAnswered: 81,
     CancelPayment: 12,
     Changes: 61,
     ClockQuiet: 63,
@@ -223,6 +230,7 @@ TAGS = {
     Control: 73,
     Controlled: 74,
     DirectoryAsk: 64,
+    HearCallback: 80,
     Hello: 1,
     LaneAct: 43,
     LaneAsk: 41,

@@ -82,10 +82,12 @@ def simulated(settings, clock, books):
 class House:
     """A lane with one shard linked to it."""
 
-    def __init__(self, stubborn=False, settings=None, circuit=None, **limits):
+    def __init__(self, stubborn=False, settings=None, circuit=None, channel=None, **limits):
         self.clock = ManualClock()
         self.books = Books()
-        self.channel = Stubborn() if stubborn else simulated(settings, self.clock, self.books)
+        self.channel = channel or (
+            Stubborn() if stubborn else simulated(settings, self.clock, self.books)
+        )
         self.shard = Peer()
         self.routed = []
         self.lane = ChannelLane(

@@ -74,7 +74,7 @@ async def test_a_channel_without_test_payers_refuses_them_and_has_no_books(make_
 
 async def test_books_come_in_parts(make_house, monkeypatch):
     """Every order once, the last part marked."""
-    monkeypatch.setattr("actors.channel.BOOKS_PER_MESSAGE", 10)
+    monkeypatch.setattr("actors.payers.BOOKS_PER_MESSAGE", 10)
     house = make_house()
     numbers = [house.number() for _ in range(25)]
     house.frame(*(house.pay(ref, number) for ref, number in enumerate(numbers)))
