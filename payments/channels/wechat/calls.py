@@ -25,6 +25,10 @@ from payments.clock import Clock
 USER_AGENT: Final = "tillway/1"
 CERTIFICATES: Final = "/v3/certificates"
 NONCE_BITS: Final = 128
+
+DOWNLOAD_S: Final = 5.0
+"""How long a download of certificates may take."""
+
 OK: Final = (200, 204)
 
 
@@ -66,7 +70,6 @@ class Calls:
         mchid: str,
         serial: str,
         ask_for: str | None,
-        timeout_s: float,
         http: HttpClient,
         signer: Signer,
         keys: PlatformKeys,
@@ -77,7 +80,6 @@ class Calls:
         self._mchid = mchid
         self._serial = serial
         self._ask_for = ask_for
-        self._timeout_s = timeout_s
         self._http = http
         self._signer = signer
         self._keys = keys
@@ -89,17 +91,21 @@ class Calls:
         """Unix seconds and a nonce for a signature. Real time: windows are not tested by moving."""
         return self._clock.real_ms() // 1000, f"{self._random.getrandbits(NONCE_BITS):032X}"
 
-    async def sign(self, text: bytes) -> bytes:
-        return await self._signer.sign(text)
+    async def sign(self, text: bytes) -> bytes | None:
+        """The merchant's signature; None when too many are waiting for theirs."""
+        try:
+            return await self._signer.sign(text)
+        except NotSent:
+            return None
 
-    async def get(self, target: str) -> Said:
-        return await self._exchange("GET", target, b"")
+    async def get(self, target: str, timeout_s: float) -> Said:
+        return await self._exchange("GET", target, b"", timeout_s)
 
-    async def post(self, target: str, body: dict[str, Any]) -> Said:
-        return await self._exchange("POST", target, msgspec.json.encode(body))
+    async def post(self, target: str, body: dict[str, Any], timeout_s: float) -> Said:
+        return await self._exchange("POST", target, msgspec.json.encode(body), timeout_s)
 
-    async def _exchange(self, method: str, target: str, body: bytes) -> Said:
-        answer = await self._send(method, target, body)
+    async def _exchange(self, method: str, target: str, body: bytes, timeout_s: float) -> Said:
+        answer = await self._send(method, target, body, timeout_s)
         if isinstance(answer, Lost):
             return answer
         if answer.status not in OK:
@@ -108,10 +114,14 @@ class Calls:
             return Lost(why)
         return Verified(answer.body)
 
-    async def _send(self, method: str, target: str, body: bytes) -> HttpAnswer | Lost:
+    async def _send(
+        self, method: str, target: str, body: bytes, timeout_s: float
+    ) -> HttpAnswer | Lost:
         timestamp, nonce = self.stamp()
         text = wire.request_text(method, target, timestamp, nonce, body)
-        signature = await self._signer.sign(text)
+        signature = await self.sign(text)
+        if signature is None:
+            return Lost("not signed", sent=False)
         credentials = wire.Credentials(self._mchid, self._serial, nonce, timestamp, signature)
         headers = {
             "Authorization": wire.authorization(credentials),
@@ -124,7 +134,7 @@ class Calls:
             headers["Wechatpay-Serial"] = self._ask_for
         url = self._base_url + target
         try:
-            return await self._http.send(HttpRequest(method, url, headers, body, self._timeout_s))
+            return await self._http.send(HttpRequest(method, url, headers, body, timeout_s))
         except NotSent:
             return Lost("not sent", sent=False)
         except NoAnswer:
@@ -144,22 +154,32 @@ class Calls:
         if key is None:
             return "the signature is of an unknown key"
         text = wire.answer_text(seal.timestamp, seal.nonce, body)
-        return "" if await key.verify(text, seal.signature) else "the signature is wrong"
+        try:
+            return "" if await key.verify(text, seal.signature) else "the signature is wrong"
+        except NotSent:
+            return "too many signatures are waiting to be checked"
 
     async def _download(self, serial: str) -> None:
         """Look whether WeChat Pay has a new certificate. One download for all who wait for it."""
         async with self._downloading:
-            if self._keys.find(serial) is not None or not self._keys.may_download(serial):
-                return
-            answer = await self._send("GET", CERTIFICATES, b"")
-            if isinstance(answer, Lost) or answer.status not in OK:
-                return
-            try:
-                seal = wire.parse_seal(answer.headers)
-            except WireError:
-                return
-            if wire.is_in_window(seal.timestamp, self._clock.real_ms()):
-                await self._keys.learn(answer, seal)
+            if self._keys.find(serial) is None and self._keys.may_download(serial):
+                await self.download()
+
+    async def download(self) -> bool:
+        """Learn WeChat Pay's certificates. Whether that came to anything."""
+        answer = await self._send("GET", CERTIFICATES, b"", DOWNLOAD_S)
+        if isinstance(answer, Lost) or answer.status not in OK:
+            return False
+        try:
+            seal = wire.parse_seal(answer.headers)
+        except WireError:
+            return False
+        if not wire.is_in_window(seal.timestamp, self._clock.real_ms()):
+            return False
+        try:
+            return await self._keys.learn(answer, seal)
+        except NotSent:
+            return False
 
 
 def _refused(answer: HttpAnswer) -> Refused:

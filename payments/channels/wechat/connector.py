@@ -123,6 +123,7 @@ MESSAGES: Final = {
 }
 """Our own words: theirs are unsigned, and in whatever language."""
 
+NOT_SIGNED: Final = Unknown("the wallet's parameters could not be signed in time")
 OK_CALLBACK: Final = CallbackAnswer(204, "application/json", b"")
 _DIRECT: Final = "/v3/pay/transactions"
 _PARTNER: Final = "/v3/pay/partner/transactions"
@@ -156,13 +157,19 @@ class WeChatChannel:
             settings.mchid,
             settings.merchant_serial,
             settings.public_key_id,
-            settings.timeout_s,
             http,
             signer,
             keys,
             clock,
             random,
         )
+
+    async def start(self) -> None:
+        """Learn the platform certificates where answers are signed with them. Without, the first
+        answer asks for them.
+        """
+        if self._settings.public_key_id is None:
+            await self._calls.download()
 
     # --- payments ------------------------------------------------------------------------------
 
@@ -174,7 +181,9 @@ class WeChatChannel:
         kind = order_kind(order)
         if isinstance(kind, Declined):
             return kind
-        said = await self._calls.post(f"{self._path}/{kind}", order_body(settings, kind, order))
+        said = await self._calls.post(
+            f"{self._path}/{kind}", order_body(settings, kind, order), settings.pay_timeout_s
+        )
         if isinstance(said, Lost):
             return _lost(said)
         if isinstance(said, Refused):
@@ -218,10 +227,14 @@ class WeChatChannel:
         if order.way == Way.APP:
             text = wire.app_text(appid, timestamp, nonce, link.prepay_id)
             made = await self._calls.sign(text)
+            if made is None:
+                return NOT_SIGNED
             params = wire.app_params(appid, settings.mchid, timestamp, nonce, link.prepay_id, made)
             return Awaiting(client_params=params)
         package = f"prepay_id={link.prepay_id}"
         made = await self._calls.sign(wire.jsapi_text(appid, timestamp, nonce, package))
+        if made is None:
+            return NOT_SIGNED
         return Awaiting(client_params=wire.jsapi_params(appid, timestamp, nonce, package, made))
 
     async def inquire(self, ref: OrderRef) -> Outcome:
@@ -229,7 +242,9 @@ class WeChatChannel:
         query = f"mchid={_quoted(ours.mchid)}"
         if self._settings.is_partner:
             query = f"sp_mchid={_quoted(ours.sp_mchid)}&sub_mchid={_quoted(ours.sub_mchid)}"
-        said = await self._calls.get(f"{self._order_path(ref)}?{query}")
+        said = await self._calls.get(
+            f"{self._order_path(ref)}?{query}", self._settings.ask_timeout_s
+        )
         if isinstance(said, Verified):
             return self._order_said(said.body, ref.out_trade_no, ref.merchant)
         if isinstance(said, Refused) and said.status == 404 and said.code in NO_SUCH_ORDER:
@@ -244,7 +259,9 @@ class WeChatChannel:
             body["sp_appid"] = self._settings.appid
         else:
             body["appid"] = self._settings.appid
-        said = await self._calls.post(f"{self._order_path(ref)}/reverse", body)
+        said = await self._calls.post(
+            f"{self._order_path(ref)}/reverse", body, self._settings.ask_timeout_s
+        )
         if isinstance(said, Verified):
             undone = orders.read(said.body, orders.Undone)
             if undone is None or undone.out_trade_no != ref.out_trade_no:
@@ -257,7 +274,9 @@ class WeChatChannel:
     async def close(self, ref: OrderRef) -> Outcome:
         """End an order that nobody paid. A paid one refuses: Declined."""
         said = await self._calls.post(
-            f"{self._order_path(ref)}/close", self._merchants(self._parties(ref.merchant))
+            f"{self._order_path(ref)}/close",
+            self._merchants(self._parties(ref.merchant)),
+            self._settings.ask_timeout_s,
         )
         if isinstance(said, Verified):
             return Approved(ref.out_trade_no, ref.amount)
@@ -282,7 +301,7 @@ class WeChatChannel:
 
     async def refund(self, order: RefundOrder) -> Outcome:
         body = refund_body(self._settings, order)
-        said = await self._calls.post(_REFUNDS, body)
+        said = await self._calls.post(_REFUNDS, body, self._settings.refund_timeout_s)
         if isinstance(said, Verified):
             return self._refund_said(said.body, order)
         if not isinstance(said, Refused) or said.code not in REFUND_REFUSALS:
@@ -298,7 +317,7 @@ class WeChatChannel:
         target = f"{_REFUNDS}/{quote(order.out_refund_no, safe='')}"
         if self._settings.is_partner:
             target += f"?sub_mchid={_quoted(self._parties(order.merchant).sub_mchid)}"
-        said = await self._calls.get(target)
+        said = await self._calls.get(target, self._settings.refund_timeout_s)
         if isinstance(said, Verified):
             return self._refund_said(said.body, order)
         if isinstance(said, Refused) and said.status == 404 and said.code in NO_SUCH_ORDER:

@@ -4,6 +4,7 @@ Source: WeChat Pay API v3, "creating an order", "payment codes", "refunds", and 
 forms. A body depends on the order alone, so that a repeated request is the same to the byte.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ class WeChatSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One account. No secrets in here.
 
     `mode`: direct (`mchid`, `appid` are the merchant's) or partner (they are the service
-    provider's; `sub_mchids` maps our merchants' ids to sub-merchants, `sub_mchid` serves all
+    provider's; `sub_merchants` maps our merchants' ids to sub-merchants, `sub_mchid` serves all
     others). `sub_appid`: the sub-merchants' own app, when payers are known by their openid there.
     `public_key_id`: which of WeChat Pay's public keys answers are asked to be signed with; None:
     platform certificates. `store_id`: told where an order names no store.
@@ -45,23 +46,25 @@ class WeChatSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     notify_url: str
     mode: str = "direct"
     sub_mchid: str | None = None
-    sub_mchids: dict[str, str] = field(default_factory=dict)
+    sub_merchants: Mapping[str, str] = field(default_factory=dict)
     sub_appid: str | None = None
     public_key_id: str | None = None
     store_id: str = "1"
     description: str = "Payment"
     currency: str = "cny"
-    timeout_s: float = 5.0
+    pay_timeout_s: float = 5.0
+    ask_timeout_s: float = 5.0
+    refund_timeout_s: float = 5.0
 
     def __post_init__(self) -> None:
         if self.mode not in ("direct", "partner"):
             raise ValueError(f"mode {self.mode!r}: use direct or partner")
         if self.is_partner and not self.known_sub_mchids:
-            raise ValueError("a partner's account needs sub_mchid or sub_mchids")
+            raise ValueError("a partner's account needs sub_mchid or sub_merchants")
         if not self.is_partner and (self.known_sub_mchids or self.sub_appid):
-            raise ValueError("sub_mchid, sub_mchids and sub_appid are for mode partner")
-        if self.timeout_s <= 0:
-            raise ValueError(f"timeout_s {self.timeout_s}: above 0")
+            raise ValueError("sub_mchid, sub_merchants and sub_appid are for mode partner")
+        if min(self.pay_timeout_s, self.ask_timeout_s, self.refund_timeout_s) <= 0:
+            raise ValueError("pay_timeout_s, ask_timeout_s and refund_timeout_s: above 0")
 
     @property
     def is_partner(self) -> bool:
@@ -69,12 +72,12 @@ class WeChatSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def known_sub_mchids(self) -> frozenset[str]:
-        ours = frozenset(self.sub_mchids.values())
+        ours = frozenset(self.sub_merchants.values())
         return ours if self.sub_mchid is None else ours | {self.sub_mchid}
 
     def sub_mchid_of(self, merchant: str) -> str | None:
         """The sub-merchant of one of our merchants. None: in direct mode, or it has none."""
-        return self.sub_mchids.get(merchant, self.sub_mchid)
+        return self.sub_merchants.get(merchant, self.sub_mchid)
 
 
 def parties_of(settings: WeChatSettings, sub_mchid: str | None) -> Parties:
