@@ -87,9 +87,11 @@ def text_of(content: dict[str, Any]) -> str:
 
 def buyer(order: Order) -> dict[str, str]:
     """Who pays: by the id that the merchant used for him."""
-    found = {"buyer_logon_id": BUYER_LOGON}
-    name = "buyer_open_id" if order.extra.get("buyer_open_id") else "buyer_user_id"
-    return found | {name: order.extra.get("buyer_open_id") or order.extra["buyer_id"]}
+    if "buyer_open_id" in order.extra:
+        return {"buyer_logon_id": BUYER_LOGON, "buyer_open_id": order.extra["buyer_open_id"]}
+    if "buyer_id" in order.extra:
+        return {"buyer_logon_id": BUYER_LOGON, "buyer_user_id": order.extra["buyer_id"]}
+    return {}  # A number that was canceled before anybody paid with it.
 
 
 def amounts(turn: Turn) -> dict[str, str]:

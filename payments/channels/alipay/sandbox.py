@@ -5,7 +5,7 @@ of an answer is put together once and its response object signed as it stands.
 """
 
 import re
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from random import Random
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -30,6 +30,7 @@ from payments.channels.alipay.wire import (
     notice_text,
     response_name,
     sign,
+    signature_text,
 )
 from payments.channels.sandbox.app import (
     Call,
@@ -193,7 +194,7 @@ class AlipaySandbox(SandboxApp):
         if signed:
             signature = sign(self.identity.alipay_key, text.encode(codec), sign_type)
             if unsigned:
-                signature = b64encode(spoiled(b64decode(signature))).decode()
+                signature = signature_text(spoiled(b64decode(signature)))
         return web.Response(
             body=joined(name, text, signature).encode(codec),
             headers={
@@ -364,7 +365,7 @@ class AlipaySandbox(SandboxApp):
         params = render.notice(news, turn, self.clock.real_ms())
         signature = sign(self.identity.alipay_key, notice_text(params).encode())
         if turn.unsigned:
-            signature = b64encode(spoiled(b64decode(signature))).decode()
+            signature = signature_text(spoiled(b64decode(signature)))
         headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
         return Post(news.notify_url, headers, form({**params, "sign": signature}).encode())
 

@@ -308,7 +308,11 @@ class Trades:
         number, order = self._find(request)
         if order is None or not self._exists(order):
             # Success without an action: no trade was found, so none was closed or refunded.
-            return Reply(done(out_trade_no=number, retry_flag="N"))
+            # The number is over all the same: nothing can be paid under it any more.
+            if not number:
+                return Reply(failed("ACQ.TRADE_NOT_EXIST", retry_flag="N"))
+            turn = self._engine.reverse(number, request.merchant)
+            return Reply(done(out_trade_no=number, retry_flag="N"), turn.unsigned)
         is_over = order.state not in (UNPAID, PAID)
         if not is_over and self._engine.clock.now_ms() - order.created_ms > CANCEL_WITHIN_MS:
             return Reply(failed("ACQ.TRADE_CANCEL_TIME_OUT", retry_flag="N"))

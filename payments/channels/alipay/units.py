@@ -71,13 +71,6 @@ def instant_ms(text: str) -> int:
     return (since.days * 86_400 + since.seconds) * 1000
 
 
-def express(remaining_ms: int) -> str | None:
-    """A relative expiry not later than `remaining_ms` from now; None: shorter than they come."""
-    if remaining_ms < EXPRESS_MIN_MS:
-        return None
-    return f"{min(remaining_ms, EXPRESS_MAX_MS) // MINUTE_MS}m"
-
-
 def express_ms(text: str, now_ms: int) -> int:
     """How long a relative expiry lasts: "90m", "2h", "1d", or "1c" (until midnight in China)."""
     if text == "1c":

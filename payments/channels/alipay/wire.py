@@ -83,7 +83,12 @@ def codec_of(charset: str) -> str:
 
 def sign(key: RSAPrivateKey, text: bytes, sign_type: str = "RSA2") -> str:
     """RSASSA-PKCS1-v1_5 over the text, in base64."""
-    return b64encode(key.sign(text, PKCS1v15(), _digest(sign_type))).decode("ascii")
+    return signature_text(key.sign(text, PKCS1v15(), _digest(sign_type)))
+
+
+def signature_text(signature: bytes) -> str:
+    """A signature as the wire has it: base64."""
+    return b64encode(signature).decode("ascii")
 
 
 def verify(key: RSAPublicKey, text: bytes, signature: str, sign_type: str = "RSA2") -> bool:
