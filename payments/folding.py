@@ -13,13 +13,17 @@ from payments.payment import (
     Attempt,
     AttemptState,
     Moment,
+    Page,
     Payment,
     Status,
     lengthen,
 )
 from payments.payment_events import (
+    AttemptEnded,
     BecameOverdue,
     CancelRequested,
+    ChoiceDropped,
+    Chosen,
     CodeShown,
     Failed,
     Inquired,
@@ -31,6 +35,7 @@ from payments.payment_events import (
     RefundHeld,
     RefundReleased,
     Sent,
+    StrayPaid,
     Succeeded,
     Unclear,
     Undone,
@@ -49,11 +54,14 @@ def apply(payment: Payment, event: PaymentEvent) -> Payment:
 
 
 def _sent(payment: Payment, event: Sent) -> Payment:
-    assert payment.attempt is not None
+    before = () if payment.attempt is None else (payment.attempt,)
+    page = payment.page
     return replace(
         payment,
         attempt=event.attempt,
-        earlier=(*payment.earlier, payment.attempt),
+        wallet=event.attempt.wallet or payment.wallet,
+        page=None if page is None else replace(page, wanted=None),
+        earlier=(*payment.earlier, *before),
         next_action_at=event.next_action_at,
         history=lengthen(payment.history, Moment(event.at, "sending", event.attempt.account)),
     )
@@ -92,10 +100,64 @@ def _code_shown(payment: Payment, event: CodeShown) -> Payment:
     return replace(
         payment,
         status=Status.REQUIRES_PAYER,
-        attempt=_in_state(payment, AttemptState.SHOWN, code=event.code),
+        attempt=_in_state(
+            payment,
+            AttemptState.SHOWN,
+            code=event.code,
+            client_params=event.client_params,
+            pay_url=event.pay_url,
+        ),
         next_action_at=event.next_action_at,
         history=lengthen(payment.history, Moment(event.at, "code_shown")),
     )
+
+
+def _chosen(payment: Payment, event: Chosen) -> Payment:
+    page = payment.page
+    assert page is not None
+    return replace(
+        payment,
+        page=Page(event.choice, page.choices + 1, None),
+        history=lengthen(payment.history, Moment(event.at, "chosen", event.choice.wallet)),
+    )
+
+
+def _attempt_ended(payment: Payment, event: AttemptEnded) -> Payment:
+    assert payment.page is not None
+    ended = _in_state(payment, event.state, failure=event.failure)
+    detail = "" if event.failure is None else event.failure.code
+    return replace(
+        payment,
+        status=Status.REQUIRES_PAYER,
+        wallet=None,
+        attempt=None,
+        page=replace(payment.page, failure=event.failure),
+        earlier=(*payment.earlier, ended),
+        next_action_at=event.next_action_at,
+        history=lengthen(payment.history, Moment(event.at, f"attempt_{event.state}", detail)),
+    )
+
+
+def _choice_dropped(payment: Payment, event: ChoiceDropped) -> Payment:
+    page = payment.page
+    assert page is not None
+    return replace(
+        payment,
+        page=replace(page, wanted=None, failure=event.failure),
+        next_action_at=event.next_action_at,
+        history=lengthen(payment.history, Moment(event.at, "choice_dropped", event.failure.code)),
+    )
+
+
+def _stray_paid(payment: Payment, event: StrayPaid) -> Payment:
+    earlier = tuple(
+        replace(attempt, is_stray=True, channel_trade_no=event.channel_trade_no)
+        if attempt.number == event.number
+        else attempt
+        for attempt in payment.earlier
+    )
+    moment = Moment(event.at, "late_success", f"attempt {event.number}")
+    return replace(payment, earlier=earlier, history=lengthen(payment.history, moment))
 
 
 def _payer_awaited(payment: Payment, event: PayerAwaited) -> Payment:
@@ -115,7 +177,9 @@ def _unclear(payment: Payment, event: Unclear) -> Payment:
         state = AttemptState.UNKNOWN
     return replace(
         payment,
-        status=STATUS_OF[state],
+        status=Status.REQUIRES_PAYER
+        if payment.is_page_open and not event.mismatch
+        else STATUS_OF[state],
         attempt=_in_state(payment, state, mismatch=payment.attempt.mismatch or event.mismatch),
         next_action_at=event.next_action_at,
         history=lengthen(payment.history, Moment(event.at, "unknown", event.reason)),
@@ -136,9 +200,11 @@ def _inquired(payment: Payment, event: Inquired) -> Payment:
 def _undo_started(payment: Payment, event: UndoStarted) -> Payment:
     assert payment.attempt is not None
     attempt = _in_state(payment, event.state, undos=payment.attempt.undos + 1)
+    # Of a page, only one attempt is closed; a payer may still choose another wallet.
+    goes_on = payment.is_page_open and event.at < (payment.expires_at or 0)
     return replace(
         payment,
-        status=STATUS_OF[event.state],
+        status=Status.REQUIRES_PAYER if goes_on else STATUS_OF[event.state],
         attempt=attempt,
         next_action_at=event.next_action_at,
         history=lengthen(payment.history, Moment(event.at, event.state, str(attempt.undos))),
@@ -149,7 +215,7 @@ def _undone(payment: Payment, event: Undone) -> Payment:
     return replace(
         payment,
         status=STATUS_OF[event.state],
-        attempt=_in_state(payment, event.state),
+        attempt=None if payment.attempt is None else _in_state(payment, event.state),
         next_action_at=event.next_action_at,
         overdue=False,
         history=lengthen(payment.history, Moment(event.at, event.state)),
@@ -231,6 +297,10 @@ _FOLDS: Final[dict[type, Callable[[Payment, Any], Payment]]] = {
     Sent: _sent,
     Succeeded: _succeeded,
     Failed: _failed,
+    Chosen: _chosen,
+    AttemptEnded: _attempt_ended,
+    ChoiceDropped: _choice_dropped,
+    StrayPaid: _stray_paid,
     CodeShown: _code_shown,
     PayerAwaited: _payer_awaited,
     Unclear: _unclear,

@@ -16,10 +16,13 @@ from msgspec import Struct
 from payments.channels.base import Approved, Awaiting, Declined, Outcome, Unknown, Unpaid
 from payments.fees import FeePlan, fee
 from payments.ids import out_trade_no
-from payments.payment import Attempt, AttemptState, Failure, Payment, Status, Way
+from payments.pages import close_page, expired, has_other_wish, never_was, not_begun, refused
+from payments.payment import Attempt, AttemptState, Choice, Failure, Payment, Status, Way
 from payments.payment_events import (
+    AttemptEnded,
     BecameOverdue,
     CancelRequested,
+    Chosen,
     CodeShown,
     Failed,
     Inquired,
@@ -44,6 +47,9 @@ CODE_VERDICT_MS: Final = 120_000
 
 CONFIRM_RETRY_MS: Final = 5_000
 """How soon old news of money is asked about again, should the first query stay unanswered."""
+
+CHOICES_MAX: Final = 16
+"""How often a payer may choose on one page, and an unclear order may be made anew."""
 
 LATE_RETRY_MS: Final = 60_000
 LATE_RETRY_MAX_MS: Final = 86_400_000
@@ -113,16 +119,38 @@ def answered_pay(
     if kind is Approved:
         return _approved(payment, outcome, now, schedule, plan)  # type: ignore[arg-type]
     if kind is Declined:
-        return Decision((_refused(outcome, now),))  # type: ignore[arg-type]
-    if payment.cancel_requested:
+        return Decision((not_begun(payment, outcome, now),))  # type: ignore[arg-type]
+    if payment.cancel_requested or has_other_wish(payment):
         return _undo(payment, now, schedule)
     if kind is Awaiting and payment.way is Way.BARCODE:
         return Decision((PayerAwaited(now, _next(payment, attempt, now, schedule)),))
     if kind is Awaiting:
         at = _capped(payment, now + schedule.code_poll_ms, now)
-        return Decision((CodeShown(now, outcome.code or "", at),))  # type: ignore[union-attr]
+        assert isinstance(outcome, Awaiting)
+        return Decision((_shown(outcome, now, at),))
+    if payment.is_page_open and not expired(payment, now):
+        return _once_more(payment, now, schedule)
     reason = outcome.reason if isinstance(outcome, Unknown) else "an answer without a verdict"
     return Decision((Unclear(now, reason, _next(payment, attempt, now, schedule)),))
+
+
+def _shown(outcome: Awaiting, now: int, next_action_at: int) -> CodeShown:
+    return CodeShown(
+        now, outcome.code or "", next_action_at, outcome.client_params, outcome.pay_url
+    )
+
+
+def _once_more(payment: Payment, now: int, schedule: Schedule) -> Decision:
+    """Nobody has what it takes to pay an order whose answer is unclear: close it, then again."""
+    attempt, page = payment.attempt, payment.page
+    assert attempt is not None
+    assert page is not None
+    undo = _undo(payment, now, schedule)
+    if page.wanted is not None or page.choices >= CHOICES_MAX:
+        return undo
+    wallet = attempt.wallet or payment.wallet or ""
+    choice = Choice(wallet, attempt.payer, attempt.account, attempt.consent)
+    return Decision((Chosen(now, choice), *undo.events), undo.ask)
 
 
 def _approved(
@@ -135,10 +163,6 @@ def _approved(
     if attempt.mismatch or (payment.cancel_requested and payment.way is Way.BARCODE):
         return _undo(payment, now, schedule)
     return Decision((_success(payment, outcome, now, plan),))
-
-
-def _refused(outcome: Declined, now: int) -> Failed:
-    return Failed(now, Failure(outcome.code, outcome.message, outcome.channel_code))
 
 
 def answered_inquiry(
@@ -159,7 +183,11 @@ def answered_inquiry(
     if isinstance(outcome, Declined):
         if attempt.state in UNDOING:
             return Decision((_undone(payment, now, schedule),))
-        return Decision((_refused(outcome, now),))
+        return Decision(
+            (not_begun(payment, outcome, now),)
+            if attempt.state is AttemptState.SENDING
+            else (refused(outcome, now),)
+        )
     if isinstance(outcome, Unpaid):
         return _still_unpaid(payment, attempt, outcome, now, schedule)
     if isinstance(outcome, Awaiting) and attempt.state in (
@@ -179,16 +207,17 @@ def answered_pay_late(
     """A query says that the payer must act, in an attempt whose own answer was lost."""
     attempt = payment.attempt
     assert attempt is not None
-    if payment.cancel_requested:
+    if payment.cancel_requested or has_other_wish(payment):
         return _undo(payment, now, schedule)
     if payment.way is Way.BARCODE:
         return Decision((PayerAwaited(now, _next(payment, attempt, now, schedule)),))
-    if outcome.code is None:
+    if outcome.code is None and outcome.client_params is None and outcome.pay_url is None:
         # A code nobody can show is of no use to a payer: close it, the shop asks again.
+        if payment.is_page_open and not expired(payment, now):
+            return _once_more(payment, now, schedule)
         return _undo(payment, now, schedule)
-    return Decision(
-        (CodeShown(now, outcome.code, _capped(payment, now + schedule.code_poll_ms, now)),)
-    )
+    at = _capped(payment, now + schedule.code_poll_ms, now)
+    return Decision((_shown(outcome, now, at),))
 
 
 def _paid_while_undoing(payment: Payment, outcome: Approved, now: int, plan: FeePlan) -> Decision:
@@ -210,7 +239,7 @@ def _paid_while_undoing(payment: Payment, outcome: Approved, now: int, plan: Fee
     if not is_refused:
         return NOTHING  # The next undo is due by its own time, and will meet it.
     # It cannot be undone and must not stand: it ends unpaid, and the money goes back as a refund.
-    ended = Undone(now, _undone_state(payment), None)
+    ended = Undone(now, _undone_state(payment), None)  # For good, of a page too.
     return Decision((ended, _late_success(outcome, now)))
 
 
@@ -233,13 +262,17 @@ def _still_unpaid(
 ) -> Decision:
     ended = outcome.state in ("closed", "reversed")
     if attempt.state in UNDOING:
-        if ended or _expired_for_good(payment, now):
+        if (
+            ended
+            or _expired_for_good(payment, now)
+            or never_was(payment, outcome, now, schedule.absent_grace_ms)
+        ):
             return Decision((_undone(payment, now, schedule),))
         return NOTHING
     if ended and payment.way is Way.BARCODE:
         failure = Failure("payer_timeout", "The channel ended the order unpaid.")
         return Decision((Failed(now, failure),))
-    if ended:
+    if ended or never_was(payment, outcome, now, schedule.absent_grace_ms):
         return Decision((_undone(payment, now, schedule),))
     if outcome.state == "absent" and attempt.state in (AttemptState.SENDING, AttemptState.UNKNOWN):
         if now - attempt.sent_at >= schedule.absent_grace_ms:
@@ -258,7 +291,9 @@ def _expired_for_good(payment: Payment, now: int) -> bool:
     )
 
 
-def _undone(payment: Payment, now: int, schedule: Schedule) -> Undone:
+def _undone(payment: Payment, now: int, schedule: Schedule) -> Undone | AttemptEnded:
+    if payment.is_page_open and not expired(payment, now):
+        return AttemptEnded(now, AttemptState.CLOSED, payment.expires_at)
     at = now + schedule.late_checks[0] if schedule.late_checks else None
     return Undone(now, _undone_state(payment), at)
 
@@ -356,7 +391,7 @@ def due(payment: Payment, now: int, schedule: Schedule) -> Decision:
     """`next_action_at` has come. The same for a running shard and for one that just restarted."""
     attempt = payment.attempt
     if attempt is None:
-        return NOTHING
+        return Decision(close_page(payment, now))
     if payment.is_final:
         return _late_check(payment, now, schedule)
     if payment.verdict_by is not None and now >= payment.verdict_by and not payment.overdue:
@@ -368,12 +403,13 @@ def due(payment: Payment, now: int, schedule: Schedule) -> Decision:
                 (Inquired(now, _undo_retry(payment, attempt, now, schedule)),), "inquire"
             )
         return _undo(payment, now, schedule)
-    if attempt.mismatch or (payment.cancel_requested and state is not AttemptState.SENDING):
+    is_unwanted = payment.cancel_requested or has_other_wish(payment)
+    if attempt.mismatch or (is_unwanted and state is not AttemptState.SENDING):
         return _undo(payment, now, schedule)
     if payment.way is Way.BARCODE:
         if now - attempt.sent_at >= schedule.undo_at:
             return _undo(payment, now, schedule)
-    elif payment.expires_at is not None and now >= payment.expires_at:
+    elif expired(payment, now):
         return _undo(payment, now, schedule)
     return Decision((Inquired(now, _next(payment, attempt, now, schedule)),), "inquire")
 
@@ -391,12 +427,33 @@ def _late_check(payment: Payment, now: int, schedule: Schedule) -> Decision:
     return Decision((LateChecked(now, now + wait),), "inquire")
 
 
+def choose(payment: Payment, choice: Choice, now: int, schedule: Schedule) -> Decision:
+    """The payer chose a wallet on a page that is open. What is open is closed before it begins.
+
+    With no attempt afterwards, the caller begins the one that is wanted.
+    """
+    attempt, page = payment.attempt, payment.page
+    assert payment.is_page_open, payment.id
+    assert page is not None
+    chosen = Chosen(now, choice)
+    if attempt is None:
+        return Decision((chosen,))
+    is_same = (attempt.wallet, attempt.payer) == (choice.wallet, choice.payer)
+    if is_same and page.wanted is None and attempt.state not in UNDOING:
+        return NOTHING
+    if attempt.state is AttemptState.SENDING or attempt.state in UNDOING:
+        return Decision((chosen,))  # Its answer, or the close under way, leads to the next.
+    undo = _undo(payment, now, schedule)
+    return Decision((chosen, *undo.events), undo.ask)
+
+
 def cancel(payment: Payment, now: int, schedule: Schedule, digest: bytes | None) -> Decision:
     """A cancel of a payment under way. Final ones are the caller's to judge first."""
     assert not payment.is_final, payment.status
     attempt = payment.attempt
-    assert attempt is not None
     asked = CancelRequested(now, digest)
+    if attempt is None:
+        return Decision((asked, Undone(now, AttemptState.CLOSED, None)))
     if attempt.state in (AttemptState.SENDING, AttemptState.REVERSING, AttemptState.CLOSING):
         # In flight: the answer (or the first look) leads to the undo; a second one changes nothing.
         return Decision((asked,))

@@ -16,8 +16,9 @@ States of one attempt on one channel (unknown is an answer; the undo comes at th
     REVERSING ──> REVERSED* · SUCCEEDED* (found paid, and nobody was told otherwise)
     CLOSING ──> CLOSED* · SUCCEEDED* (found paid while closing)
 
-`lifecycle.py` decides which event happens; `folding.py` folds it and never refuses: it already
-happened.
+A payer's page (`docs/CASHIER.md`) has several attempts, one after the other, or none at all; the
+payment is `requires_payer` all the while. `lifecycle.py` decides which event happens; `folding.py`
+folds it and never refuses: it already happened.
 """
 
 from enum import StrEnum
@@ -134,6 +135,35 @@ class Attempt(Struct, frozen=True, array_like=True, gc=False):
     failure: Failure | None = None
     mismatch: bool = False
     """The channel reported another amount or order: the charge is to be undone, not believed."""
+    wallet: str | None = None
+    way: Way | None = None
+    payer: str | None = None
+    """Of an attempt that a payer chose on a page; None: as the payment says."""
+    consent: bytes | None = None
+    """Digest of the OAuth code that named the payer: who comes with it again began this attempt."""
+    client_params: dict[str, str] | None = None
+    pay_url: str | None = None
+    """What starts the wallet: parameters for its script or SDK, or an address (h5)."""
+    is_stray: bool = False
+    """It was charged after it had ended: the money goes back by a refund of its own."""
+
+
+class Choice(Struct, frozen=True, array_like=True, gc=False):
+    """What a payer chose on the page: a wallet, and who they are in it on this account."""
+
+    wallet: str
+    payer: str | None = None
+    account: str | None = None
+    consent: bytes | None = None
+
+
+class Page(Struct, frozen=True, array_like=True, gc=False):
+    """A payment whose wallet is chosen by its payer. `wanted`: chosen, and not yet begun."""
+
+    wanted: Choice | None = None
+    choices: int = 0
+    failure: Failure | None = None
+    """Why the last choice came to nothing; the payer is told, and may choose again."""
 
 
 class Payment(Struct, frozen=True, array_like=True, gc=False):
@@ -190,11 +220,28 @@ class Payment(Struct, frozen=True, array_like=True, gc=False):
     payer: str | None = None
     return_url: str | None = None
     cancel_digest: bytes | None = None
+    page: Page | None = None
 
     @property
     def refundable(self) -> int:
         """What may still be refunded, in terms of `amount`: holds of running refunds excluded."""
         return self.amount - self.amount_refunded - self.refunding
+
+    @property
+    def is_page_open(self) -> bool:
+        """Whether a payer's page may begin another attempt, its expiry apart."""
+        attempt = self.attempt
+        return (
+            self.page is not None
+            and self.status not in FINAL
+            and not self.cancel_requested
+            and not (attempt is not None and attempt.mismatch)
+        )
+
+    @property
+    def has_stray(self) -> bool:
+        """Whether an attempt that had ended was charged after all."""
+        return any(attempt.is_stray for attempt in self.earlier)
 
     @property
     def is_final(self) -> bool:

@@ -2,11 +2,11 @@
 
 from msgspec import Struct
 
-from payments.payment import Attempt, AttemptState, Discount, Failure
+from payments.payment import Attempt, AttemptState, Choice, Discount, Failure
 
 
 class Sent(Struct, frozen=True, gc=False):
-    """A further attempt begins, on another channel: the first refused for its own reasons."""
+    """A further attempt begins: the first channel refused for its own reasons, or a payer chose."""
 
     at: int
     attempt: Attempt
@@ -35,6 +35,43 @@ class CodeShown(Struct, frozen=True, gc=False):
     at: int
     code: str
     next_action_at: int
+    client_params: dict[str, str] | None = None
+    pay_url: str | None = None
+
+
+class Chosen(Struct, frozen=True, gc=False):
+    """The payer chose a wallet on the page. Nothing begins before the open attempt has ended."""
+
+    at: int
+    choice: Choice
+
+
+class AttemptEnded(Struct, frozen=True, gc=False):
+    """An attempt of a page ended unpaid (closed or failed); the page stays open until its expiry.
+
+    `next_action_at`: that expiry.
+    """
+
+    at: int
+    state: AttemptState
+    next_action_at: int | None
+    failure: Failure | None = None
+
+
+class ChoiceDropped(Struct, frozen=True, gc=False):
+    """No channel could take the wallet that was chosen; the page stays open until its expiry."""
+
+    at: int
+    next_action_at: int | None
+    failure: Failure
+
+
+class StrayPaid(Struct, frozen=True, gc=False):
+    """An attempt that had ended was charged after all: booked to suspense, refunded by itself."""
+
+    at: int
+    number: int
+    channel_trade_no: str | None
 
 
 class PayerAwaited(Struct, frozen=True, gc=False):
@@ -129,6 +166,10 @@ PaymentEvent = (
     Sent
     | Succeeded
     | Failed
+    | Chosen
+    | AttemptEnded
+    | ChoiceDropped
+    | StrayPaid
     | CodeShown
     | PayerAwaited
     | Unclear

@@ -80,7 +80,7 @@ def test_no_character_can_be_misread_unseen(at):
     """Another digit in its place is another checksum."""
     other = "0" if SAMPLE[at] != "0" else "1"
 
-    refused(SAMPLE[:at] + other + SAMPLE[at + 1 :])
+    assert refused(SAMPLE[:at] + other + SAMPLE[at + 1 :]).reason
 
 
 GOOD = "000201520441115303156" + "5802CN5901N6001C" + "02161234567890123456"

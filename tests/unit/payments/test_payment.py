@@ -15,6 +15,7 @@ from payments.payment import (
     STATUS_OF,
     UNPAID,
     AttemptState,
+    Choice,
     Discount,
     Failure,
     Moment,
@@ -24,8 +25,11 @@ from payments.payment import (
     lengthen,
 )
 from payments.payment_events import (
+    AttemptEnded,
     BecameOverdue,
     CancelRequested,
+    ChoiceDropped,
+    Chosen,
     CodeShown,
     Failed,
     Inquired,
@@ -37,6 +41,7 @@ from payments.payment_events import (
     RefundHeld,
     RefundReleased,
     Sent,
+    StrayPaid,
     Succeeded,
     Unclear,
     Undone,
@@ -60,7 +65,7 @@ REVERSED = Undone(AT, S.REVERSED, NEXT)
 CLOSED = Undone(AT, S.CLOSED, NEXT)
 LATE = LateSuccess(AT, "ch-1", 3800, 3800)
 SENT = Sent(AT, an_attempt(number=1, account="other", sent_at=AT), NEXT)
-ASIDE = (INQUIRED, CancelRequested(AT), BecameOverdue(AT, NEXT))
+ASIDE = (INQUIRED, CancelRequested(AT), BecameOverdue(AT, NEXT), StrayPaid(AT, 0, "ch-9"))
 """What happens to a running payment without moving its attempt."""
 
 # The diagram of attempts: state -> what may happen to it -> where that leads.
@@ -92,7 +97,15 @@ DIAGRAM = [
     (S.CLOSING, CLOSING, S.CLOSING),
     (S.CLOSING, UNCLEAR, S.CLOSING),
 ]
+PAGE = (
+    Chosen(AT, Choice("wechat")),
+    AttemptEnded(AT, S.CLOSED, NEXT),
+    ChoiceDropped(AT, NEXT, Failure("channel_error", "no channel")),
+)
+"""What happens on a payer's page only: see test_pages.py."""
+
 AFTERWARDS = (
+    StrayPaid(AT, 0, "ch-9"),
     LATE,
     LateChecked(AT, NEXT),
     LateChecked(AT, None),
@@ -126,7 +139,8 @@ def test_every_event_has_a_fold_and_a_place_in_these_tests():
     events = set(PaymentEvent.__args__)
 
     assert events == set(_FOLDS)
-    assert events == {type(e) for e in (*(row[1] for row in DIAGRAM), *ASIDE, *AFTERWARDS)}
+    here = (*(row[1] for row in DIAGRAM), *ASIDE, *PAGE, *AFTERWARDS)
+    assert events == {type(event) for event in here}
 
 
 @pytest.mark.parametrize(("state", "event", "expected"), DIAGRAM)
