@@ -10,10 +10,11 @@ from payments.channels.base import Book
 from payments.channels.simulated.books import Books
 from payments.channels.simulated.connector import SimulatedChannel
 from payments.channels.simulated.settings import Latency, SimulatedSettings
+from rig_alipay import AlipayRig
 from rig_example import ExampleRig
 from rigs import PAYING, Rig, Stand
 
-RIGS: dict[str, Any] = {rig.name: rig for rig in (ExampleRig,)}
+RIGS: dict[str, Any] = {rig.name: rig for rig in (ExampleRig, AlipayRig)}
 
 
 class SimulatedRig:
