@@ -6,6 +6,7 @@ memory is a ring of buckets by `created`; the store holds the same, packed in th
 
 from typing import Final
 
+from payments.errors import Overloaded, Unauthorized
 from payments.storage.base import Store
 
 WINDOW_S: Final = 300
@@ -22,7 +23,8 @@ NONCES_MAX: Final = 6_000_000
 class Nonces:
     """The nonces seen within the window."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = NONCES_MAX) -> None:
+        self.most = most
         self._seen: set[int] = set()
         self._buckets: dict[int, list[int]] = {}
 
@@ -42,6 +44,13 @@ class Nonces:
         bucket.append(digest)
         return True
 
+    def spend(self, digest: int, created: int) -> None:
+        """Accept a nonce. Raise Unauthorized if it was used, Overloaded when memory is full."""
+        if len(self._seen) >= self.most:
+            raise Overloaded("too many signed requests in five minutes; try later", retry_after_s=5)
+        if not self.accept(digest, created):
+            raise Unauthorized("this signature was used before; sign the request again")
+
     def prune(self, real_ms: int) -> None:
         """Forget those whose signatures are no longer accepted."""
         oldest = (real_ms // 1000 - WINDOW_S - MARGIN_S) // BUCKET_S
@@ -50,7 +59,3 @@ class Nonces:
 
     def __len__(self) -> int:
         return len(self._seen)
-
-    @property
-    def full(self) -> bool:
-        return len(self) >= NONCES_MAX

@@ -20,7 +20,6 @@ from payments.errors import (
     MerchantSuspended,
     Overloaded,
     PaymentError,
-    Unauthorized,
 )
 from payments.idempotency import Judgement, index_of, judge_key, judge_order
 from payments.lifecycle import first_look, verdict_by
@@ -99,8 +98,7 @@ class Opening:
             self._attach(link, command, self._known(stored[0]), replayed=False)
             return
         if command.nonce:
-            if not core.nonces.accept(command.nonce, command.nonce_at):
-                raise Unauthorized("this signature was used before; sign the request again")
+            core.nonces.spend(command.nonce, command.nonce_at)
             core.batch.nonces.append((command.nonce, command.nonce_at))
         if self._replayed(link, command, stored, found):
             return

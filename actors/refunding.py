@@ -26,7 +26,6 @@ from payments.errors import (
     NotRefundable,
     Overloaded,
     PaymentError,
-    Unauthorized,
 )
 from payments.idempotency import index_of
 from payments.ids import BODY_LENGTH, out_trade_no
@@ -231,8 +230,7 @@ class Refunding:
     def take_nonce(self, nonce: int, created: int) -> None:
         core = self._core
         if nonce:
-            if not core.nonces.accept(nonce, created):
-                raise Unauthorized("this signature was used before; sign the request again")
+            core.nonces.spend(nonce, created)
             core.batch.nonces.append((nonce, created))
             core.wake.set()
 

@@ -231,6 +231,10 @@ def create_key(
     not_before: int = 0,
 ) -> tuple[Key, str | None]:
     """A new key, and its secret to be shown once (None for ed25519)."""
+    if livemode and wish.type is KeyType.BEARER:
+        raise InvalidField(
+            "live mode takes signed requests only; ask for hmac-sha256 or ed25519", param="type"
+        )
     unknown = sorted(set(wish.scopes) - set(SCOPES))
     if unknown:
         raise InvalidField(

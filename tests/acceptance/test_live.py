@@ -63,6 +63,16 @@ def test_no_bearer_key_is_let_in(live, kit, expect_problem, secret):
     expect_problem(kit.Client(deployment.api, secret).get("/v1/payments"), 401, "unauthorized")
 
 
+def test_no_bearer_key_is_made_either(live, expect_problem):
+    """It could never be used; the other kinds are made."""
+    _, client = live
+
+    asked = {"type": "bearer", "scopes": ["payments:read"]}
+    expect_problem(client.post("/v1/keys", asked), 422, "invalid_field")
+    made = client.post("/v1/keys", asked | {"type": "hmac-sha256"})
+    assert (201, "hs_live_") == (made.status, made["secret"][:8]), made
+
+
 @pytest.mark.parametrize("line", HELPERS.strip().splitlines())
 def test_the_test_kit_is_not_there(live, expect_problem, line):
     """404 for clocks, books and payers."""

@@ -2,10 +2,12 @@
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.nonces import MARGIN_S, WINDOW_S, Nonces
+from payments.errors import Overloaded, Unauthorized
 from payments.storage.base import Batch
 from payments.storage.memory import MemoryStore
 from payments.testing import NOW_MS, ManualClock
@@ -32,6 +34,19 @@ def test_nonces_leave_memory_when_their_signatures_are_too_old():
 
     nonces.prune((NOW_S + WINDOW_S + MARGIN_S + 60) * 1000)
     assert 0 == len(nonces)
+
+
+def test_a_full_memory_takes_no_more_instead_of_forgetting():
+    """Forgetting one would let its request in again."""
+    nonces = Nonces(most=2)
+    nonces.spend(1, NOW_S)
+    with pytest.raises(Unauthorized):
+        nonces.spend(1, NOW_S)
+    nonces.spend(2, NOW_S)
+    with pytest.raises(Overloaded):
+        nonces.spend(3, NOW_S)
+    nonces.prune((NOW_S + WINDOW_S + MARGIN_S + 60) * 1000)
+    nonces.spend(3, NOW_S)
 
 
 def test_a_restart_remembers_what_was_committed():
