@@ -42,6 +42,7 @@ from payments.channels.sandbox.turns import (
 from payments.clock import ManualClock
 
 SEED = 7
+MOVED = 307
 RETRIES = Plan(delays_s=(15, 15, 30, 180), timeout_s=10)
 CODES = {Trouble.ERROR: 500, Trouble.BUSY: 429, Trouble.TOO_LARGE: 413, Trouble.NOT_FOUND: 404}
 
@@ -88,6 +89,7 @@ class Example(SandboxApp):
                 auth_code=asked.get("code"),
                 fingerprint=print_,
                 notify_url=asked.get("notify_url"),
+                merchant=asked.get("merchant", ""),
                 extra={"attach": asked.get("attach")},
             )
         )
@@ -157,7 +159,8 @@ class Receiver:
     async def take(self, request: web.Request) -> web.Response:
         status, text = self.answers.pop(0) if self.answers else (200, "success")
         await self.heard.put(msgspec.json.decode(await request.read()))
-        return web.Response(status=status, text=text)
+        headers = {"Location": "/elsewhere"} if status == MOVED else {}
+        return web.Response(status=status, text=text, headers=headers)
 
     async def next(self) -> dict[str, object]:
         async with asyncio.timeout(20):
@@ -231,6 +234,7 @@ class Town:
         made = Receiver()
         app = web.Application()
         app.router.add_post("/hear", made.take)
+        app.router.add_post("/elsewhere", made.take)
         runner = web.AppRunner(app)
         self.runners.append(runner)
         await runner.setup()

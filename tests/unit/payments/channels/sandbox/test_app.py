@@ -92,7 +92,11 @@ async def test_silence_holds_until_the_client_goes(town: Any) -> None:
     assert town.sandbox.calls == 0
 
 
-async def test_a_sandbox_stops_although_somebody_waits(town: Any) -> None:
+async def test_a_sandbox_stops_although_somebody_waits(
+    town: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once: who waits for an answer that never comes is not waited for."""
+    monkeypatch.setattr(frame, "SHUTDOWN_S", 60)
     client = await town.start()
     waiting = asyncio.create_task(client.pay("N1", "9006"))
     async with asyncio.timeout(20):
@@ -248,6 +252,28 @@ async def test_the_payer_acts(verb: str, kind: str, town: Any) -> None:
     status, said = await client.post(verb, {"out_trade_no": "N1"})
     assert (status, said["out_trade_no"]) == (200, "N1")
     assert kind == await client.kind("GET", "/orders/N1")
+
+
+async def test_the_payer_of_one_of_several_merchants(town: Any) -> None:
+    client = await town.start()
+    for merchant in ("m1", "m2"):
+        await client.pay("N1", "", merchant=merchant)
+    status, said = await client.post("pay", {"out_trade_no": "N1"})
+    assert (status, "several merchants" in said["error"]) == (409, True)
+    status, _ = await client.post("pay", {"out_trade_no": "N1", "merchant": "m2"})
+    assert status == 200
+    assert [book["state"] for book in await client.get("books")] == ["unpaid", "paid"]
+
+
+async def test_one_number_asked_by_many_at_once_is_charged_once(town: Any) -> None:
+    client, receiver = await town.start(), await town.receiver()
+    said = await asyncio.gather(*(client.pay("N1", notify_url=receiver.url) for _ in range(20)))
+    assert {answer["kind"] for _, answer in said} == {"paid"}
+    refunds = ({"number": f"R{i}", "amount": 1000} for i in range(20))
+    asks = (client.kind("POST", "/orders/N1/refunds", refund) for refund in refunds)
+    assert sorted(await asyncio.gather(*asks)) == ["exceeds"] * 17 + ["made"] * 3
+    (book,) = await client.get("books")
+    assert (book["charges"], book["refunded_minor"]) == (1, 3000)
 
 
 async def test_the_books_have_the_rows_of_the_contract(town: Any) -> None:

@@ -151,6 +151,17 @@ def test_books_of_another_kind_are_refused(tmp_path: Path) -> None:
         Books(tmp_path)
 
 
+def test_what_was_answered_is_written(desk: Any, tmp_path: Path) -> None:
+    """Nobody closed these books: the process was killed after its answer."""
+    desk.pay()
+    desk.refund("R1", 800)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / LOG).write_bytes((desk.folder / LOG).read_bytes())
+    (order,) = Books(copy)
+    assert (order.state, order.committed) == ("paid", 800)
+
+
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     books = Books(tmp_path)
     with pytest.raises(BooksInUse):

@@ -203,6 +203,23 @@ async def test_a_full_queue_counts_what_it_leaves_owed(
     assert len(town.sandbox.engine.owed()) == 1
 
 
+async def test_redirects_are_not_followed(town: Any) -> None:
+    """The next try goes to the address of the order, as a failed one's does."""
+    client, receiver = await town.start(), await town.receiver()
+    receiver.answers = [(307, "success")]
+    await client.pay("N1", notify_url=receiver.url)
+    assert [(await receiver.next())["try"] for _ in range(2)] == [1, 2]
+    assert [one["status"] for one in (await settled(town))["recent"]] == [307, 200]
+
+
+async def test_plain_http_leaves_the_machine_never(town: Any) -> None:
+    """Although a channel forgot to refuse the address when it was given."""
+    client = await town.start()
+    await client.pay("N1", notify_url="http://192.0.2.1/hear")
+    state = await settled(town)
+    assert {one["trouble"] for one in state["recent"]} == {"https, or http on loopback"}
+
+
 async def test_many_orders_share_the_wire(town: Any) -> None:
     """More than may be on the wire at once, and all arrive."""
     client, receiver = await town.start(), await town.receiver()

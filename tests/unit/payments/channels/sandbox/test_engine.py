@@ -215,6 +215,19 @@ def test_paying_late_comes_after_the_channel_said_over(desk: Any) -> None:
     assert desk.engine.inquire("N1").kind == Kind.PAID
 
 
+def test_paying_late_starts_when_a_query_says_that_the_code_expired(desk: Any) -> None:
+    """Nobody was told that it is over: the money does not come late before that."""
+    desk.pay("", expires_ms=desk.clock.now_ms() + 1000)
+    act(desk, "pay_late")
+    desk.clock.advance(60)
+    assert desk.engine.next_due() is not None
+    desk.engine.wake()
+    assert desk.engine.next_due() is None
+    assert desk.engine.inquire("N1").kind == Kind.CLOSED
+    desk.clock.advance(3)
+    assert desk.engine.inquire("N1").kind == Kind.PAID
+
+
 # --- Refunds -----------------------------------------------------------------------------------
 
 
