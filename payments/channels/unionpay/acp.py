@@ -70,7 +70,7 @@ class Acp:
 
     async def pay_qr(self, order: PayOrder) -> Outcome:
         fields = {
-            **self._message(BY_CODE, order.out_trade_no, order.created),
+            **self._message(BY_CODE, order.merchant, order.out_trade_no, order.created),
             "txnAmt": str(order.amount),
             "currencyCode": CNY_NUMBER,
             "backUrl": self._settings.notify_url,
@@ -91,7 +91,7 @@ class Acp:
         return Awaiting(shown)
 
     async def inquire(self, order: OrderRef) -> Outcome:
-        answer = await self._query(order.out_trade_no, order.created)
+        answer = await self._query(order.merchant, order.out_trade_no, order.created)
         code = answer.get("respCode", "")
         if code == codes.NO_SUCH_ORDER:
             return Unpaid("absent")
@@ -100,7 +100,7 @@ class Acp:
         origin = answer.get("origRespCode", "")
         kind = codes.meaning(origin).kind
         if kind == Kind.DONE:
-            return approved(order.out_trade_no, answer, "queryId", self._settings.mer_id)
+            return approved(order.out_trade_no, answer, "queryId")
         if origin == codes.ACCEPTED:
             return Unpaid("open")
         if origin in (codes.OUT_OF_HOURS, codes.ALREADY_REVERSED):
@@ -126,7 +126,7 @@ class Acp:
         if not isinstance(paid, Approved) or paid.channel_trade_no is None:
             return paid if isinstance(paid, Unknown) else Unknown("the original is not clear")
         fields = {
-            **self._message(BY_REFUND, order.out_refund_no, order.asked_at),
+            **self._message(BY_REFUND, order.merchant, order.out_refund_no, order.asked_at),
             "origQryId": paid.channel_trade_no,
             "txnAmt": str(order.amount),
             "currencyCode": CNY_NUMBER,
@@ -144,7 +144,7 @@ class Acp:
         return Unknown("accepted, and not found yet") if isinstance(known, Unpaid) else known
 
     async def inquire_refund(self, order: RefundOrder) -> Outcome:
-        answer = await self._query(order.out_refund_no, order.asked_at)
+        answer = await self._query(order.merchant, order.out_refund_no, order.asked_at)
         code = answer.get("respCode", "")
         if code == codes.NO_SUCH_ORDER:
             return Unpaid("absent")
@@ -162,7 +162,9 @@ class Acp:
 
     # --- the way there and back ------------------------------------------------------------
 
-    def _message(self, kind: tuple[str, str], number: str, at_ms: int) -> dict[str, str]:
+    def _message(
+        self, kind: tuple[str, str], merchant: str, number: str, at_ms: int
+    ) -> dict[str, str]:
         return {
             "version": "5.1.0",
             "encoding": "UTF-8",
@@ -173,13 +175,13 @@ class Acp:
             "bizType": "000000",
             "channelType": MOBILE,
             "accessType": self._settings.access_type,
-            "merId": self._settings.mer_id,
+            "merId": self._settings.mer_id_of(merchant),
             "orderId": number,
             "txnTime": wire.encode_time(at_ms),
         }
 
-    async def _query(self, number: str, at_ms: int) -> dict[str, str]:
-        fields = self._message(BY_QUERY, number, at_ms)
+    async def _query(self, merchant: str, number: str, at_ms: int) -> dict[str, str]:
+        fields = self._message(BY_QUERY, merchant, number, at_ms)
         return await self._ask(QUERY, fields, self._settings.ask_timeout_s)
 
     async def _ask(self, path: str, fields: dict[str, str], timeout_s: float) -> dict[str, str]:
@@ -209,7 +211,7 @@ class Acp:
     def hear(self, body: bytes) -> Notice | None:
         """A notification; None: verified, and nothing about an order of ours. Raise Doubt."""
         fields = self._read(body, wire.decode_form)
-        if fields.get("merId") != self._settings.mer_id:
+        if not self._settings.is_ours(fields.get("merId")):
             return None
         if codes.meaning(fields.get("respCode", "")).kind != Kind.DONE:
             return None
@@ -219,7 +221,7 @@ class Acp:
         compare(fields, {})
         match (fields.get("txnType"), fields.get("txnSubType")):
             case ("01", _):
-                paid = approved(number, fields, "queryId", self._settings.mer_id)
+                paid = approved(number, fields, "queryId")
                 return Notice(number, paid)
             case ("04", _):
                 return self._refund_notice(number, fields)

@@ -67,7 +67,6 @@ class Aggregate:
         self._signer = signer
         self._verifiers = tuple(verifiers)
         self._clock = clock
-        self._ours = {"serProvId": settings.serv_prov_id, "merId": settings.mer_id}
 
     # --- payments --------------------------------------------------------------------------
 
@@ -78,12 +77,12 @@ class Aggregate:
             "authCode": order.auth_code or "",
             "termId": self._settings.term_id,
         }
-        answer = await self._ask("micropay", fields, self._settings.pay_timeout_s)
+        answer = await self._ask("micropay", order.merchant, fields, self._settings.pay_timeout_s)
         code = answer.get("respCode", "")
         if code == codes.PAYER_MUST_ACT:
             return Awaiting()
         if codes.meaning(code).kind == Kind.DONE:
-            return approved(order.out_trade_no, answer, "transIndex", self._settings.mer_id)
+            return approved(order.out_trade_no, answer, "transIndex")
         outcome = refused(code)
         if code == codes.OUT_OF_HOURS and isinstance(outcome, Declined):
             # Of a payer's code, which lives a minute, this can only mean that it is too old.
@@ -105,7 +104,9 @@ class Aggregate:
             if left_ms < 1_000:
                 return Declined("expired", "it would expire at once", not_sent=True)
             fields["paymentValidTime"] = str(left_ms // 1000)
-        answer = await self._ask("unifiedorder", fields, self._settings.pay_timeout_s)
+        answer = await self._ask(
+            "unifiedorder", order.merchant, fields, self._settings.pay_timeout_s
+        )
         code = answer.get("respCode", "")
         if codes.meaning(code).kind != Kind.DONE:
             return refused(code)
@@ -130,7 +131,7 @@ class Aggregate:
 
     async def inquire(self, order: OrderRef) -> Outcome:
         fields = {"orderNo": order.out_trade_no, "orderType": order.wallet or ""}
-        answer = await self._ask("queryOrder", fields, self._settings.ask_timeout_s)
+        answer = await self._ask("queryOrder", order.merchant, fields, self._settings.ask_timeout_s)
         code = answer.get("respCode", "")
         if code == codes.NO_SUCH_ORDER:
             return Unpaid("absent")
@@ -138,7 +139,7 @@ class Aggregate:
             return unclear(code)
         match answer.get("origRespCode"):
             case Orig.PAID:
-                return approved(order.out_trade_no, answer, "transIndex", self._settings.mer_id)
+                return approved(order.out_trade_no, answer, "transIndex")
             case Orig.REFUNDED:
                 return await self._refunded(order, answer)
             case Orig.UNPAID:
@@ -162,12 +163,12 @@ class Aggregate:
                 return Unpaid("reversed")
             if not isinstance(undone, Unpaid):
                 return Unknown("refunded, and it is not clear by whom")
-        return approved(order.out_trade_no, answer, "transIndex", self._settings.mer_id)
+        return approved(order.out_trade_no, answer, "transIndex")
 
     async def close(self, order: OrderRef) -> Outcome:
-        """Approved: closed. Declined: its state does not allow it. Unpaid: there is no such order."""
+        """Approved: closed. Declined: its state does not allow it. Unpaid: no such order."""
         fields = {"orderNo": order.out_trade_no, "orderType": order.wallet or ""}
-        answer = await self._ask("closeOrder", fields, self._settings.ask_timeout_s)
+        answer = await self._ask("closeOrder", order.merchant, fields, self._settings.ask_timeout_s)
         code = answer.get("respCode", "")
         if codes.meaning(code).kind == Kind.DONE:
             return Approved(order.out_trade_no, order.amount)
@@ -189,7 +190,7 @@ class Aggregate:
             "currencyCode": CNY_NUMBER,
             "orderType": order.wallet or "",
         }
-        answer = await self._ask("refund", fields, self._settings.pay_timeout_s)
+        answer = await self._ask("refund", order.merchant, fields, self._settings.pay_timeout_s)
         code = answer.get("respCode", "")
         if codes.meaning(code).kind == Kind.DONE:
             return self._gone_back(order, answer)
@@ -206,7 +207,9 @@ class Aggregate:
             "origOrderNo": order.out_trade_no,
             "orderType": order.wallet or "",
         }
-        answer = await self._ask("refundQuery", fields, self._settings.ask_timeout_s)
+        answer = await self._ask(
+            "refundQuery", order.merchant, fields, self._settings.ask_timeout_s
+        )
         code = answer.get("respCode", "")
         if code == codes.NO_SUCH_ORDER:
             return Unpaid("absent")
@@ -231,17 +234,19 @@ class Aggregate:
     # --- the way there and back ------------------------------------------------------------
 
     async def _ask(
-        self, operation: str, fields: Mapping[str, str], timeout_s: float
+        self, operation: str, merchant: str, fields: Mapping[str, str], timeout_s: float
     ) -> dict[str, str]:
         """The verified answer about the number that was asked about."""
-        message = {**self._ours, **fields}
+        settings = self._settings
+        ours = {"serProvId": settings.serv_prov_id, "merId": settings.mer_id_of(merchant)}
+        message = {**ours, **fields}
         signature = await self._signer.sign(wire.signed_text(message))
         message[wire.SIGNATURE] = wire.encode_signature(signature)
-        url = f"{self._settings.base_url}{PATH}{operation}"
+        url = f"{settings.base_url}{PATH}{operation}"
         body = wire.encode_json(message)
         request = HttpRequest("POST", url, dict(HEADERS), body, timeout_s)
         answer = await self._read(await body_of(self._http, request))
-        compare(answer, {**self._ours, "orderNo": fields["orderNo"]})
+        compare(answer, {**ours, "orderNo": fields["orderNo"]})
         return answer
 
     async def _read(self, body: bytes) -> dict[str, str]:
@@ -260,7 +265,8 @@ class Aggregate:
     async def hear(self, body: bytes) -> Notice | None:
         """A notification; None: verified, and nothing about an order of ours. Raise Doubt."""
         fields = await self._read(body)
-        if any(fields.get(name) != value for name, value in self._ours.items()):
+        is_provider = fields.get("serProvId") == self._settings.serv_prov_id
+        if not is_provider or not self._settings.is_ours(fields.get("merId")):
             return None
         if fields.get("respCode", codes.OK) != codes.OK:
             return None
@@ -270,7 +276,7 @@ class Aggregate:
         compare(fields, {"orderNo": number})
         if not number:
             raise Doubt("a notification without orderNo")
-        return Notice(number, approved(number, fields, "transIndex", self._settings.mer_id))
+        return Notice(number, approved(number, fields, "transIndex"))
 
 
 def undo(order: OrderRef) -> RefundOrder:

@@ -27,6 +27,9 @@ PEM_MAX: Final = 16_384
 
 KEY_MIN_BITS: Final = 2048
 
+PRODUCTION_HOLDER: Final = "中国银联股份有限公司"
+"""Who signs ACP's answers, as the official clients check it."""
+
 CN_SEPARATOR: Final = "@"
 CN_NAME_AT: Final = 2
 """UnionPay's common names read `041@Z12@NAME@SERIAL`: the third part is the name."""

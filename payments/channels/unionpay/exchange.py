@@ -42,8 +42,9 @@ class UnionpaySettings(Struct, frozen=True):
     """One channel account.
 
     `base_url`: the aggregated JSON interface, `acp_url`: ACP's gateway, both without a slash at
-    the end. `cert_id`: serial of our ACP certificate, decimal. `absent_final_ms`: an order that
-    the channel does not know so long after it was sent will not arrive any more.
+    the end. `cert_id`: serial of our ACP certificate, decimal. `sub_merchants`: our merchant's id
+    to its own `merId`; others trade under `mer_id`. `absent_final_ms`: an order that the channel
+    does not know so long after it was sent will not arrive any more.
     """
 
     serv_prov_id: str
@@ -59,6 +60,15 @@ class UnionpaySettings(Struct, frozen=True):
     pay_timeout_s: float = 4.5
     ask_timeout_s: float = 3.0
     absent_final_ms: int = 30_000
+    sub_merchants: Mapping[str, str] = {}
+
+    def mer_id_of(self, merchant: str) -> str:
+        """The `merId` of our merchant."""
+        return self.sub_merchants.get(merchant, self.mer_id)
+
+    def is_ours(self, mer_id: str | None) -> bool:
+        """Whether a `merId` is one of the account's."""
+        return mer_id == self.mer_id or mer_id in self.sub_merchants.values()
 
 
 class Doubt(Exception):
@@ -103,14 +113,14 @@ def amount_in(fields: Mapping[str, str], name: str = "txnAmt") -> int:
         raise Doubt(f"an answer without a readable {name}") from None
 
 
-def approved(out_trade_no: str, fields: Mapping[str, str], trade_no: str, mer_id: str) -> Approved:
+def approved(out_trade_no: str, fields: Mapping[str, str], trade_no: str) -> Approved:
     """A payment that the channel took, with what it says of amounts and coupons. Raise Doubt.
 
-    `trade_no`: the name of the field with the channel's number. A coupon that carries our merId
+    `trade_no`: the name of the field with the channel's number. A coupon that carries the merId
     as its sponsor is the merchant's own, any other the channel's.
     """
     amount = amount_in(fields)
-    discounts = _discounts(fields.get("couponInfo", ""), mer_id)
+    discounts = _discounts(fields.get("couponInfo", ""), fields.get("merId", ""))
     total = sum(discount.amount for discount in discounts)
     own = sum(discount.amount for discount in discounts if discount.funder == "merchant")
     settle = amount_in(fields, "settleAmt") if fields.get("settleAmt") else amount - own
