@@ -45,11 +45,36 @@ class LaneLimits(Struct, frozen=True, forbid_unknown_fields=True):
     ask_timeout_ms: int = 5_000
     refund_timeout_ms: int = 10_000
     drain_ms: int = 10_000
+    asks_per_second: int = 0
+    """Queries a second, 0: any number. More wait; what undoes or refunds never does."""
 
     @property
     def window(self) -> int:
         """Payments that one shard may have in flight."""
         return max(1, self.capacity // self.shards)
+
+
+QUERIES: Final = frozenset({"inquire", "inquire_refund"})
+
+
+class Budget:
+    """So many queries a second, and a second's worth at once after a pause."""
+
+    __slots__ = ("_at_s", "_left", "_rate")
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._left = 1.0 * rate
+        self._at_s = 0.0
+
+    def take(self, now_s: float) -> float:
+        """0: take it. Else the seconds until there is one."""
+        self._left = min(1.0 * self._rate, self._left + (now_s - self._at_s) * self._rate)
+        self._at_s = now_s
+        if self._left < 1:
+            return (1 - self._left) / self._rate
+        self._left -= 1
+        return 0.0
 
 
 class Peer(Protocol):
@@ -128,6 +153,9 @@ class Calls:
             running_max=limits.merchant_running_max,
         )
         self._asks: deque[Call] = deque()
+        self._queries: deque[Call] = deque()
+        self._budget = Budget(limits.asks_per_second) if limits.asks_per_second else None
+        self._budget_timer: asyncio.TimerHandle | None = None
         self._pays_running = 0
         self._asks_running = 0
         self._open: set[Call] = set()
@@ -143,7 +171,7 @@ class Calls:
     @property
     def queued(self) -> int:
         """Calls that wait for room at the channel."""
-        return len(self._pays) + len(self._asks)
+        return len(self._pays) + len(self._asks) + len(self._queries)
 
     @property
     def running(self) -> int:
@@ -174,11 +202,12 @@ class Calls:
         return None
 
     def _refuse_ask(self, call: Call) -> Outcome | None:
-        if len(self._asks) >= self._limits.asks_queued_max:
+        if len(self._asks) + len(self._queries) >= self._limits.asks_queued_max:
             # Never a refusal: "declined" would be an answer about the money.
             self.counts["refused_full"] += 1
             return NO_ROOM
-        self._asks.append(call)
+        is_query = self._budget is not None and call.op in QUERIES
+        (self._queries if is_query else self._asks).append(call)
         return None
 
     def _pump(self) -> None:
@@ -189,6 +218,14 @@ class Calls:
             if not call.answered:
                 self._asks_running += 1
                 self._start(call)
+        while self._queries and self._asks_running < limits.asks_running_max:
+            if self._queries[0].answered:
+                self._queries.popleft()
+            elif self._may_query():
+                self._asks_running += 1
+                self._start(self._queries.popleft())
+            else:
+                break
         while self._pays_running < limits.pays_running_max and (found := self._pays.get()):
             key, call = found
             if call.answered:  # Timed out while it waited.
@@ -196,6 +233,19 @@ class Calls:
             else:
                 self._pays_running += 1
                 self._start(call)
+
+    def _may_query(self) -> bool:
+        """Take a query from the budget; where it is used up, look again when it is not."""
+        assert self._budget is not None
+        loop = asyncio.get_running_loop()
+        wait_s = self._budget.take(loop.time())
+        if wait_s and self._budget_timer is None:
+            self._budget_timer = loop.call_later(wait_s, self._budget_back)
+        return not wait_s
+
+    def _budget_back(self) -> None:
+        self._budget_timer = None
+        self._pump()
 
     def _start(self, call: Call) -> None:
         loop = asyncio.get_running_loop()
@@ -266,6 +316,8 @@ class Calls:
 
     def abandon(self) -> None:
         """Drop every call without an answer."""
+        if self._budget_timer is not None:
+            self._budget_timer.cancel()
         for call in tuple(self._open):
             call.answered = True
             if call.timer is not None:

@@ -22,6 +22,7 @@ from actors.snapshot import Reference
 from actors.stats import SAMPLE_MASK, Histogram, Stages
 from gateway.asking import Asker, Reaction
 from gateway.auth import Authenticator
+from gateway.callbacks import Callbacks
 from gateway.edge import NO_STORE, VERSION, Connection, EdgeServer, Heads, Reply
 from gateway.errors import BodyTooLarge, Bug, EdgeError, from_refusal, problem
 from gateway.handlers.payments import PATH, answer_lines, prepared
@@ -107,6 +108,7 @@ class FrontDoor:
         self.stats_of = self.asker.stats_of
         self.shards = self.asker.shards
         self.directory = self.asker.directory
+        self.callbacks = Callbacks(settings, digests, identity, network, address)
         self._request_no = 0
         self._request_prefix = self.mint.body(clock.real_ms(), 0)[-8:]
         self._in_flight_max = settings.http.max_in_flight
@@ -129,7 +131,7 @@ class FrontDoor:
 
     @property
     def dialers(self) -> list[Dialer]:
-        return [*self.shards, self.directory]
+        return [*self.shards, self.directory, *self.callbacks.dialers]
 
     # --- links ---------------------------------------------------------------------------------
 

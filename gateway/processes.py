@@ -29,12 +29,14 @@ from actors.placement import (
 from actors.process import Boxed, Spec
 from actors.shard import MerchantShard
 from actors.snapshot import Reference
+from gateway.channels import Wired, schedule_of
 from gateway.front_door import FrontDoor, FrontDoorOptions
 from gateway.logs import get_logger, setup_logging
 from gateway.routing_table import make_router
 from gateway.settings import load_secrets
 from gateway.settings_shape import ChannelAccount as AccountSettings
 from gateway.settings_shape import Settings
+from payments.channels.base import Channel
 from payments.channels.simulated.books import Books
 from payments.channels.simulated.connector import SimulatedChannel
 from payments.channels.simulated.settings import Latency, SimulatedSettings
@@ -48,6 +50,9 @@ from payments.routing import ChannelAccount
 from payments.storage.base import Store
 from payments.storage.directory import FILE_NAME, DirectoryStore
 from payments.storage.sqlite import SqliteStore
+
+BEHIND_MS: Final = 1_000
+"""A lane gives a call up this long after its connector should have."""
 
 SETTLE_S: Final = 0.1
 """How long the answer to a new terminal or key waits, so that all doors and shards have it."""
@@ -95,18 +100,26 @@ def accounts_of(settings: Settings) -> tuple[ChannelAccount, ...]:
             account.account,
             account.name,
             account.wallets,
-            tuple(Way(way) for way in account.ways if way in SUPPORTED_WAYS),
+            tuple(Way(way) for way in ways_of(account)),
             account.priority,
             account.mode,
             account.settles_to,
             account.currency,
+            account.is_wired,
         )
         for account in settings.channels
     )
 
 
-SUPPORTED_WAYS: Final = ("barcode", "qr", "cashier")
+SHOWN_WAYS: Final = ("barcode", "qr", "cashier")
 """What the simulated channel can show; the wallets' own ways come with their channels."""
+
+
+def ways_of(account: AccountSettings) -> tuple[str, ...]:
+    """What the account's kind can do, of what it is allowed."""
+    if account.is_wired:
+        return account.ways
+    return tuple(way for way in account.ways if way in SHOWN_WAYS)
 
 
 def shard_path(settings: Settings, number: int) -> Path:
@@ -135,6 +148,7 @@ def shard_options(spec: Spec, settings: Settings, public_url: str) -> ShardOptio
         settings.mode == "live",
         public_url,
         FeePlan("default", settings.fees["default"].rate_ppm),
+        {each.account: schedule_of(each) for each in settings.channels if each.is_wired},
         incarnation=spec.incarnation,
         ecny_prefix=settings.ecny_prefix,
     )
@@ -197,7 +211,7 @@ def simulated_settings(account: AccountSettings) -> SimulatedSettings:
         refund_latency=latency,
         decline_ppm=account.decline_ppm,
         wallets=account.wallets,
-        ways=tuple(way for way in account.ways if way in SUPPORTED_WAYS),
+        ways=ways_of(account),
         capacity=account.capacity * settings_lanes(account),
     )
 
@@ -206,17 +220,62 @@ def settings_lanes(account: AccountSettings) -> int:
     return max(account.lanes, 1)
 
 
+def lane_limits(account: AccountSettings, settings: Settings) -> LaneLimits:
+    """The lane's bounds. Its time-outs stand behind the connector's own, one for each request."""
+    limits = LaneLimits(
+        capacity=account.capacity,
+        shards=settings.shards.count,
+        asks_per_second=account.inquiries.per_second_max if account.is_wired else 0,
+    )
+    if not account.is_wired:
+        return limits
+    waits = account.timeouts
+    return msgspec.structs.replace(
+        limits,
+        pay_timeout_ms=waits.pay_ms + waits.ask_ms + BEHIND_MS,
+        # A reverse may be a query, a close, a query and a refund.
+        ask_timeout_ms=3 * waits.ask_ms + waits.refund_ms + BEHIND_MS,
+        refund_timeout_ms=waits.refund_ms + waits.ask_ms + BEHIND_MS,
+    )
+
+
+class _Simulated:
+    """The simulated channel of one lane, with its books."""
+
+    def __init__(self, spec: Spec, settings: Settings, account: AccountSettings, place: Place):
+        self._books = Books(settings.data_path / f"{spec.name}.books")
+        chosen = simulated_settings(account)
+        self.channel: Channel = SimulatedChannel(
+            chosen,
+            place.clock,
+            Random(chosen.seed),  # noqa: S311 - a simulation
+            self._books,
+        )
+        self.abandon = self._books.abandon
+
+    async def start(self) -> None:
+        """Its books were opened when it was made."""
+
+    async def close(self) -> None:
+        self._books.close()
+
+    def stats(self) -> dict[str, float]:
+        return {}
+
+
 def build_lane(spec: Spec, place: Place) -> Boxed:
     """One lane of one channel account."""
     settings = read_settings(spec.settings_path)
     account = next(each for each in settings.channels if each.account == spec.account)
-    books = Books(settings.data_path / f"{spec.name}.books")
-    chosen = simulated_settings(account)
-    channel = SimulatedChannel(chosen, place.clock, Random(chosen.seed), books)  # noqa: S311
     identity = identity_of(spec, settings)
+    made: Wired | _Simulated
+    if account.is_wired:
+        made = Wired(settings, account, spec.number, place.clock, digests_of(settings))
+    else:
+        made = _Simulated(spec, settings, account, place)
+    channel, limits = made.channel, lane_limits(account, settings)
     placement = placement_of(settings)
     links: dict[str, Link] = {}
-    limits = LaneLimits(capacity=account.capacity, shards=settings.shards.count)
 
     def send(partition: int, message: Message) -> bool:
         link = links.get(shard_name(placement.shard_of[partition]))
@@ -228,15 +287,21 @@ def build_lane(spec: Spec, place: Place) -> Boxed:
     async def drain(_: float) -> None:
         await lane.drain()
 
-    box = Boxed(spec, identity, place.network, place.address, handler, lane.stats, drain)
+    def stats() -> dict[str, float]:
+        label = f'channel="{spec.account}",lane="{spec.number}"'
+        own = {f"channel_{name}{{{label}}}": value for name, value in made.stats().items()}
+        return lane.stats() | own
+
+    box = Boxed(spec, identity, place.network, place.address, handler, stats, drain)
     box.dialers = [Dialer(place.network, lambda: place.address(DIRECTORY), handler, identity)]
 
     async def close() -> None:
         lane.close()
-        books.close()
+        await made.close()
 
+    box.before.append(made.start)
     box.after.append(close)
-    box.abandon += [lane.abandon, books.abandon]
+    box.abandon += [lane.abandon, made.abandon]
     return box
 
 

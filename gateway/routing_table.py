@@ -1,6 +1,6 @@
 """Every route of the public API on one screen."""
 
-from gateway.handlers import helpers, operations, pages, payments, reference
+from gateway.handlers import callbacks, helpers, operations, pages, payments, reference
 from gateway.routes import Route, Router
 from gateway.schemas import AdvanceClock, CreateClock
 from payments.directory import (
@@ -48,6 +48,12 @@ ROUTES = [
     Route("POST", "/v1/test_helpers/payments/{id}/pay_late", helpers.acting("pay_late")),
     Route("POST", "/v1/test_helpers/payments/{id}/pay_twice", helpers.acting("pay_twice")),
     Route("GET", "/v1/test_helpers/channels/{name}/books", helpers.books),
+    Route(
+        "POST",
+        "/callbacks/{channel}/{account}/{token}",
+        callbacks.take,
+        authenticated=False,
+    ),
     Route("GET", "/v1/status", operations.status),
     Route("GET", "/v1/ledger/trial_balance", operations.trial_balance),
     Route("GET", "/p/{token}/code.svg", pages.code_svg, authenticated=False),

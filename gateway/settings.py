@@ -31,6 +31,9 @@ DEFAULT_FILES: Final = ("tillway.toml", "fees.toml", "risk.toml", "channels.toml
 READY_FILE: Final = "demo.json"
 SECRET_BYTES: Final = 32
 FILE_BYTES_MAX: Final = 256 * 1024 * 1024
+KEY_BYTES_MAX: Final = 16 * 1024 * 1024
+"""A file with a key, a certificate, or the tokens of all merchants."""
+
 TEST_SECRETS: Final = ("sk_test_", "hs_test_", "op_test_", "test")
 LIVE_SECRET_MIN: Final = 32
 
@@ -235,9 +238,12 @@ def _type_at(path: list[str] | tuple[str, ...]) -> inspect.Type | None:
 
 
 def _bare(shape: inspect.Type) -> inspect.Type:
-    """A type without its description."""
+    """A type without its description; of a table or nothing, the table."""
     while isinstance(shape, inspect.Metadata):
         shape = shape.type
+    if isinstance(shape, inspect.UnionType):
+        tables = [one for one in shape.types if isinstance(one, inspect.StructType)]
+        return tables[0] if tables else shape
     return shape
 
 
@@ -270,6 +276,31 @@ def _refuse_test_things(settings: Settings, environ: Mapping[str, str]) -> None:
     for name in sorted(environ):
         if name.startswith(ENV_PREFIX) and name.endswith(FILE_SUFFIX):
             refuse_readable_by_others(Path(environ[name]))
+
+
+def read_reference(reference: str, *, livemode: bool, secret: bool = True) -> bytes:
+    """What a setting `file:/…` or `env:…` points at. Raise SettingsError, never with its content.
+
+    Called in the process that needs it. A secret's file is its owner's alone in live mode.
+    """
+    kind, _, place = reference.partition(":")
+    if kind == "env":
+        text = os.environ.get(place, "")
+        if not text:
+            raise SettingsError(f"{reference}: the variable is not set")
+        return text.encode()
+    path = Path(place)
+    try:
+        if livemode and secret:
+            refuse_readable_by_others(path)
+        if path.stat().st_size > KEY_BYTES_MAX:
+            raise SettingsError(f"{reference}: over {KEY_BYTES_MAX} bytes is no key")
+        content = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{reference}: {error.strerror}; check the path") from None
+    if not content.strip():
+        raise SettingsError(f"{reference}: the file is empty")
+    return content
 
 
 def refuse_readable_by_others(path: Path) -> None:

@@ -14,14 +14,27 @@ from payments.barcodes import ECNY_PREFIX, barcodes
 
 SECRET_FIELDS: Final = frozenset({"cluster_secret", "digest_secret"})
 MASK: Final = "********"
+KINDS: Final = ("wechat", "alipay", "unionpay")
+"""Kinds of channels that are asked over a network; each has a table of credentials."""
+
+LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 
 Port = Annotated[int, Meta(ge=0, le=65_535, description="0 picks a free one")]
 Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9_-]{0,31}$")]
 Count = Annotated[int, Meta(ge=1, le=1_000)]
 Milliseconds = Annotated[int, Meta(ge=0, le=86_400_000)]
+CallMs = Annotated[int, Meta(ge=100, le=30_000)]
 Seconds = Annotated[int, Meta(ge=0, le=86_400)]
 Ppm = Annotated[int, Meta(ge=0, le=1_000_000, description="millionths")]
 Minor = Annotated[int, Meta(ge=1, description="minor units")]
+Reference = Annotated[
+    str,
+    Meta(
+        pattern=r"^(file:/.+|env:(?!TILLWAY_)[A-Z][A-Z0-9_]*)$",
+        description="where a key is: file:/absolute/path, or env:VARIABLE (not TILLWAY_…)",
+    ),
+]
+Id = Annotated[str, Meta(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,16 +62,101 @@ class Shards(Section, frozen=True, kw_only=True):
     ] = {}
 
 
+class Wechat(Section, frozen=True, kw_only=True):
+    """Credentials at WeChat Pay v3. In the mode `partner` `mchid` and `appid` are the partner's.
+
+    `public_keys`: id (PUB_KEY_ID_…) or platform certificate's serial -> PEM; all are valid.
+    `sub_mchid`: of merchants that `sub_merchants` does not name. `sub_appid`: the one under which
+    sub-merchants' payers are known, where there is one. `app_secret`, `oauth_url`: to learn who a
+    payer is on the cashier page.
+    """
+
+    mchid: Id
+    appid: Id
+    merchant_serial: Id
+    merchant_private_key: Reference
+    api_v3_key: Reference
+    public_keys: dict[Id, Reference] = {}
+    sub_mchid: str = ""
+    sub_appid: str = ""
+    app_secret: Reference | None = None
+    oauth_url: str = ""
+
+
+class Alipay(Section, frozen=True, kw_only=True):
+    """Credentials at Alipay. `public_keys`: any name (certificates: their serial) -> Alipay's key.
+
+    `seller_id`: the account's own number at Alipay. Mode `partner`: `app_auth_tokens`, a JSON file
+    of our merchants' ids -> their tokens (secret), and `sub_merchants` their numbers.
+    """
+
+    app_id: Id
+    seller_id: str = ""
+    app_private_key: Reference
+    public_keys: dict[Id, Reference]
+    aes_key: Reference | None = None
+    service_provider_id: str = ""
+    app_auth_tokens: Reference | None = None
+    oauth_url: str = ""
+
+
+class Unionpay(Section, frozen=True, kw_only=True):
+    """Credentials at UnionPay: the aggregated interface, and ACP for shown codes.
+
+    `public_keys`: any name -> the platform's key. `platform_certificate`: the authorities under
+    which ACP's answers are signed, and `platform_names` the holders that may sign.
+    """
+
+    serv_prov_id: Id
+    mer_id: Id
+    merchant_private_key: Reference
+    public_keys: dict[Id, Reference]
+    cert_id: str = ""
+    platform_certificate: Reference | None = None
+    platform_names: tuple[str, ...] = ("中国银联股份有限公司",)
+    sub_appid: str = ""
+
+
+class Timeouts(Section, frozen=True, kw_only=True):
+    """How long a channel's answer is waited for; 0 would be never."""
+
+    pay_ms: CallMs = 5_000
+    ask_ms: CallMs = 5_000
+    refund_ms: CallMs = 10_000
+
+
+class Inquiries(Section, frozen=True, kw_only=True):
+    """When a doubtful payment is asked about, in ms after it was sent, and how often at all.
+
+    `at_ms`: the questions, the last before `undo_at_ms`, when it is undone. `absent_grace_ms`: how
+    long "no such order" is not believed. `per_second_max`: questions of one lane; more wait.
+    """
+
+    at_ms: tuple[Annotated[int, Meta(ge=500, le=55_000)], ...] = ()
+    undo_at_ms: Annotated[int, Meta(ge=15_000, le=55_000)] = 46_000
+    absent_grace_ms: Annotated[int, Meta(ge=5_000, le=45_000)] = 15_000
+    code_poll_ms: Annotated[int, Meta(ge=1_000, le=600_000)] = 5_000
+    per_second_max: Annotated[int, Meta(ge=1, le=10_000)] = 200
+
+    def __post_init__(self) -> None:
+        ordered = list(self.at_ms) == sorted(set(self.at_ms))
+        if not ordered or (self.at_ms and self.at_ms[-1] >= self.undo_at_ms):
+            raise ValueError("inquiries.at_ms: ascending, and all before undo_at_ms")
+
+
 class ChannelAccount(Section, frozen=True, kw_only=True):
     """One account at a channel, and how its lanes are run.
 
-    `capacity`: attempts under way per lane, shared out as credits. `latency_ms` and
-    `latency_spread_percent`: of the simulated channel. `decline_ppm`: its random declines.
+    `capacity`: attempts under way per lane, shared out as credits. `latency_ms`,
+    `latency_spread_percent`, `decline_ppm`, `seed`: of the simulated channel.
+    Of the others: the table of credentials named like their kind, `base_url` (empty: the
+    channel's own), `sub_merchants` (our merchant's id -> the channel's, mode `partner`),
+    `connections`: open at one time per lane, `sandbox`: the address is one of our sandboxes.
     """
 
     name: Name
     account: Name
-    kind: Literal["simulated"] = "simulated"
+    kind: Literal["simulated", "wechat", "alipay", "unionpay"] = "simulated"
     mode: Literal["direct", "partner", "acquirer"] = "direct"
     settles_to: Literal["custody", "merchant", "channel_frozen"] = "custody"
     wallets: tuple[Literal["alipay", "wechat", "unionpay", "ecny"], ...]
@@ -71,6 +169,39 @@ class ChannelAccount(Section, frozen=True, kw_only=True):
     latency_spread_percent: Annotated[int, Meta(ge=0, le=100)] = 0
     decline_ppm: Ppm = 0
     seed: Annotated[int, Meta(ge=0)] = 0
+    base_url: Annotated[str, Meta(pattern=r"^(https?://[^/?#@]+(/[^?#]*)?)?$")] = ""
+    sandbox: bool = False
+    connections: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    sub_merchants: dict[str, Id] = {}
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    inquiries: Inquiries = field(default_factory=Inquiries)
+    wechat: Wechat | None = None
+    alipay: Alipay | None = None
+    unionpay: Unionpay | None = None
+
+    def __post_init__(self) -> None:
+        for kind in KINDS:
+            if kind != self.kind and getattr(self, kind) is not None:
+                raise ValueError(
+                    f"channel {self.account}: {kind} credentials, and kind {self.kind}"
+                )
+        if self.is_wired and self.credentials is None:
+            raise ValueError(f"channel {self.account}: the table {self.kind} is missing")
+        if not self.is_wired and (self.base_url or self.sandbox):
+            raise ValueError(f"channel {self.account}: a simulated channel has no address")
+        if self.sandbox and not self.base_url:
+            raise ValueError(f"channel {self.account}: a sandbox needs its base_url")
+
+    @property
+    def is_wired(self) -> bool:
+        """Whether the channel is asked over a network."""
+        return self.kind in KINDS
+
+    @property
+    def credentials(self) -> Wechat | Alipay | Unionpay | None:
+        """The table of its kind."""
+        found: Wechat | Alipay | Unionpay | None = getattr(self, self.kind, None)
+        return found
 
 
 class FeePlan(Section, frozen=True, kw_only=True):
@@ -123,10 +254,12 @@ class Settings(Section, frozen=True, kw_only=True):
     ray: Ray = field(default_factory=Ray)
 
     def __post_init__(self) -> None:
-        accounts = [channel.account for channel in self.channels]
-        for account in accounts:
-            if accounts.count(account) > 1:
-                raise ValueError(f"two channels have the account {account!r}; name each once")
+        names = [channel.account for channel in self.channels]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two channels have the account {name!r}; name each once")
+        for account in self.channels:
+            self._check_address(account)
         for partition, shard in self.shards.partitions_dedicated.items():
             if not 256 <= int(partition) <= 4_095:
                 raise ValueError(f"partition {partition} is shared; dedicated ones are 256-4095")
@@ -138,6 +271,17 @@ class Settings(Section, frozen=True, kw_only=True):
         if "default" not in self.fees:
             raise ValueError("fees.default is missing; merchants without a plan have that one")
         barcodes(self.ecny_prefix)  # Refuses a prefix that is another wallet's.
+
+    def _check_address(self, account: ChannelAccount) -> None:
+        """Money goes over TLS to the real channel; a test may stay on this machine."""
+        if self.livemode and account.sandbox:
+            raise ValueError(f"channel {account.account}: live mode and a sandbox")
+        plain = account.base_url.startswith("http:")
+        host = account.base_url.removeprefix("http://").split("/")[0].rsplit(":", 1)[0]
+        if plain and (self.livemode or host not in LOOPBACK):
+            raise ValueError(f"channel {account.account}: base_url must be https")
+        if account.is_wired and self.livemode and not self.public_url.startswith("https://"):
+            raise ValueError("public_url: channels call back over https in live mode; set it")
 
     @property
     def data_path(self) -> Path:

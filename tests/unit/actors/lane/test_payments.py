@@ -252,3 +252,28 @@ async def test_a_question_without_room_is_unknown_and_never_declined(make_house)
 
     kinds = {type(outcome) for outcome in house.shard.outcomes().values()}
     assert kinds == {Unknown}
+
+
+async def test_queries_keep_to_their_budget_and_undoing_does_not(make_house):
+    """Two a second: the third waits its turn; what undoes money never waits for it."""
+    house = make_house(stubborn=True, asks_per_second=2)
+    number = house.number()
+
+    house.frame(*(LaneAsk(ref, "inquire", number) for ref in range(4)))
+    house.frame(LaneAsk(9, "reverse", number))
+    await house.settled(3)
+
+    assert set(house.shard.outcomes()) == {0, 1, 9}
+    await house.settled(5)
+    assert set(house.shard.outcomes()) == {0, 1, 2, 3, 9}
+
+
+async def test_a_query_that_waits_too_long_is_answered_as_not_asked(make_house):
+    """Which is unknown, and never a verdict."""
+    house = make_house(stubborn=True, asks_per_second=1, queue_timeout_ms=20)
+    number = house.number()
+
+    house.frame(LaneAsk(1, "inquire", number), LaneAsk(2, "inquire", number))
+    await house.settled(2)
+
+    assert house.shard.outcomes()[2] == Unknown("not asked: the lane is full")
