@@ -118,7 +118,7 @@ def read(body: bytes, kind: type[T]) -> T | None:
     """A verified body as this type; None where it is something else."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -133,7 +133,7 @@ def read(raw: bytes, rules: Fields) -> dict[str, Any]:
     """The body of a request, checked. Raise Refusal."""
     try:
         body = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refusal("PARAM_ERROR", "请求体不是合法的JSON") from error
     if not isinstance(body, dict):
         raise wrong_field("", None, "must be an object")

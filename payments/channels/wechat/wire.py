@@ -117,7 +117,7 @@ def seconds(text: str) -> int:
 
 def is_in_window(timestamp: int, now_ms: int) -> bool:
     """Whether a signature's instant is near enough to be no replay."""
-    return abs(now_ms - timestamp * 1000) <= WINDOW_S * 1000
+    return abs(now_ms // 1000 - timestamp) <= WINDOW_S
 
 
 # --- answers and callbacks -------------------------------------------------------------------

@@ -126,7 +126,8 @@ def test_another_algorithm_is_told_from_a_wrong_form():
 
 
 @pytest.mark.parametrize(
-    ("apart_ms", "is_near"), [(0, True), (300_000, True), (-300_000, True), (300_001, False)]
+    ("apart_ms", "is_near"),
+    [(0, True), (300_000, True), (-300_000, True), (300_999, True), (301_000, False)],
 )
 def test_five_minutes_are_the_window(apart_ms, is_near):
     assert is_near == wire.is_in_window(1_700_000_000, 1_700_000_000_000 + apart_ms)
