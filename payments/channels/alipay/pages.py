@@ -1,57 +1,16 @@
-"""What a payer's browser sees of Alipay's sandbox: the cashier behind wap and page payments, and
-the consent page, which agrees by itself and sends back a code that is good once, for a while.
+"""What a payer's browser sees of Alipay's sandbox: the cashier behind wap and page payments, the
+pages of errors, and where it is sent afterwards.
 """
 
 import html
-from collections import OrderedDict
-from typing import Final
 from urllib.parse import urlencode, urlsplit
 
-from msgspec import Struct
+from aiohttp import web
 
 from payments.channels.alipay.identity import Identity
 from payments.channels.alipay.units import china_time, yuan
 from payments.channels.alipay.wire import request_text, sign
 from payments.channels.sandbox.books import PAID, UNPAID, Order
-
-CODES_MAX: Final = 10_000
-"""Most codes that wait to be exchanged; the oldest makes room."""
-
-CODE_LIFE_MS: Final = 180_000
-TOKEN_LIFE_S: Final = 300
-REFRESH_LIFE_S: Final = 600
-
-SCOPES: Final = ("auth_base", "auth_user")
-
-
-class Grant(Struct, frozen=True):
-    """What a code stands for: a payer (`user_id`) or a merchant's application (`auth_app_id`)."""
-
-    subject: str
-    until_ms: int
-
-
-class Consent:
-    """Codes that were handed out and not yet exchanged; a restart ends them."""
-
-    def __init__(self, identity: Identity) -> None:
-        self._identity = identity
-        self._grants: OrderedDict[str, Grant] = OrderedDict()
-        self._count = 0
-
-    def give(self, subject: str, now_ms: int) -> str:
-        """A code for this subject; real ms."""
-        self._count += 1
-        code = self._identity.digest(f"code {now_ms} {self._count} {subject}")[:32]
-        self._grants[code] = Grant(subject, now_ms + CODE_LIFE_MS)
-        if len(self._grants) > CODES_MAX:
-            self._grants.popitem(last=False)
-        return code
-
-    def take(self, code: str, now_ms: int) -> str | None:
-        """Whom the code stands for, once; None: nobody, or no longer."""
-        grant = self._grants.pop(code, None)
-        return None if grant is None or grant.until_ms < now_ms else grant.subject
 
 
 def with_query(url: str, params: dict[str, str]) -> str:
@@ -116,6 +75,16 @@ def trouble(sub_code: str, sub_msg: str) -> str:
         "<p>调试错误，请回到请求来源地，重新发起请求。</p>"
         f"<p>错误代码 {code}</p><p>错误原因: {html.escape(sub_msg)}</p>",
     )
+
+
+def shown(text: str) -> web.Response:
+    """A page as a browser gets it."""
+    return web.Response(text=text, content_type="text/html", charset="utf-8")
+
+
+def sent(url: str) -> web.Response:
+    """Send the browser somewhere else."""
+    return web.Response(status=302, headers={"Location": url})
 
 
 def _page(title: str, body: str) -> str:

@@ -2,8 +2,8 @@
 
 A code that stands in no table here is *unknown*. Only codes that say "this order was not paid and
 will not be" are a decline; whatever tells of the number's past (TRADE_HAS_SUCCESS, TRADE_HAS_CLOSE,
-CONTEXT_INCONSISTENT, TRADE_BUYER_NOT_MATCH) may be about our own earlier request, so it is asked
-about instead.
+CONTEXT_INCONSISTENT, TRADE_BUYER_NOT_MATCH), or of a request that came late (NOW_TIME_AFTER_...),
+leaves open what became of an earlier one under the same number, so it is asked about instead.
 """
 
 from typing import Final
@@ -42,7 +42,6 @@ DECLINES: Final = {
         "auth_code_expired",
         "the auth code is not valid any more; ask the payer for a new one",
     ),
-    "ACQ.NOW_TIME_AFTER_EXPIRE_TIME_ERROR": ("expired", "the order reached the channel too late"),
     "ACQ.PAYMENT_REQUEST_HAS_RISK": ("risk_rejected", "the channel's risk control refused"),
     "ACQ.BUYER_PAYMENT_AMOUNT_DAY_LIMIT_ERROR": ("limit_exceeded", _LIMITED),
     "ACQ.BUYER_PAYMENT_AMOUNT_MONTH_LIMIT_ERROR": ("limit_exceeded", _LIMITED),

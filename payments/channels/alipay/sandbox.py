@@ -14,9 +14,11 @@ import msgspec
 from aiohttp import web
 
 from payments.channels.alipay import pages, render
+from payments.channels.alipay.asking import Invalid
 from payments.channels.alipay.checks import Refusal, Request, check
+from payments.channels.alipay.consent import OAUTH, Consent
 from payments.channels.alipay.identity import Identity, fresh, kept
-from payments.channels.alipay.trades import REFUND_DAYS, Invalid, Reply, Trades
+from payments.channels.alipay.trades import REFUND_DAYS, Trades
 from payments.channels.alipay.units import china_time
 from payments.channels.alipay.wire import (
     ERROR_RESPONSE,
@@ -53,11 +55,6 @@ ACKNOWLEDGED: Final = b"success"
 
 PAGES: Final = {"alipay.trade.wap.pay", "alipay.trade.page.pay"}
 APP_PAY: Final = "alipay.trade.app.pay"
-OAUTH: Final = "alipay.system.oauth.token"
-APP_AUTH: Final = "alipay.open.auth.token.app"
-APP_AUTH_QUERY: Final = "alipay.open.auth.token.app.query"
-APP_AUTH_LIFE_S: Final = 31_536_000
-
 METHOD_NAME: Final = re.compile(r"alipay(?:\.[a-z]{1,32}){1,8}")
 
 INVALID_FORM: Final = Refusal("40002", "isv.invalid-parameter", "参数无效", signed=False)
@@ -117,9 +114,8 @@ class AlipaySandbox(SandboxApp):
         self.identity = identity
         self._aes_key = aes_key
         self._trades = Trades(self.engine, identity)
-        self._consent = pages.Consent(identity)
-        self._own = {OAUTH: self._oauth, APP_AUTH: self._app_auth, APP_AUTH_QUERY: self._permission}
-        self._methods = {*self._trades.methods, *self._own, *PAGES}
+        self._consent = Consent(identity, clock)
+        self._methods = {*self._trades.methods, *self._consent.methods, *PAGES}
 
     def credentials(self, url: str) -> dict[str, str]:
         """What a client of this sandbox needs; `url` is where it is served."""
@@ -131,8 +127,8 @@ class AlipaySandbox(SandboxApp):
             Route("POST", "/gateway.do", self._gateway, _operation),
             Route("GET", "/cashier/{trade_no}/{proof}", self._cashier, "cashier"),
             Route("POST", "/cashier/{trade_no}/{proof}", self._cashier, "cashier"),
-            Route("GET", "/oauth2/publicAppAuthorize.htm", self._authorize, "authorize"),
-            Route("GET", "/oauth2/appToAppAuth.htm", self._authorize_app, "authorize"),
+            Route("GET", "/oauth2/publicAppAuthorize.htm", self._consent.payer, "authorize"),
+            Route("GET", "/oauth2/appToAppAuth.htm", self._consent.merchant, "authorize"),
         ]
 
     def application(self) -> web.Application:
@@ -156,11 +152,11 @@ class AlipaySandbox(SandboxApp):
             request = self._checked(params, self._methods)
             if is_page:
                 return self._page(request)
-            own = self._own.get(request.method)
-            reply = self._trades.answer(request) if own is None else own(request)
+            consent = self._consent.methods.get(request.method)
+            reply = self._trades.answer(request) if consent is None else consent(request)
         except Refusal as refusal:
             if is_page:
-                return _html(pages.trouble(refusal.sub_code, refusal.sub_msg))
+                return pages.shown(pages.trouble(refusal.sub_code, refusal.sub_msg))
             return self._answer(params, refusal.content(), call.unsigned, signed=refusal.signed)
         if reply.content is None:
             raise Silence
@@ -218,11 +214,11 @@ class AlipaySandbox(SandboxApp):
         try:
             turn, refusal = self._trades.open(request)
         except Invalid as invalid:
-            return _html(pages.trouble(invalid.sub_code, invalid.sub_msg))
+            return pages.shown(pages.trouble(invalid.sub_code, invalid.sub_msg))
         if refusal is not None:
-            return _html(pages.trouble(refusal["sub_code"], refusal["sub_msg"]))
+            return pages.shown(pages.trouble(refusal["sub_code"], refusal["sub_msg"]))
         location = self._cashier_path(turn.known)
-        return web.Response(status=302, headers={"Location": location})
+        return pages.sent(location)
 
     def _cashier_path(self, order: Order) -> str:
         proof = self.identity.digest(f"cashier {order.trade_no}")[:32]
@@ -237,85 +233,8 @@ class AlipaySandbox(SandboxApp):
             refused = self.engine.act(order, verb) if verb in ("pay", "decline") else "no such act"
             url = pages.returned(order, self.identity, "alipay.trade.wap.pay", self.clock.real_ms())
             if not refused and verb == "pay" and url is not None:
-                return web.Response(status=302, headers={"Location": url})
-        return _html(pages.cashier(order, call.request.path))
-
-    async def _authorize(self, call: Call) -> web.Response:
-        """The payer agrees; `buyer_id` (ours, for tests) chooses who it is."""
-        query = call.request.query
-        buyer = query.get("buyer_id") or "2088" + self.identity.digits("buyer ", 12)
-        scopes = query.get("scope", "").split(",")
-        if query.get("app_id") != self.identity.app_id or not set(scopes) <= set(pages.SCOPES):
-            return _html(pages.trouble("invalid-app-id", "app_id, scope"))
-        code = self._consent.give(f"buyer {buyer}", self.clock.real_ms())
-        answered = {
-            "app_id": self.identity.app_id,
-            "source": "alipay_wallet",
-            "scope": query["scope"],
-            "auth_code": code,
-        }
-        return _sent_back(query.get("redirect_uri", ""), query.get("state"), answered)
-
-    async def _authorize_app(self, call: Call) -> web.Response:
-        """Another merchant agrees; `auth_app_id` (ours, for tests) chooses which."""
-        query = call.request.query
-        merchant = query.get("auth_app_id") or "2021" + self.identity.digits("merchant", 12)
-        if query.get("app_id") != self.identity.app_id:
-            return _html(pages.trouble("invalid-app-id", "app_id"))
-        code = self._consent.give(f"app {merchant}", self.clock.real_ms())
-        answered = {"app_id": self.identity.app_id, "app_auth_code": code}
-        return _sent_back(query.get("redirect_uri", ""), query.get("state"), answered)
-
-    # --- tokens --------------------------------------------------------------------------------
-
-    def _granted(self, kind: str, code: str) -> str:
-        subject = self._consent.take(code, self.clock.real_ms()) if code else None
-        if subject is None or not subject.startswith(kind + " "):
-            raise Refusal("40002", "isv.code-invalid", "授权码code无效")
-        return subject.removeprefix(kind + " ")
-
-    def _oauth(self, request: Request) -> Reply:
-        """The payer's id for a code. Its parameters are no `biz_content`."""
-        if request.params.get("grant_type") != "authorization_code":
-            raise Refusal("40002", "isv.grant-type-invalid", "grant_type参数不正确")
-        buyer = self._granted("buyer", request.params.get("code", ""))
-        seen = self.clock.real_ms()
-        token = self.identity.digest(f"access {buyer} {seen}")[:34]
-        return Reply(
-            {
-                "user_id": buyer,
-                "open_id": self.identity.digest(f"open {buyer}")[:48],
-                "access_token": f"authbs{token}",
-                "refresh_token": f"refrbs{token[::-1]}",
-                "expires_in": pages.TOKEN_LIFE_S,
-                "re_expires_in": pages.REFRESH_LIFE_S,
-                "auth_start": china_time(seen),
-            }
-        )
-
-    def _app_auth(self, request: Request) -> Reply:
-        if request.biz.get("grant_type") != "authorization_code":
-            raise Refusal("40002", "isv.grant-type-invalid", "grant_type参数不正确")
-        merchant = self._granted("app", str(request.biz.get("code") or ""))
-        token = self.identity.app_auth_token(merchant, self.clock.real_ms())
-        return Reply(self._permission_of(merchant, token))
-
-    def _permission(self, request: Request) -> Reply:
-        token = str(request.biz.get("app_auth_token") or "")
-        merchant = self.identity.auth_app_of(token)
-        if merchant is None:
-            raise Refusal("20001", "aop.invalid-app-auth-token", "无效的应用授权令牌")
-        return Reply({**self._permission_of(merchant, token), "status": "valid"})
-
-    def _permission_of(self, merchant: str, token: str) -> dict[str, Any]:
-        return render.done(
-            app_auth_token=token,
-            app_refresh_token=token[::-1],
-            auth_app_id=merchant,
-            user_id=self.identity.seller_of(merchant),
-            expires_in=APP_AUTH_LIFE_S,
-            re_expires_in=APP_AUTH_LIFE_S,
-        )
+                return pages.sent(url)
+        return pages.shown(pages.cashier(order, call.request.path))
 
     # --- for tests -----------------------------------------------------------------------------
 
@@ -389,16 +308,3 @@ def _operation(request: web.Request, raw: bytes) -> str:
     """The method's name for the fault settings: pay, query, fastpay.refund.query, …"""
     method = _params_if_any(request, raw).get("method", "")
     return method.removeprefix("alipay.").removeprefix("trade.")
-
-
-def _html(text: str) -> web.Response:
-    return web.Response(text=text, content_type="text/html", charset="utf-8")
-
-
-def _sent_back(url: str, state: str | None, params: dict[str, str]) -> web.Response:
-    if state is not None:
-        params["state"] = state
-    try:
-        return web.Response(status=302, headers={"Location": pages.with_query(url, params)})
-    except ValueError:
-        return _html(pages.trouble("invalid-redirect-uri", "redirect_uri"))

@@ -5,28 +5,19 @@ which parameters a method wants, its states and codes, and what a precreated ord
 anybody has scanned it (nothing: no trade exists).
 """
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import Struct
 
-from payments.channels.alipay import render
+from payments.channels.alipay import asking, render
+from payments.channels.alipay.asking import Invalid
 from payments.channels.alipay.checks import MESSAGES, Request
 from payments.channels.alipay.identity import Identity
 from payments.channels.alipay.render import amounts, done, failed
-from payments.channels.alipay.units import (
-    EXPRESS_MAX_MS,
-    asked_fen,
-    china_time,
-    express_ms,
-    instant_ms,
-    yuan,
-)
-from payments.channels.alipay.wire import Unreadable
+from payments.channels.alipay.units import china_time, yuan
 from payments.channels.sandbox.books import PAID, UNPAID, Order, Refund
-from payments.channels.sandbox.courier import notify_url_refusal
 from payments.channels.sandbox.engine import Engine
 from payments.channels.sandbox.turns import (
     Asked,
@@ -36,12 +27,6 @@ from payments.channels.sandbox.turns import (
     RefundTurn,
     Turn,
 )
-
-NUMBER_MAX: Final = 64
-SUBJECT_MAX: Final = 256
-TEXT_MAX: Final = 512
-QR_LIFE_MS: Final = 7_200_000
-"""A precreated code lives two hours unless its order says less."""
 
 CANCEL_WITHIN_MS: Final = 86_400_000
 """An order can be canceled for 24 hours; after that only refunded."""
@@ -60,30 +45,15 @@ PRODUCTS: Final = {
     "alipay.trade.wap.pay": ("QUICK_WAP_WAY", "QUICK_WAP_PAY"),
     "alipay.trade.page.pay": ("FAST_INSTANT_TRADE_PAY",),
 }
-LOOSE: Final = frozenset(
-    (
-        "total_amount",
-        "timeout_express",
-        "time_expire",
-        "qr_code_timeout_express",
-        "operator_id",
-        "terminal_id",
-        "extend_params",
-        "query_options",
-    )
-)
-"""What may differ when an order number comes again. The amount is compared as a number."""
-
 DECLINES: Final = {
     "insufficient_funds": "ACQ.BUYER_BALANCE_NOT_ENOUGH",
     "auth_code_expired": "ACQ.PAYMENT_AUTH_CODE_INVALID",
 }
 
-_NUMBER: Final = re.compile(r"[0-9A-Za-z_\-]{1,64}")
-_BAR_CODE: Final = re.compile(r"(?:2[5-9]|30)[0-9]{14,22}")
 BUYERS: Final = ("buyer_id", "buyer_open_id", "buyer_logon_id")
-_SCENES: Final = ("bar_code", "wave_code", "security_code")
-_OPTIONS: Final = "query_options"
+SCENES: Final = ("bar_code", "wave_code", "security_code")
+
+_BAR_CODE: Final = re.compile(r"(?:2[5-9]|30)[0-9]{14,22}")
 
 
 class Reply(Struct, frozen=True):
@@ -91,15 +61,6 @@ class Reply(Struct, frozen=True):
 
     content: dict[str, Any] | None
     unsigned: bool = False
-
-
-class Invalid(Exception):
-    """A parameter that the business does not take: ACQ.INVALID_PARAMETER, or `sub_code`."""
-
-    def __init__(self, sub_msg: str, sub_code: str = "ACQ.INVALID_PARAMETER") -> None:
-        super().__init__(sub_code)
-        self.sub_code = sub_code
-        self.sub_msg = sub_msg
 
 
 class Trades:
@@ -131,9 +92,9 @@ class Trades:
 
     def _pay(self, request: Request) -> Reply:
         biz = request.biz
-        scene = _text(biz, "scene", TEXT_MAX)
-        code = _text(biz, "auth_code", TEXT_MAX)
-        if scene not in _SCENES:
+        scene = asking.read_text(biz, "scene", asking.TEXT_MAX)
+        code = asking.read_text(biz, "auth_code", asking.TEXT_MAX)
+        if scene not in SCENES:
             raise Invalid("参数无效: scene")
         asked = self._asked(request, "barcode", code)
         if scene == "bar_code" and _BAR_CODE.fullmatch(code) is None:
@@ -202,46 +163,14 @@ class Trades:
         return failed("ACQ.TRADE_HAS_CLOSE")
 
     def _asked(self, request: Request, way: str, auth_code: str = "") -> Asked:
-        biz, now = request.biz, self._engine.clock.now_ms()
-        number = _text(biz, "out_trade_no", NUMBER_MAX)
-        if _NUMBER.fullmatch(number) is None:
-            raise Invalid("参数无效: out_trade_no")
-        terms = {name: value for name, value in biz.items() if name not in LOOSE}
-        terms.pop("auth_code", None)
-        told = self._identity.digest(json.dumps([request.method, terms], sort_keys=True))
-        seller = _text(biz, "seller_id", TEXT_MAX, needed=False) or request.seller_id
-        if seller != request.seller_id:
-            raise Invalid("参数无效: seller_id")
-        extra = {
-            "terms": told,
-            "app_id": request.params["app_id"],
-            "auth_app_id": request.auth_app_id,
-            "seller_id": seller,
-            "subject": _text(biz, "subject", SUBJECT_MAX),
-            "buyer_id": _text(biz, "buyer_id", TEXT_MAX, needed=False)
-            or "2088" + self._identity.digits(f"buyer {auth_code[:-4]}", 12),
-            "buyer_open_id": _text(biz, "buyer_open_id", TEXT_MAX, needed=False),
-            "body": _text(biz, "body", TEXT_MAX, needed=False),
-            "passback_params": _text(biz, "passback_params", TEXT_MAX, needed=False),
-            "return_url": request.params.get("return_url", ""),
-        }
-        notify_url = request.params.get("notify_url") or None
-        if notify_url is not None and notify_url_refusal(notify_url):
-            # Taken, as the real one takes any address; but a test tells nobody on a foreign host.
-            notify_url = None
-        return Asked(
-            out_trade_no=number,
-            amount=_amount(biz, "total_amount"),
-            currency="cny",
-            way=way,
-            wallet="alipay",
-            auth_code=auth_code or None,
-            fingerprint=self._identity.digest(f"{told} {auth_code}"),
-            expires_ms=_expiry(biz, way, now),
-            notify_url=notify_url,
-            merchant=request.merchant,
-            extra={name: value for name, value in extra.items() if value},
-        )
+        """Raise Invalid; also for a new order whose time is over. An old one is what it is."""
+        now_ms = self._engine.clock.now_ms()
+        asked = asking.payment(request, self._identity, way, now_ms, auth_code)
+        is_new = not self._engine.find(asked.out_trade_no, asked.merchant)
+        if is_new and asked.expires_ms and asked.expires_ms <= now_ms:
+            sub_code = "ACQ.NOW_TIME_AFTER_EXPIRE_TIME_ERROR"
+            raise Invalid(render.SUB_MESSAGES[sub_code], sub_code)
+        return asked
 
     # --- what came of it -----------------------------------------------------------------------
 
@@ -251,8 +180,8 @@ class Trades:
 
     def _find(self, request: Request) -> tuple[str, Order | None]:
         """The order number that a request is about, and its order where a trade exists."""
-        number = _text(request.biz, "out_trade_no", NUMBER_MAX, needed=False)
-        trade_no = _text(request.biz, "trade_no", NUMBER_MAX, needed=False)
+        number = asking.read_text(request.biz, "out_trade_no", asking.NUMBER_MAX, needed=False)
+        trade_no = asking.read_text(request.biz, "trade_no", asking.NUMBER_MAX, needed=False)
         if not number and not trade_no:
             raise Invalid("参数无效: out_trade_no, trade_no")
         if trade_no:
@@ -291,7 +220,7 @@ class Trades:
             return Reply(content, turn.unsigned)
         content = done(**self._paid_fields(turn), trade_status=status)
         content["send_pay_date"] = china_time(order.paid_ms)
-        options = _options(request.biz)
+        options = asking.read_options(request.biz)
         if "voucher_detail_list" in options:
             content |= _vouchers(turn)
         if "mdiscount_amount" in options:
@@ -339,13 +268,13 @@ class Trades:
     def _refund(self, request: Request) -> Reply:
         biz = request.biz
         number, order = self._find(request)
-        amount = _amount(biz, "refund_amount")
+        amount = asking.read_amount(biz, "refund_amount")
         if order is None or not self._exists(order):
             return Reply(_absent(number))
-        refund_no = _text(biz, "out_request_no", NUMBER_MAX, needed=False)
+        refund_no = asking.read_text(biz, "out_request_no", asking.NUMBER_MAX, needed=False)
         if not refund_no and amount != order.amount:
             return Reply(failed("ACQ.REFUND_AMT_NOT_EQUAL_TOTAL"))
-        reason = _text(biz, "refund_reason", TEXT_MAX, needed=False)
+        reason = asking.read_text(biz, "refund_reason", asking.TEXT_MAX, needed=False)
         turn = self._engine.refund(
             AskedRefund(
                 out_trade_no=order.number,
@@ -358,7 +287,7 @@ class Trades:
         )
         match turn.kind:
             case RefundKind.MADE | RefundKind.PROCESSING:
-                content = self._refunded(turn, _options(biz))
+                content = self._refunded(turn, asking.read_options(biz))
             case RefundKind.ERROR:
                 content = render.system_error()
             case RefundKind.ABSENT:
@@ -384,7 +313,7 @@ class Trades:
         return content
 
     def _refund_query(self, request: Request) -> Reply:
-        refund_no = _text(request.biz, "out_request_no", NUMBER_MAX)
+        refund_no = asking.read_text(request.biz, "out_request_no", asking.NUMBER_MAX)
         number, order = self._find(request)
         if order is None or not self._exists(order):
             return Reply(_absent(number))
@@ -402,7 +331,7 @@ class Trades:
         if turn.kind == RefundKind.MADE:
             content["refund_status"] = "REFUND_SUCCESS"
             content["gmt_refund_pay"] = china_time(refund.made_ms)
-            if "refund_detail_item_list" in _options(request.biz):
+            if "refund_detail_item_list" in asking.read_options(request.biz):
                 content["refund_detail_item_list"] = _refund_bills(refund)
         return Reply(content)
 
@@ -437,50 +366,3 @@ def _refund_refusal(kind: RefundKind, order: Order) -> str:
         case RefundKind.TOO_LATE:
             return "ACQ.TRADE_HAS_FINISHED"
     return "ACQ.TRADE_NOT_ALLOW_REFUND"
-
-
-# --- parameters ------------------------------------------------------------------------------
-
-
-def _text(biz: dict[str, Any], name: str, longest: int, *, needed: bool = True) -> str:
-    value = biz.get(name)
-    if value is None or value == "":
-        if needed:
-            raise Invalid(f"参数无效: {name}")
-        return ""
-    if not isinstance(value, str) or len(value) > longest:
-        raise Invalid(f"参数无效: {name}")
-    return value
-
-
-def _amount(biz: dict[str, Any], name: str) -> int:
-    text = _text(biz, name, TEXT_MAX)
-    try:
-        return asked_fen(text)
-    except Unreadable as error:
-        raise Invalid(f"参数无效: {name}") from error
-
-
-def _options(biz: dict[str, Any]) -> list[str]:
-    options = biz.get(_OPTIONS)
-    return [one for one in options if isinstance(one, str)] if isinstance(options, list) else []
-
-
-def _expiry(biz: dict[str, Any], way: str, now_ms: int) -> int:
-    """When an order closes unpaid: the earliest of what was asked. 0: a barcode without any."""
-    ends = [now_ms + QR_LIFE_MS] if way == "qr" else []
-    if way not in ("qr", "barcode"):
-        ends.append(now_ms + EXPRESS_MAX_MS)
-    try:
-        for name in ("timeout_express", "qr_code_timeout_express"):
-            if text := _text(biz, name, TEXT_MAX, needed=False):
-                ends.append(now_ms + express_ms(text, now_ms))
-        if text := _text(biz, "time_expire", TEXT_MAX, needed=False):
-            # Some clients leave the seconds out.
-            ends.append(instant_ms(text if len(text) > len("yyyy-MM-dd HH:mm") else text + ":00"))
-    except Unreadable as error:
-        raise Invalid("参数无效: timeout_express, time_expire") from error
-    if ends and min(ends) <= now_ms:
-        sub_code = "ACQ.NOW_TIME_AFTER_EXPIRE_TIME_ERROR"
-        raise Invalid(render.SUB_MESSAGES[sub_code], sub_code)
-    return min(ends, default=0)
