@@ -53,8 +53,8 @@ class Canceling:
             return
         now = core.clock.now_ms()
         if not payment.cancel_requested:
-            assert payment.attempt is not None
-            schedule = core.options.schedule(payment.attempt.account)
+            attempt = payment.attempt
+            schedule = core.options.schedule("" if attempt is None else attempt.account)
             self._paying.fold(live, cancel(payment, now, schedule, digest), now)
         self._paying.wait(live, link, command.ref, command.wait_ms, CANCEL, False)
 

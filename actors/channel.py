@@ -6,6 +6,7 @@ asked again under the same number. A channel that answers at once is called with
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable
 from typing import Final, Protocol, runtime_checkable
@@ -21,6 +22,7 @@ from actors.messages import (
     LaneAsk,
     LaneBooks,
     LaneCredit,
+    LaneIdentify,
     LanePay,
     LaneRefund,
     LaneReply,
@@ -38,6 +40,9 @@ from payments.channels.base import (
     Awaiting,
     Channel,
     Declined,
+    Elsewhere,
+    Known,
+    NamesPayers,
     Outcome,
     PayOrder,
     Unknown,
@@ -60,9 +65,12 @@ OUTCOME_NAMES: Final[dict[type, str]] = {
     Awaiting: "awaiting",
     Unpaid: "unpaid",
     Unknown: "unknown",
+    Known: "known",
+    Elsewhere: "elsewhere",
 }
 CIRCUIT_NUMBERS: Final = {CLOSED: 0, HALF_OPEN: 1, OPEN: 2}
 LATENCY_EDGES_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+NOBODY_NAMED: Final = Declined("channel_error", "the wallet names nobody here", not_sent=True)
 DRAINING: Final = Declined("channel_error", "the lane is going away", not_sent=True)
 OPEN_CIRCUIT: Final = Declined("channel_error", "the channel is left alone", not_sent=True)
 
@@ -258,6 +266,8 @@ class ChannelLane:
                 self._payers.act(link, message)
             case LaneBooks():
                 self._payers.send_books(link, message.ref)
+            case LaneIdentify():
+                self._identify(link, message)
             case HearCallback():
                 self._hearing.hear(link, message)
             case ClockSet():
@@ -277,6 +287,19 @@ class ChannelLane:
         }[message.op]
         limit_ms = self._limits.ask_timeout_ms
         self._calls.admit(Call(link, message.ref, number, message.op, start, limit_ms))
+
+    def _identify(self, link: Peer, message: LaneIdentify) -> None:
+        """Where a payer is asked who they are, or who came back with a code."""
+        channel = self._channel
+        if not isinstance(channel, NamesPayers):
+            link.send(LaneReply(message.ref, "", NOBODY_NAMED))
+        elif message.op == "authorize":
+            url = channel.authorize_url(message.text, message.state)
+            link.send(LaneReply(message.ref, "", Elsewhere(url)))
+        else:
+            code, limit_ms = message.text, self._limits.ask_timeout_ms
+            start = functools.partial(channel.identify, code)
+            self._calls.admit(Call(link, message.ref, "", "identify", start, limit_ms))
 
     def _refund(self, link: Peer, message: LaneRefund) -> None:
         order = refund_order(message)

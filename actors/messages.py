@@ -74,6 +74,7 @@ class Pay(Struct, array_like=True, tag=10, gc=False):
     channel_hint: str | None = None
     return_url: str | None = None
     order_hash: int = 0
+    entry: str = "api"
 
 
 class MakeRefund(Struct, array_like=True, tag=11, gc=False):
@@ -153,6 +154,25 @@ class ReadStatus(Struct, array_like=True, tag=17, gc=False):
 
     ref: int
     kind: str = "stats"
+
+
+class PageAsk(Struct, array_like=True, tag=18, gc=False):
+    """A payer's page: what it shows, or what its payer does. The token in its address was the key.
+
+    `op`: view; authorize (`text`: where to return to, `state` comes back with it); choose (`text`:
+    the OAuth code, "" where none is needed). `consent`: digest that stands for this browser's
+    choice. `account`: where the wallet was asked who pays. `wait_ms`: for the wallet's parameters.
+    """
+
+    ref: int
+    payment: str
+    op: str
+    wallet: str | None = None
+    text: str = ""
+    state: str = ""
+    consent: bytes | None = None
+    account: str | None = None
+    wait_ms: int = 0
 
 
 # --- shard (or directory) -> front door ------------------------------------------------------
@@ -245,6 +265,15 @@ class LaneAct(Struct, array_like=True, tag=43, gc=False):
 
 class LaneBooks(Struct, array_like=True, tag=44, gc=False):
     ref: int
+
+
+class LaneIdentify(Struct, array_like=True, tag=45, gc=False):
+    """Who pays? `op`: authorize (`text`: where to return to) or identify (`text`: the code)."""
+
+    ref: int
+    op: str
+    text: str
+    state: str = ""
 
 
 # --- lane -> shard ---------------------------------------------------------------------------
@@ -407,6 +436,7 @@ Message = (
     | Act
     | ReadBooks
     | ReadStatus
+    | PageAsk
     | Answer
     | Refusal
     | LanePay
@@ -414,6 +444,7 @@ Message = (
     | LaneRefund
     | LaneAct
     | LaneBooks
+    | LaneIdentify
     | LaneReply
     | LaneNotice
     | NoticeTaken

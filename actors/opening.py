@@ -23,6 +23,7 @@ from payments.errors import (
 )
 from payments.idempotency import Judgement, index_of, judge_key, judge_order
 from payments.lifecycle import first_look, verdict_by
+from payments.pages import as_page
 from payments.payment import Assessment, Attempt, AttemptState, Moment, Payment, Route, Status, Way
 from payments.reference import Merchant, MerchantStatus
 from payments.refund import Refund
@@ -31,6 +32,8 @@ from payments.routing import ChannelAccount
 from payments.storage.base import PaymentRow, RefundRow
 
 CODE_EXPIRES_S: Final = 300
+STATIC: Final = "static"
+"""`entry` of a payment that a plate's page made."""
 
 
 class Found:
@@ -182,7 +185,13 @@ class Opening:
         is_timed = not core.payment_no & SAMPLE_MASK
         began = core.clock.monotonic() if is_timed else 0.0
         facts = core.lanes.facts(partition)
-        route, account = core.lanes.router.plan(way, wallet, facts, command.channel_hint)
+        router = core.lanes.router
+        # Where no channel shows one code for all wallets, our own page does (docs/CASHIER.md).
+        is_page = way is Way.CASHIER and not router.can(way, wallet) and router.can(Way.JSAPI)
+        if is_page:
+            wallet = None
+        asked = Way.JSAPI if is_page else way
+        route, account = router.plan(asked, wallet, facts, command.channel_hint)
         if is_timed:
             began = core.numbers.stage("route", began)
         date = business_date(now, closing)
@@ -194,6 +203,8 @@ class Opening:
             core.numbers.found(assessment)
         core.payment_no += 1
         payment = self._intent(command, way, wallet, date, now, assessment, route, account)
+        if is_page and payment.status is not Status.FAILED:
+            payment = as_page(payment)
         live = LivePayment(
             payment,
             core.payment_no,
@@ -210,6 +221,10 @@ class Opening:
             body = core.render(live)
             core.emit(live, "payment.failed", payment.id, now, body)
             core.say(link, command.ref, 201, body)
+            return
+        if is_page:
+            self._paying.schedule(live)
+            core.say(link, command.ref, 201, core.render(live))
             return
         facts[account.name].credits -= 1
         live.auth_code = command.auth_code
@@ -259,7 +274,7 @@ class Opening:
             command.table,
             command.tip_amount,
             command.metadata,
-            "api",
+            command.entry,
             expires_at,
             None if rejected else verdict_by(way, now, expires_at),
             None if rejected else first_look(now, schedule),
@@ -302,4 +317,5 @@ class Opening:
             counters.minute.of(command.terminal, now) if command.terminal is not None else 0,
             digest is not None and (digest in self._core.live_auths or digest in found.auths),
             command.payer,
+            command.entry == STATIC,
         )

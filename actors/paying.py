@@ -60,6 +60,8 @@ class Paying:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self.page_moved: Callable[[LivePayment], None] | None = None
+        """Told after each change of a payment with a payer's page (`actors/pages.py`)."""
         self.late_refund: Callable[[LivePayment, Approved | None, int], None] | None = None
 
     # --- sending -------------------------------------------------------------------------------
@@ -76,13 +78,13 @@ class Paying:
             out_trade_no(payment.id, attempt.number),
             payment.amount,
             payment.currency,
-            payment.way,
+            attempt.way or payment.way,
             payment.merchant,
-            payment.wallet,
+            attempt.wallet or payment.wallet,
             live.auth_code,
             payment.subject,
             payment.expires_at,
-            payment.payer,
+            attempt.payer or payment.payer,
         )
         lanes = self._core.lanes
         if attempt.account in lanes.wired:
@@ -111,8 +113,8 @@ class Paying:
             number,
             payment.amount,
             payment.currency,
-            payment.way,
-            payment.wallet,
+            attempt.way or payment.way,
+            attempt.wallet or payment.wallet,
             payment.merchant,
             attempt.sent_at,
         )
@@ -210,6 +212,8 @@ class Paying:
             self.schedule(live)
         if decision.ask is not None:
             self.ask(live, decision.ask)
+        if events and live.payment.page is not None and self.page_moved is not None:
+            self.page_moved(live)
 
     def _consequences(self, live: LivePayment, event: PaymentEvent, now: int) -> None:
         core = self._core

@@ -30,7 +30,7 @@ from payments.errors import (
 from payments.idempotency import index_of
 from payments.ids import BODY_LENGTH, out_trade_no
 from payments.lifecycle import Decision
-from payments.payment import Failure, Moment, Payment, Status, lengthen
+from payments.payment import Attempt, Failure, Moment, Payment, Status, lengthen
 from payments.payment_events import RefundDone, RefundHeld, RefundReleased
 from payments.refund import Refund, RefundStatus
 from payments.storage.base import RefundRow
@@ -285,6 +285,7 @@ class Refunding:
 
     def _ask(self, entry: LiveRefund, op: str) -> None:
         refund, payment = entry.refund, entry.of.payment
+        attempt = _attempt_of(payment, refund.attempt_no)
         message = LaneRefund(
             entry.no << REF_BITS | REFUND,
             op,
@@ -293,10 +294,10 @@ class Refunding:
             refund.amount,
             payment.amount,
             refund.currency,
-            payment.way,
-            payment.wallet,
+            (attempt and attempt.way) or payment.way,
+            (attempt and attempt.wallet) or payment.wallet,
             payment.merchant,
-            _sent_at(payment, refund.attempt_no),
+            payment.created if attempt is None else attempt.sent_at,
             refund.created,
         )
         account, partition = refund.account, entry.of.partition
@@ -461,9 +462,9 @@ class Refunding:
         core.say(waiter.link, waiter.ref, status, body, replayed=waiter.replayed)
 
 
-def _sent_at(payment: Payment, number: int) -> int:
-    """Business ms at which an attempt was sent."""
+def _attempt_of(payment: Payment, number: int) -> Attempt | None:
+    """The attempt that a refund gives back."""
     for attempt in (payment.attempt, *payment.earlier):
         if attempt is not None and attempt.number == number:
-            return attempt.sent_at
-    return payment.created
+            return attempt
+    return None

@@ -29,6 +29,7 @@ from actors.messages import (
     MakeRefund,
     Message,
     NoticeTaken,
+    PageAsk,
     Pay,
     ReadBooks,
     ReadList,
@@ -38,6 +39,7 @@ from actors.messages import (
     Subscribe,
 )
 from actors.opening import Opening
+from actors.pages import Paging
 from actors.paying import INQUIRE, PAY, REF_BITS, REF_MASK, REFUND, Paying
 from actors.reading import Reading
 from actors.refunding import Refunding
@@ -65,7 +67,9 @@ class MerchantShard:
         self.refunding = Refunding(core, self.paying)
         self.canceling = Canceling(core, self.paying, self.refunding)
         self.reading = Reading(core, self.paying)
-        self.timers = Timers(core, self.paying, self.refunding)
+        self.paging = Paging(core, self.paying)
+        self.paging.act_on_order = self.reading.act
+        self.timers = Timers(core, self.paying, self.refunding, self.paging)
         self._queue: FairQueue[tuple[Link, Pay]] = FairQueue(
             total_max=QUEUE_MAX, key_max=MERCHANT_QUEUE_MAX
         )
@@ -239,7 +243,10 @@ class MerchantShard:
         core = self.core
         ref = message.ref
         if ref < 0:
-            self.reading.acted(ref)
+            if ref & 1:
+                self.paging.named(ref, message.outcome)
+            else:
+                self.reading.acted(ref)
             return
         if ref & REF_MASK == REFUND:
             entry = core.refunds.get(ref >> REF_BITS)
@@ -278,8 +285,11 @@ class MerchantShard:
                 self.refunding.make(link, message)
             case CancelPayment():
                 self.canceling.cancel(link, message)
+            case PageAsk():
+                self.paging.ask(link, message)
             case Act():
-                self.reading.act(link, message)
+                if not self.paging.act(link, message):
+                    self.reading.act(link, message)
             case ReadBooks():
                 self.reading.books(link, message)
             case LaneBookList():
@@ -328,6 +338,7 @@ class MerchantShard:
         if peer is None:
             return
         self.reading.lane_lost()
+        self.paging.lane_lost()
         lost = Unknown("the lane was lost")
         for live in list(core.live.values()):
             attempt = live.payment.attempt

@@ -9,9 +9,10 @@ from typing import Final
 
 from actors.core import Core
 from actors.live import LivePayment, LiveRefund
+from actors.pages import Paging
 from actors.paying import Paying
 from actors.refunding import FAR_MS, Refunding
-from payments.lifecycle import due
+from payments.lifecycle import DEFAULT_SCHEDULE, due
 
 TICK_S: Final = 0.1
 """How often held answers and near timers are looked at."""
@@ -33,9 +34,10 @@ PRUNE_EVERY_TICKS: Final = 100
 class Timers:
     """The clockwork of one shard. `tick` is called by the shard every TICK_S."""
 
-    def __init__(self, core: Core, paying: Paying, refunding: Refunding) -> None:
+    def __init__(self, core: Core, paying: Paying, refunding: Refunding, paging: Paging) -> None:
         self._core = core
         self._paying = paying
+        self._paging = paging
         self._refunding = refunding
         self._ticks = 0
 
@@ -44,6 +46,7 @@ class Timers:
         core = self._core
         self._ticks += 1
         self._expire_waits()
+        self._paging.tick()
         now = core.clock.now_ms()
         self._near(now)
         if self._ticks % SCAN_EVERY_TICKS == 0:
@@ -120,9 +123,11 @@ class Timers:
         core = self._core
         payment = live.payment
         at = payment.next_action_at
-        if at is None or at > now or payment.attempt is None:
+        if at is None or at > now:
             core.forget(live)
             return False
+        if payment.attempt is None:
+            return self._page_due(live, now)
         schedule = core.options.schedule(payment.attempt.account)
         decision = due(payment, now, schedule)
         if decision.ask is not None and not self._reachable(payment.attempt.account, live):
@@ -133,6 +138,13 @@ class Timers:
         self._paying.fold(live, decision, now)
         core.forget(live)
         return True
+
+    def _page_due(self, live: LivePayment, now: int) -> bool:
+        """A page with no attempt open: it ends by itself, no channel need be there."""
+        decision = due(live.payment, now, DEFAULT_SCHEDULE)
+        self._paying.fold(live, decision, now)
+        self._core.forget(live)
+        return bool(decision.events)
 
     def _refund_due(self, entry: LiveRefund, now: int) -> None:
         at = entry.refund.next_action_at

@@ -2,8 +2,10 @@
 the attempt alone, and when the payment.
 """
 
+from msgspec.structs import replace
+
 from payments.channels.base import Declined, Unpaid
-from payments.payment import Attempt, AttemptState, Failure, Payment, Way
+from payments.payment import Attempt, AttemptState, Failure, Moment, Page, Payment, Status, Way
 from payments.payment_events import (
     AttemptEnded,
     ChoiceDropped,
@@ -12,6 +14,18 @@ from payments.payment_events import (
     Sent,
     Undone,
 )
+
+
+def as_page(payment: Payment) -> Payment:
+    """A payment about to be sent, as one whose payer chooses the wallet first."""
+    return replace(
+        payment,
+        status=Status.REQUIRES_PAYER,
+        attempt=None,
+        page=Page(),
+        next_action_at=payment.expires_at,
+        history=(Moment(payment.created, "code_shown"),),
+    )
 
 
 def refused(outcome: Declined, now: int) -> Failed:

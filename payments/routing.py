@@ -102,6 +102,15 @@ class Router:
             return plan.first if account is plan.accounts[0] else plan.further, account
         raise _unavailable(plan, facts, tried)
 
+    def can(self, way: Way, wallet: str | None = None) -> bool:
+        """Whether an account could ever take such a payment."""
+        return any(serves(account, way, wallet) for account in self._accounts)
+
+    def wallets(self, way: Way) -> tuple[str, ...]:
+        """The wallets that some account serves in this way, by the accounts' priority."""
+        found = (w for account in self._accounts if way in account.ways for w in account.wallets)
+        return tuple(dict.fromkeys(found))
+
     def _prepare(self, way: Way, wallet: str | None, hint: str | None) -> _Plan:
         capable = [a for a in self._accounts if serves(a, way, wallet)]
         if not capable:

@@ -103,16 +103,26 @@ class PaymentView(Struct, gc=False):
     livemode: bool
 
 
+def _payload(payment: Payment, shown: Presentation, token: str) -> str:
+    """What the code of a payment says while it can be paid; "" for a payment without one."""
+    if payment.way not in CODE_WAYS or payment.status is not Status.REQUIRES_PAYER:
+        return ""
+    if payment.way == "cashier":
+        return shown.pay_url(token)
+    return "" if payment.attempt is None else payment.attempt.code or ""
+
+
 def payment_json(payment: Payment, shown: Presentation, token: str = "") -> bytes:
     """The payment object. `token`: of its payer's page; only codes have one."""
     p = payment
     attempt = p.attempt
     failure, risk, route = p.failure, p.risk, p.route
-    has_code = p.way in CODE_WAYS and attempt is not None and attempt.code is not None
-    code = None
-    if has_code and p.status is Status.REQUIRES_PAYER:
-        assert attempt is not None
-        payload = shown.pay_url(token) if p.way == "cashier" else attempt.code or ""
+    code, client_params = None, None
+    pay_url = shown.pay_url(token) if p.way == "cashier" and token else None
+    payload = _payload(p, shown, token)
+    if attempt is not None and p.page is None and p.status is Status.REQUIRES_PAYER:
+        client_params, pay_url = attempt.client_params, attempt.pay_url or pay_url
+    if payload:
         expires = rfc3339(p.expires_at) if p.expires_at else None
         code = CodeView(payload, shown.image_url(token), expires)
     view = PaymentView(
@@ -139,8 +149,8 @@ def payment_json(payment: Payment, shown: Presentation, token: str = "") -> byte
         attempt.channel if attempt is not None else None,
         p.status,
         code,
-        None,
-        shown.pay_url(token) if p.way == "cashier" and token else None,
+        client_params,
+        pay_url,
         attempt.channel_trade_no if attempt is not None else None,
         p.fee,
         p.settle_amount - p.fee

@@ -4,7 +4,7 @@ The default is the third. An exception, a time-out, an unsigned or unparsable an
 only an explicit, signed, matching success or refusal is anything else.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -65,7 +65,22 @@ class Unknown(Struct, frozen=True, array_like=True, gc=False, tag=5):
     reason: str
 
 
-Outcome = Approved | Declined | Awaiting | Unpaid | Unknown
+class Known(Struct, frozen=True, array_like=True, gc=False, tag=6):
+    """The wallet named its payer (`identify`): their id for this account, personal data."""
+
+    payer: str
+
+    def __repr__(self) -> str:
+        return "Known(…)"
+
+
+class Elsewhere(Struct, frozen=True, array_like=True, gc=False, tag=7):
+    """Where a payer's browser goes to be named (`authorize_url`); it comes back with a code."""
+
+    url: str
+
+
+Outcome = Approved | Declined | Awaiting | Unpaid | Unknown | Known | Elsewhere
 
 
 class PayOrder(Struct, frozen=True, array_like=True, gc=False):
@@ -142,6 +157,19 @@ class Channel(Protocol):
     async def close(self, order: OrderRef) -> Outcome: ...
     async def refund(self, order: RefundOrder) -> Outcome: ...
     async def inquire_refund(self, order: RefundOrder) -> Outcome: ...
+
+
+@runtime_checkable
+class NamesPayers(Protocol):
+    """A channel whose wallet says who is about to pay (OAuth): jsapi needs to know."""
+
+    def authorize_url(self, return_url: str, state: str) -> str:
+        """Where the wallet's browser is sent; it returns with `state` and a code."""
+        ...
+
+    async def identify(self, code: str) -> Outcome:
+        """Known; Declined for a code that is used, late or another's; Unknown for no answer."""
+        ...
 
 
 class Book(Struct, frozen=True, array_like=True, gc=False):

@@ -27,6 +27,7 @@ from actors.messages import (
     LaneBookList,
     LaneBooks,
     LaneCredit,
+    LaneIdentify,
     LaneNotice,
     LanePay,
     LaneRefund,
@@ -34,6 +35,7 @@ from actors.messages import (
     MakeRefund,
     Message,
     NoticeTaken,
+    PageAsk,
     Pay,
     Ping,
     Pong,
@@ -47,7 +49,16 @@ from actors.messages import (
     decoder,
     encoder,
 )
-from payments.channels.base import Approved, Awaiting, Book, Declined, Unknown, Unpaid
+from payments.channels.base import (
+    Approved,
+    Awaiting,
+    Book,
+    Declined,
+    Elsewhere,
+    Known,
+    Unknown,
+    Unpaid,
+)
 from payments.payment import Discount
 from payments.reference import Key, KeyOwner, KeyType, Merchant, MerchantStatus, Store, Terminal
 
@@ -82,6 +93,7 @@ SAMPLES = (
         "sim",
         "https://example.org/",
         9,
+        "static",
     ),
     MakeRefund(
         2, "rfd_1", "mch_1", "pay_1", b"k", b"f", 7, 8, 100, 5000, "cold", {"a": "b"}, "sto_1"
@@ -92,6 +104,7 @@ SAMPLES = (
     Act(6, "mch_1", "pay_1", "pay"),
     ReadBooks(7, "sim"),
     ReadStatus(8, "stats"),
+    PageAsk(31, "pay_1", "choose", "wechat", "code", "state", b"c", "wechat-1", 3000),
     Answer(9, 201, b"{}", True, 1),
     Refusal(10, "not_found", "no", "id", 1),
     LanePay(
@@ -116,11 +129,14 @@ SAMPLES = (
     LaneRefund(13, "refund", "N1", "R1", 100, 3800, "cny", "qr", "wechat", "mch_1", 13, 14),
     LaneAct(14, "N1", "pay"),
     LaneBooks(15),
+    LaneIdentify(-3, "identify", "code", "state"),
     LaneReply(16, "N1", Approved("N1", 3800, "T1", 3300, 3600, (Discount("channel", 300),))),
     LaneReply(17, "N1", Declined("declined", "no", "X1", True)),
     LaneReply(18, "N1", Awaiting("code")),
     LaneReply(19, "N1", Unpaid("absent")),
     LaneReply(20, "N1", Unknown("no answer")),
+    LaneReply(-3, "", Known("openid")),
+    LaneReply(-5, "", Elsewhere("https://example.org/")),
     LaneNotice(21, "N1", Unknown("no answer"), "R1"),
     NoticeTaken(22),
     LaneCredit("sim", 0, 64, "closed"),
@@ -170,10 +186,10 @@ SAMPLES = (
 
 GOLDEN = (
     "919a01a57368617264a773686172642d300203010101c40463636363c40470707070",
-    "91dc001d0a01a57061795f31a56d63685f31c4016bc401660708a3412d31cd0ed8a3636e79a7626172636f64"
+    "91dc001e0a01a57061795f31a56d63685f31c4016bc401660708a3412d31cd0ed8a3636e79a7626172636f64"
     "65cd1388a6776563686174b2313330303030303030303030303030303030c40161a573746f5f31a574726d5f"
     "31a26f70a3746561a3726566a274310a81a161a162cd012ca66f70656e6964a373696db468747470733a2f2f"
-    "6578616d706c652e6f72672f09",
+    "6578616d706c652e6f72672f09a6737461746963",
     "919e0b02a57266645f31a56d63685f31a57061795f31c4016bc40166070864cd1388a4636f6c6481a161a162"
     "a573746f5f31",
     "919b0c03a56d63685f31a57061795f31a57266645f31c401660708cd1388c4016ba573746f5f31",
@@ -182,6 +198,8 @@ GOLDEN = (
     "91950f06a56d63685f31a57061795f31a3706179",
     "91931007a373696d",
     "91931108a57374617473",
+    "919a121fa57061795f31a663686f6f7365a6776563686174a4636f6465a57374617465c40163a8776563686174"
+    "2d31cd0bb8",
     "91961e09ccc9c4027b7dc301",
     "91961f0aa96e6f745f666f756e64a26e6fa2696401",
     "91dc0011280ba24e31cd0ed8a3636e79a7626172636f6465a56d63685f31a6776563686174a23133a3746561"
@@ -191,11 +209,14 @@ GOLDEN = (
     "919d2a0da6726566756e64a24e31a2523164cd0ed8a3636e79a27172a6776563686174a56d63685f310d0e",
     "91942b0ea24e31a3706179",
     "91922c0f",
+    "91952dfda86964656e74696679a4636f6465a57374617465",
     "91943210a24e319701a24e31cd0ed8a25431cd0ce4cd0e109192a76368616e6e656ccd012c",
     "91943211a24e319502a86465636c696e6564a26e6fa25831c3",
     "91943212a24e319403a4636f6465c0c0",
     "91943213a24e319204a6616273656e74",
     "91943214a24e319205a96e6f20616e73776572",
+    "919432fda09206a66f70656e6964",
+    "919432fba09207b468747470733a2f2f6578616d706c652e6f72672f",
     "91953315a24e319205a96e6f20616e73776572a25231",
     "91923416",
     "919535a373696d0040a6636c6f736564",
@@ -237,12 +258,14 @@ TAGS = {
     LaneBookList: 54,
     LaneBooks: 44,
     LaneCredit: 53,
+    LaneIdentify: 45,
     LaneNotice: 51,
     LanePay: 40,
     LaneRefund: 42,
     LaneReply: 50,
     MakeRefund: 11,
     NoticeTaken: 52,
+    PageAsk: 18,
     Pay: 10,
     Ping: 71,
     Pong: 72,
