@@ -123,7 +123,7 @@ class Core:
         self.parting_refunds: list[LiveRefund] = []
         self.live_max = LIVE_MAX
         self.counts: dict[str, float] = {"bugs": 0.0}
-        self.numbers = ShardNumbers(clock.monotonic)
+        self.numbers = ShardNumbers(clock.monotonic, (account.name for account in options.accounts))
         self.reach: Callable[[str], None] | None = None
         """Told when a named point between two steps is reached; a test may end it all there.
         Looked at once a commit and once a question, never once a payment. Names: `crash.py`."""

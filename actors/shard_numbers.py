@@ -4,7 +4,7 @@ Counted once a commit where that says the same; what is counted once a payment i
 (measured: 0.2 us), and stages are timed for one payment in 64.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from actors.stats import BATCH_EDGES, SAMPLE_MASK, SYNC_EDGES_S, Histogram, Stages
@@ -19,16 +19,20 @@ SUCCEEDED: Final = "succeeded"
 
 
 class ShardNumbers:
-    """The numbers of one shard since it started. `monotonic`: seconds."""
+    """The numbers of one shard since it started. `monotonic`: seconds.
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    What must wake somebody is there from the start as 0 for each of the `accounts`: of a series
+    that begins at 1, nobody sees the increase.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], accounts: Iterable[str] = ()) -> None:
         self._monotonic = monotonic
         self.stages = Stages("risk", "route", "channel", "journal")
         self._batches = Histogram("batch_size", BATCH_EDGES)
         self._syncs = Histogram("journal_fsync_seconds", SYNC_EDGES_S)
         self._outcomes: dict[tuple[str, str, str, str], list[int]] = {}
         self._findings: dict[tuple[str, str], int] = {}
-        self._overdue: dict[str, int] = {}
+        self._overdue = dict.fromkeys(accounts, 0)
         self._opened = 0
         self._spoken_of = 0
         self._sent: dict[int, float] = {}

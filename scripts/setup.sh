@@ -55,24 +55,30 @@ install_packages() {
         </dev/null >/dev/null
 }
 
-# wrk makes the load, fuser (psmisc) finds who holds a port, strace lets a test see fsync fail.
+# wrk makes the load, fuser (psmisc) finds who holds a port, strace lets a test see fsync fail,
+# systemd-analyze reads our unit.
 install_tools() {
     local missing=()
     command -v wrk >/dev/null || missing+=(wrk)
     command -v strace >/dev/null || missing+=(strace)
     command -v fuser >/dev/null || missing+=(psmisc)
+    command -v systemd-analyze >/dev/null || missing+=(systemd)
     [[ "${#missing[@]}" -eq 0 ]] || install_packages "${missing[@]}"
 }
 
-# promtool judges our metrics. Only that one program is taken out of its package:
-# installing the package would start a Prometheus server on this machine.
-install_promtool() {
-    if command -v promtool >/dev/null || [[ -x "$venv/bin/promtool" ]]; then return; fi
+has_program() {
+    command -v "$1" >/dev/null || [[ -x "$venv/bin/$1" ]]
+}
+
+# promtool judges our metrics, prometheus our alerts. Only the two programs are taken out of their
+# package: installing it would start a Prometheus server on this machine.
+install_prometheus() {
+    if has_program promtool && has_program prometheus; then return; fi
     if ! command -v apt-get >/dev/null; then
-        say "missing on this machine: promtool (it comes with Prometheus). Put it on the PATH."
+        say "missing on this machine: prometheus and promtool. Put them on the PATH."
         exit 1
     fi
-    say "fetching promtool"
+    say "fetching prometheus and promtool"
     if may_install; then refresh_package_lists; fi
     local target="$PWD/$venv" folder
     folder="$(mktemp -d)"
@@ -80,11 +86,11 @@ install_promtool() {
         cd "$folder"
         # Downloading needs no root; apt warns when its own user cannot enter the folder.
         apt-get download -qq prometheus </dev/null 2>/dev/null
-        dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool
-        mv usr/bin/promtool "$target/bin/promtool"
+        dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool ./usr/bin/prometheus
+        mv usr/bin/promtool usr/bin/prometheus "$target/bin/"
     ) || {
         rm -rf "$folder"
-        say "could not fetch promtool. Please run: sudo apt-get update, then this again"
+        say "could not fetch prometheus. Please run: sudo apt-get update, then this again"
         exit 1
     }
     rm -rf "$folder"
@@ -158,5 +164,5 @@ make_venv
 install_python_packages
 if [[ "$level" == dev ]]; then
     install_tools
-    install_promtool
+    install_prometheus
 fi
