@@ -26,11 +26,13 @@ from actors.placement import (
 from actors.process import Spec
 from actors.supervision import Supervisor, System
 from gateway.admin import AdminServer
+from gateway.channels import check
 from gateway.folders import folder_for, leave
 from gateway.logs import get_logger, setup_logging
 from gateway.metrics import Metrics
 from gateway.planting import Planted, plant
-from gateway.processes import BUILDERS, Place, place_in_process
+from gateway.processes import BUILDERS, Place, digests_of, place_in_process
+from gateway.sandboxes import Sandboxes
 from gateway.settings import (
     SettingsError,
     load_secrets,
@@ -70,12 +72,21 @@ def run(
     rate: float = 0.0,
     seed: int | None = None,
     table: dict[str, Any] | None = None,
+    has_sandboxes: bool = False,
 ) -> int:
     """Serve until SIGTERM or Ctrl-C. The exit code: 0 after a clean drain."""
     if not __debug__:
         sys.stderr.write("tillway: assertions are switched off; start Python without -O\n")
         return 2
-    gateway = Gateway(settings, json_ready=json_ready, demo=demo, table=table, rate=rate, seed=seed)
+    gateway = Gateway(
+        settings,
+        json_ready=json_ready,
+        demo=demo,
+        table=table,
+        rate=rate,
+        seed=seed,
+        has_sandboxes=has_sandboxes,
+    )
     try:
         return uvloop.run(gateway.live())
     except GatewayFailed as error:
@@ -99,7 +110,9 @@ class Gateway:
         table: dict[str, Any] | None = None,
         rate: float = 0.0,
         seed: int | None = None,
+        has_sandboxes: bool = False,
     ) -> None:
+        self._has_sandboxes = has_sandboxes
         self.settings = settings
         self._json_ready = json_ready
         self._demo = demo
@@ -117,9 +130,14 @@ class Gateway:
         directory = make_data_dir(self.settings)
         lock = OwnerLock(directory / LOCK)
         lock.take()
+        sandboxes = Sandboxes(directory) if self._has_sandboxes else None
         try:
+            if sandboxes is not None:
+                self.settings = await sandboxes.start(self.settings)
             return await self._live(directory)
         finally:
+            if sandboxes is not None:
+                await sandboxes.stop()
             lock.release()
 
     async def _live(self, directory: Path) -> int:
@@ -127,6 +145,7 @@ class Gateway:
         secrets = load_secrets(self.settings, Entropy())
         setup_logging(None, hash_key=secrets.digest[:64])
         self.settings = settings = self._with_ports()
+        check(settings, self._clock, digests_of(settings))
         metrics = Metrics({"mode": settings.mode, "runtime": settings.runtime})
         admin = AdminServer(settings.http, metrics)
         await self._open(admin)

@@ -19,7 +19,9 @@ AT_ONCE_MAX: Final = 64
 TIMEOUT_S: Final = 15.0
 AMOUNTS: Final = (800, 1200, 1800, 2600, 3800, 5200, 8800, 12800)
 DISHES: Final = ("牛肉面", "炸酱面", "饺子", "凉菜", "豆浆", "套餐")
-HEADS: Final = ("28", "13", "10", "25")
+HEADS: Final = {"28": 12, "13": 12, "10": 12, "25": 12, "62": 13}
+"""First digits of the codes that the crowd shows -> digits in the middle."""
+
 PLAIN_ENDINGS: Final = 9_000
 """Codes end below this: none of the endings that make the simulated channel misbehave."""
 
@@ -54,14 +56,15 @@ class Trickle:
 
     def _order(self, number: int) -> dict[str, Any]:
         random = self._random
-        head = random.choice(HEADS)
+        head = random.choice(list(HEADS))
+        middle = HEADS[head]
         tail = random.randrange(PLAIN_ENDINGS)
         return {
             "order_no": f"demo-{self._tag}-{number}",
             "amount": random.choice(AMOUNTS),
             "currency": "cny",
             "way": "barcode",
-            "auth_code": f"{head}{random.randrange(10**12):012d}{tail:04d}",
+            "auth_code": f"{head}{random.randrange(10**middle):0{middle}d}{tail:04d}",
             "subject": random.choice(DISHES),
         }
 

@@ -9,7 +9,18 @@ from typing import Final
 
 import typer
 
-from gateway.cli import client, clock, config, doctor, ledger, migrate, payments, qr, server
+from gateway.cli import (
+    client,
+    clock,
+    config,
+    doctor,
+    ledger,
+    migrate,
+    payments,
+    qr,
+    sandbox,
+    server,
+)
 from gateway.cli.output import EXIT_CHECK_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, complain
 from gateway.settings import SettingsError
 
@@ -22,6 +33,7 @@ app: Final = typer.Typer(
 )
 app.command()(server.demo)
 app.command()(server.serve)
+app.command()(sandbox.sandbox)
 # Every flag of it belongs to the bench itself, --help too.
 app.command(
     add_help_option=False,

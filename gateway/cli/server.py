@@ -8,6 +8,7 @@ import typer
 from gateway.cli.options import AsJson, ConfigFile, DataDir, settings_from
 
 DEMO_RATE: Final = 10.0
+SANDBOX: Final = "sandbox"
 RATE_MAX: Final = 10_000.0
 
 Port = Annotated[int | None, typer.Option("--port", help="0 picks a free one.")]
@@ -15,7 +16,13 @@ AdminPort = Annotated[int | None, typer.Option("--admin-port", help="0 picks a f
 Runtime = Annotated[str | None, typer.Option("--runtime", help="ray or local.")]
 FrontDoors = Annotated[int | None, typer.Option("--front-doors", "--workers", min=1)]
 Shards = Annotated[int | None, typer.Option("--shards", min=1, help="Fixed at the first start.")]
-Channels = Annotated[str, typer.Option("--channels", help="Which channels: simulated.")]
+ServeChannels = Annotated[
+    str, typer.Option("--channels", help="Only accounts of this kind: simulated, wechat, …")
+]
+DemoChannels = Annotated[
+    str,
+    typer.Option("--channels", help="sandbox: real wires to three sandboxes; or simulated."),
+]
 LatencyMs = Annotated[int | None, typer.Option("--channel-latency-ms", min=0)]
 SeedFile = Annotated[Path | None, typer.Option("--seed-file", help="Merchants to start with.")]
 Host = Annotated[str | None, typer.Option("--host")]
@@ -34,7 +41,7 @@ def serve(
     runtime: Runtime = None,
     front_doors: FrontDoors = None,
     shards: Shards = None,
-    channels: Channels = "simulated",
+    channels: ServeChannels = "",
     channel_latency_ms: LatencyMs = None,
     seed_file: SeedFile = None,
     drain_grace: Annotated[
@@ -71,7 +78,7 @@ def demo(
     runtime: Runtime = None,
     front_doors: FrontDoors = None,
     shards: Shards = None,
-    channels: Channels = "simulated",
+    channels: DemoChannels = SANDBOX,
     channel_latency_ms: LatencyMs = None,
     rate: Rate = DEMO_RATE,
     seed: SeedNumber = None,
@@ -92,12 +99,21 @@ def demo(
         "runtime": runtime,
         "shards.count": shards,
     }
-    settings = _with_channels(settings_from(config, flags), channels, channel_latency_ms)
+    settings = settings_from(config, flags)
+    if channels != SANDBOX:
+        settings = _with_channels(settings, channels, channel_latency_ms)
     if settings.livemode:
         raise typer.BadParameter("the demo runs in test mode only", param_hint="--config")
     if reset:
         _reset(settings.data_path)
-    _run(settings, as_json=as_json, demo=True, rate=rate, seed=seed)
+    _run(
+        settings,
+        as_json=as_json,
+        demo=True,
+        rate=rate,
+        seed=seed,
+        has_sandboxes=channels == SANDBOX,
+    )
 
 
 def bench(context: typer.Context) -> None:
@@ -112,12 +128,28 @@ def bench(context: typer.Context) -> None:
     raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - our module
 
 
-def _run(settings: Any, *, as_json: bool, demo: bool, rate: float, seed: int | None) -> None:
+def _run(
+    settings: Any,
+    *,
+    as_json: bool,
+    demo: bool,
+    rate: float,
+    seed: int | None,
+    has_sandboxes: bool = False,
+) -> None:
     from gateway.main import run
     from gateway.settings import demo_seed
 
     table = demo_seed() if demo else None
-    code = run(settings, json_ready=as_json, demo=demo, rate=rate, seed=seed, table=table)
+    code = run(
+        settings,
+        json_ready=as_json,
+        demo=demo,
+        rate=rate,
+        seed=seed,
+        table=table,
+        has_sandboxes=has_sandboxes,
+    )
     raise typer.Exit(code)
 
 
@@ -125,10 +157,11 @@ def _with_channels(settings: Any, channels: str, latency_ms: int | None) -> Any:
     """The settings with the accounts of the kind asked for, and their latency."""
     from msgspec.structs import replace
 
-    accounts = [account for account in settings.channels if account.kind == channels]
+    accounts = [account for account in settings.channels if channels in ("", account.kind)]
     if not accounts:
+        kinds = ", ".join(sorted({account.kind for account in settings.channels}))
         raise typer.BadParameter(
-            f"no channel of kind {channels!r}; there is: simulated", param_hint="--channels"
+            f"no channel of kind {channels!r}; there is: {kinds}", param_hint="--channels"
         )
     if latency_ms is not None:
         accounts = [replace(account, latency_ms=latency_ms) for account in accounts]

@@ -1,0 +1,136 @@
+"""`tillway sandbox NAME`: one channel's sandbox as a process of its own, for anybody's client."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import msgspec
+import uvloop
+
+from gateway.logs import get_logger, setup_logging
+from gateway.settings import SettingsError
+from payments.channels.sandbox.app import SandboxApp, SandboxSettings, serve
+from payments.clock import SystemClock
+from payments.ids import Entropy
+
+FOLDER_MODE: Final = 0o700
+SEED_BYTES: Final = 8
+READ_BYTES: Final = 4_096
+
+log = get_logger(__name__)
+
+
+def _wechat(settings: SandboxSettings, clock: SystemClock, random: Random) -> SandboxApp:
+    from payments.channels.wechat.sandbox import WeChatSandbox
+
+    return WeChatSandbox(settings, clock, random)
+
+
+def _alipay(settings: SandboxSettings, clock: SystemClock, random: Random) -> SandboxApp:
+    from payments.channels.alipay.sandbox import AlipaySandbox
+
+    return AlipaySandbox(settings, clock, random)
+
+
+def _unionpay(settings: SandboxSettings, clock: SystemClock, random: Random) -> SandboxApp:
+    from payments.channels.unionpay.sandbox import UnionpaySandbox
+
+    return UnionpaySandbox(settings, clock, random)
+
+
+SANDBOXES: Final[dict[str, Callable[[SandboxSettings, SystemClock, Random], SandboxApp]]] = {
+    "wechat": _wechat,
+    "alipay": _alipay,
+    "unionpay": _unionpay,
+}
+
+
+def open_sandbox(name: str, folder: Path | None, seed: int | None) -> SandboxApp:
+    """A sandbox over its folder. Raise SettingsError when the folder cannot be used."""
+    if seed is None:
+        seed = int.from_bytes(Entropy().bytes(SEED_BYTES), "big")
+    try:
+        if folder is not None:
+            folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        return SANDBOXES[name](
+            SandboxSettings(folder),
+            SystemClock(),
+            Random(seed),  # noqa: S311 - a sandbox's numbers
+        )
+    except OSError as error:
+        raise SettingsError(f"{folder}: {error.strerror}") from None
+    except Exception as error:
+        # Books that another process has, or files that are none of ours: its words are for people.
+        raise SettingsError(f"the sandbox cannot open {folder}: {error}") from None
+
+
+def credentials_of(sandbox: Any, url: str) -> dict[str, str]:
+    """What a client needs; Alipay's have the gateway's whole address among them."""
+    try:
+        made: dict[str, str] = sandbox.credentials(url)
+    except TypeError:
+        made = sandbox.credentials()
+    return made
+
+
+def run(
+    name: str,
+    *,
+    host: str,
+    port: int,
+    folder: Path | None,
+    seed: int | None,
+    as_json: bool,
+    with_parent: bool,
+) -> int:
+    """Serve until SIGTERM or Ctrl-C, or until standard input ends (`with_parent`)."""
+    setup_logging(None)
+    return uvloop.run(_live(name, host, port, folder, seed, as_json, with_parent))
+
+
+async def _live(
+    name: str,
+    host: str,
+    port: int,
+    folder: Path | None,
+    seed: int | None,
+    as_json: bool,
+    with_parent: bool,
+) -> int:
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, over.set)
+    if with_parent:
+        # Whoever started us holds the other end, and the kernel lets go of it however it dies.
+        loop.add_reader(sys.stdin.fileno(), _read_parent, over)
+    sandbox = open_sandbox(name, folder, seed)
+    try:
+        served = await serve(sandbox, host, port)
+    except OSError as error:
+        raise SettingsError(f"port {port} cannot be opened: {error.strerror}") from None
+    line = {
+        "ready": True,
+        "channel": name,
+        "url": served.url,
+        "credentials": credentials_of(sandbox, served.url),
+    }
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+    else:
+        sys.stdout.write(f"{name} sandbox at {served.url}; --json prints its credentials\n")
+    sys.stdout.flush()
+    await over.wait()
+    await served.stop()
+    return 0
+
+
+def _read_parent(over: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), READ_BYTES):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        over.set()

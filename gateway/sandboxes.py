@@ -1,0 +1,206 @@
+"""The demo's three sandboxes: child processes on loopback, started, watched and ended with it.
+
+Each has its folder beside the demo's data, so that keys, books and orders survive a restart of
+either. One that dies is started anew on the same port; one whose parent dies sees its standard
+input end, and ends too.
+"""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from gateway.logs import get_logger
+from gateway.settings import SettingsError, write_private
+from gateway.settings_shape import ChannelAccount, Settings
+
+READY_S: Final = 30.0
+END_S: Final = 5.0
+AGAIN_S: Final = 0.5
+"""Between the death of a sandbox and its next start."""
+
+LINE_BYTES_MAX: Final = 65_536
+FOLDER: Final = "sandboxes"
+NAMES: Final = ("wechat", "alipay", "unionpay")
+UNIONPAY_TEST_SIGNER: Final = "00040000:SIGN"
+"""The holder's name in the certificates of UnionPay's public test environment."""
+
+log = get_logger(__name__)
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The line of a sandbox that is ready."""
+
+    channel: str
+    url: str
+    credentials: dict[str, Any]
+
+
+class Sandbox:
+    """One child process."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.restarts = 0
+        self._folder = folder
+        self._port = 0
+        self._process: Process | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._is_ending = False
+
+    async def start(self) -> Ready:
+        """Start it and keep it running. Raise SettingsError when it does not come up."""
+        ready = await self._spawn()
+        self._port = int(ready.url.rpartition(":")[2])
+        self._watch = asyncio.create_task(self._keep(), name=f"{self.name} sandbox")
+        return ready
+
+    async def _spawn(self) -> Ready:
+        self._process = process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "gateway.cli", "sandbox", self.name, "--json", "--with-parent"),
+            *("--port", str(self._port), "--data", str(self._folder)),
+            stdin=PIPE,
+            stdout=PIPE,
+            start_new_session=True,  # A Ctrl-C is the gateway's, which ends them after its drain.
+            limit=LINE_BYTES_MAX,
+        )
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(READY_S):
+                line = await process.stdout.readline()
+            return msgspec.json.decode(line, type=Ready)
+        except (TimeoutError, ValueError) as error:
+            await self._end()
+            raise SettingsError(f"the {self.name} sandbox did not start") from error
+
+    async def _keep(self) -> None:
+        """Start it anew when it dies."""
+        while True:
+            assert self._process is not None
+            code = await self._process.wait()
+            if self._is_ending:
+                return
+            log.warning("a sandbox ended and is started anew", actor=self.name, code=code)
+            self.restarts += 1
+            await asyncio.sleep(AGAIN_S)
+            try:
+                await self._spawn()
+            except SettingsError as error:
+                log.error("a sandbox stays away", actor=self.name, error=str(error))
+
+    async def stop(self) -> None:
+        self._is_ending = True
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        await self._end()
+
+    async def _end(self) -> None:
+        """Let it end by itself; then not."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(END_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+class Sandboxes:
+    """All three, and the accounts that the gateway has at them."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data / FOLDER
+        self._children = [Sandbox(name, self._data / name) for name in NAMES]
+
+    async def start(self, settings: Settings) -> Settings:
+        """Start all three at once. The settings with an account at each. Raise SettingsError."""
+        self._data.mkdir(mode=0o700, exist_ok=True)
+        results = await asyncio.gather(
+            *(child.start() for child in self._children), return_exceptions=True
+        )
+        ready = []
+        for result in results:
+            if isinstance(result, BaseException):
+                await self.stop()
+                raise result
+            ready.append(result)
+        accounts = tuple(self._account(one) for one in ready)
+        return msgspec.structs.replace(settings, channels=accounts)
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(child.stop() for child in self._children))
+
+    def _account(self, ready: Ready) -> ChannelAccount:
+        """The demo's account at a sandbox; its keys in files that only the owner reads."""
+        name = ready.channel
+        table: dict[str, Any] = {
+            "wechat": self._wechat,
+            "alipay": self._alipay,
+            "unionpay": self._unionpay,
+        }[name](ready.credentials)
+        ways = ("barcode", "qr", "jsapi") if name == "unionpay" else ALL_WAYS
+        account = {
+            "name": name,
+            "account": name,
+            "kind": name,
+            "wallets": (name,),
+            "ways": ways,
+            "base_url": ready.url,
+            "sandbox": True,
+            name: table,
+        }
+        return msgspec.convert(account, ChannelAccount)
+
+    def _wechat(self, told: dict[str, str]) -> dict[str, Any]:
+        return {
+            "mchid": told["mchid"],
+            "appid": told["appid"],
+            "merchant_serial": told["merchant_serial"],
+            "merchant_private_key": self._file("wechat-key.pem", told["merchant_private_key_pem"]),
+            "api_v3_key": self._file("wechat-api-v3.key", told["api_v3_key"]),
+            "public_keys": {
+                told["public_key_id"]: self._file("wechat-public.pem", told["public_key_pem"])
+            },
+        }
+
+    def _alipay(self, told: dict[str, str]) -> dict[str, Any]:
+        return {
+            "app_id": told["app_id"],
+            "seller_id": told["seller_id"],
+            "app_private_key": self._file("alipay-key.pem", told["app_private_key_pem"]),
+            "public_keys": {
+                "alipay": self._file("alipay-public.pem", told["alipay_public_key_pem"])
+            },
+        }
+
+    def _unionpay(self, told: dict[str, str]) -> dict[str, Any]:
+        platform = self._file("unionpay-public.pem", told["platform_public_key_pem"])
+        certificate = self._file("unionpay-platform.pem", told["platform_certificate_pem"])
+        return {
+            "serv_prov_id": told["serv_prov_id"],
+            "mer_id": told["mer_id"],
+            "merchant_private_key": self._file(
+                "unionpay-key.pem", told["merchant_private_key_pem"]
+            ),
+            "public_keys": {"unionpay": platform},
+            "cert_id": told["cert_id"],
+            "platform_certificate": certificate,
+            "platform_names": (UNIONPAY_TEST_SIGNER,),
+        }
+
+    def _file(self, name: str, content: str) -> str:
+        path = (self._data / name).resolve()
+        write_private(path, content.encode())
+        return f"file:{path}"
+
+
+ALL_WAYS: Final = ("barcode", "qr", "jsapi", "app", "h5")
