@@ -62,16 +62,25 @@ _dialect: ContextVar[str] = ContextVar("dialect", default="")
 
 
 class UnionpaySandbox(SandboxApp):
-    """One sandbox. Raise `BooksInUse`, `BooksDamaged`, `identity.Damaged`, OSError."""
+    """One sandbox. Raise `BooksInUse`, `BooksDamaged`, `identity.Damaged`, OSError.
 
-    def __init__(self, settings: SandboxSettings, clock: MovableClock, random: Random) -> None:
+    `identity`: the folder's, or a new one, when none is given.
+    """
+
+    def __init__(
+        self,
+        settings: SandboxSettings,
+        clock: MovableClock,
+        random: Random,
+        identity: Identity | None = None,
+    ) -> None:
         rules = Rules(
             order_number=queried_number,
             refund_number=queried_number,
             refund_days_max=REFUND_DAYS_MAX,
         )
         super().__init__(settings, clock, random, rules, PLAN)
-        self.identity = Identity.open(settings.folder, random, clock.real_ms())
+        self.identity = identity or Identity.open(settings.folder, random, clock.real_ms())
         bench = Bench(self.engine, self.books, self.identity)
         self._json = JsonDesk(bench)
         self._acp = AcpDesk(bench)
