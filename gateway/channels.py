@@ -16,7 +16,6 @@ from payments.channels.signing import SigningPool
 from payments.clock import Clock
 from payments.idempotency import Digests
 from payments.ids import Entropy
-from payments.lifecycle import DEFAULT_SCHEDULE, Schedule
 
 SECRETS: Final = frozenset(
     {
@@ -130,15 +129,3 @@ def check(settings: Settings, clock: Clock, digests: Digests) -> None:
     for account in settings.channels:
         if account.is_wired:
             Wired(settings, account, 0, clock, digests)._pool.close()
-
-
-def schedule_of(account: ChannelAccount) -> Schedule:
-    """When the account is asked about a doubtful payment."""
-    asked = account.inquiries
-    return Schedule(
-        inquire_at=asked.at_ms
-        or tuple(at for at in DEFAULT_SCHEDULE.inquire_at if at < asked.undo_at_ms),
-        undo_at=asked.undo_at_ms,
-        absent_grace_ms=asked.absent_grace_ms,
-        code_poll_ms=asked.code_poll_ms,
-    )

@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
 
@@ -112,7 +113,7 @@ class Gateway:
         seed: int | None = None,
         has_sandboxes: bool = False,
     ) -> None:
-        self._has_sandboxes = has_sandboxes
+        self._sandboxes = Sandboxes(Path(settings.data_dir)) if has_sandboxes else None
         self.settings = settings
         self._json_ready = json_ready
         self._demo = demo
@@ -130,14 +131,11 @@ class Gateway:
         directory = make_data_dir(self.settings)
         lock = OwnerLock(directory / LOCK)
         lock.take()
-        sandboxes = Sandboxes(directory) if self._has_sandboxes else None
         try:
-            if sandboxes is not None:
-                self.settings = await sandboxes.start(self.settings)
             return await self._live(directory)
         finally:
-            if sandboxes is not None:
-                await sandboxes.stop()
+            if self._sandboxes is not None:
+                await self._sandboxes.stop()
             lock.release()
 
     async def _live(self, directory: Path) -> int:
@@ -145,13 +143,11 @@ class Gateway:
         secrets = load_secrets(self.settings, Entropy())
         setup_logging(None, hash_key=secrets.digest[:64])
         self.settings = settings = self._with_ports()
-        check(settings, self._clock, digests_of(settings))
         metrics = Metrics({"mode": settings.mode, "runtime": settings.runtime})
         admin = AdminServer(settings.http, metrics)
         await self._open(admin)
         try:
             planted = plant(settings, self._clock, Entropy(), self._table)
-            write_private(directory / SETTINGS_FILE, msgspec.json.encode(settings))
             longest = self._longest_name() + SOCKET_NAME_REST
             run_dir = str(self._folder(directory, RUN_DIR, longest))
             system, network, place, address = self._system(directory, run_dir)
@@ -169,9 +165,9 @@ class Gateway:
             )
             admin.supervised = supervisor
             metrics.restarts, metrics.checks = supervisor.restarts_by_role, supervisor.checks
-            specs = self._specs(directory / SETTINGS_FILE, run_dir)
+            start = self._start(system, supervisor, directory / SETTINGS_FILE, run_dir)
             try:
-                await self._serve(system, supervisor, admin, specs, planted)
+                await self._serve(system, supervisor, admin, start, planted)
             finally:
                 await supervisor.end()
                 await system.stop()
@@ -188,12 +184,12 @@ class Gateway:
         system: System,
         supervisor: Supervisor,
         admin: AdminServer,
-        specs: list[Spec],
+        starting: Coroutine[Any, Any, None],
         planted: Planted,
     ) -> None:
         """From the start to the end of the drain; a signal during the start ends it at once."""
         over = asyncio.create_task(self._over.wait(), name="the end")
-        start = asyncio.create_task(self._start(system, supervisor, specs), name="the start")
+        start = asyncio.create_task(starting, name="the start")
         await asyncio.wait((start, over), return_when=asyncio.FIRST_COMPLETED)
         if not start.done():
             admin.draining = True
@@ -214,13 +210,28 @@ class Gateway:
         await asyncio.sleep(0 if self._demo else drain.grace_s)
         await supervisor.drain(drain.timeout_s)
 
-    async def _start(self, system: System, supervisor: Supervisor, specs: list[Spec]) -> None:
-        await system.start()
+    async def _start(
+        self, system: System, supervisor: Supervisor, settings_path: Path, run_dir: str
+    ) -> None:
+        """The system and, beside it, the sandboxes; then the boxes, over the settings of both."""
+        results = await asyncio.gather(
+            system.start(), self._start_sandboxes(), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
         self._listen_to_signals()  # Again: whatever the system did with them.
-        await supervisor.start(specs)
+        settings = self.settings
+        check(settings, self._clock, digests_of(settings))
+        write_private(settings_path, msgspec.json.encode(settings))
+        await supervisor.start(self._specs(settings_path, run_dir))
         while not await supervisor.wait_ready(READY_WARN_S):
             missing = [name for name, ready in supervisor.checks().items() if not ready]
             log.error("not ready yet", detail=", ".join(missing))
+
+    async def _start_sandboxes(self) -> None:
+        if self._sandboxes is not None:
+            self.settings = await self._sandboxes.start(self.settings)
 
     async def _open(self, admin: AdminServer) -> None:
         try:

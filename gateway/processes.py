@@ -1,5 +1,8 @@
 """The composition root of each actor's process: settings and secrets in, a box out.
 
+What one role alone needs is imported where its box is built: with HTTP, TLS and RSA in every
+process, a start of seven boxes would take seconds of processor time more.
+
 Called inside the process that the actor lives in, so that secrets come from 0600 files and never
 travel through Ray. The local system calls the same functions on one loop.
 """
@@ -8,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -29,10 +32,7 @@ from actors.placement import (
 from actors.process import Boxed, Spec
 from actors.shard import MerchantShard
 from actors.snapshot import Reference
-from gateway.channels import Wired, schedule_of
-from gateway.front_door import FrontDoor, FrontDoorOptions
 from gateway.logs import get_logger, setup_logging
-from gateway.routing_table import make_router
 from gateway.settings import load_secrets
 from gateway.settings_shape import ChannelAccount as AccountSettings
 from gateway.settings_shape import Settings
@@ -44,12 +44,16 @@ from payments.clock import SystemClock
 from payments.fees import FeePlan
 from payments.idempotency import Digests
 from payments.ids import Entropy, IdMint
+from payments.lifecycle import DEFAULT_SCHEDULE, Schedule
 from payments.payment import Way
 from payments.risk import Policy
 from payments.routing import ChannelAccount
 from payments.storage.base import Store
 from payments.storage.directory import FILE_NAME, DirectoryStore
 from payments.storage.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from gateway.channels import Wired
 
 BEHIND_MS: Final = 1_000
 """A lane gives a call up this long after its connector should have."""
@@ -136,6 +140,18 @@ def policy_of(settings: Settings) -> Policy:
         terminal_per_minute=risk.terminal_per_minute_max,
         day_amount_max=risk.day_max_minor,
         blocked_payers=frozenset(risk.blocked_payers),
+    )
+
+
+def schedule_of(account: AccountSettings) -> Schedule:
+    """When the account is asked about a doubtful payment."""
+    asked = account.inquiries
+    return Schedule(
+        inquire_at=asked.at_ms
+        or tuple(at for at in DEFAULT_SCHEDULE.inquire_at if at < asked.undo_at_ms),
+        undo_at=asked.undo_at_ms,
+        absent_grace_ms=asked.absent_grace_ms,
+        code_poll_ms=asked.code_poll_ms,
     )
 
 
@@ -263,16 +279,23 @@ class _Simulated:
         return {}
 
 
+def _made(
+    spec: Spec, settings: Settings, account: AccountSettings, place: Place
+) -> "Wired | _Simulated":
+    """The account's connector with what it stands on."""
+    if account.is_wired:
+        from gateway.channels import Wired
+
+        return Wired(settings, account, spec.number, place.clock, digests_of(settings))
+    return _Simulated(spec, settings, account, place)
+
+
 def build_lane(spec: Spec, place: Place) -> Boxed:
     """One lane of one channel account."""
     settings = read_settings(spec.settings_path)
     account = next(each for each in settings.channels if each.account == spec.account)
     identity = identity_of(spec, settings)
-    made: Wired | _Simulated
-    if account.is_wired:
-        made = Wired(settings, account, spec.number, place.clock, digests_of(settings))
-    else:
-        made = _Simulated(spec, settings, account, place)
+    made = _made(spec, settings, account, place)
     channel, limits = made.channel, lane_limits(account, settings)
     placement = placement_of(settings)
     links: dict[str, Link] = {}
@@ -359,6 +382,9 @@ def build_directory(spec: Spec, place: Place) -> Boxed:
 
 def build_front_door(spec: Spec, place: Place) -> Boxed:
     """HTTP on the shared port."""
+    from gateway.front_door import FrontDoor, FrontDoorOptions
+    from gateway.routing_table import make_router
+
     settings = read_settings(spec.settings_path)
     identity = identity_of(spec, settings)
     options = FrontDoorOptions(spec.name, settings, settings.public_url)

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from gateway import settings_shape
 from gateway.callbacks import callback_token, callback_url
-from gateway.channels import Wired, account_of, check, schedule_of
-from gateway.processes import accounts_of, lane_limits
+from gateway.channels import Wired, account_of, check
+from gateway.processes import accounts_of, lane_limits, schedule_of
 from gateway.settings import SettingsError, load, read_reference
 from gateway.settings_shape import Settings
 from payments.channels.kinds import KINDS
