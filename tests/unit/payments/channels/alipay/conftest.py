@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
+from alipay_answers import World
 from payments.channels.alipay import wire
 from payments.channels.alipay.identity import Identity
 from payments.channels.alipay.sandbox import AlipaySandbox
@@ -143,3 +144,21 @@ async def alipay():
 def restarted(tmp_path):
     """Starts a sandbox over the same folder each time it is called."""
     return lambda: running(SandboxSettings(folder=tmp_path))
+
+
+@pytest.fixture
+def make():
+    worlds = []
+
+    def make(*args, **kwargs):
+        worlds.append(World(*args, **kwargs))
+        return worlds[-1]
+
+    yield make
+    for world in worlds:
+        world.pool.close()
+
+
+@pytest.fixture
+def world(make):
+    return make()
