@@ -83,12 +83,29 @@ class Aggregate:
             return Awaiting()
         if codes.meaning(code).kind == Kind.DONE:
             return approved(order.out_trade_no, answer, "transIndex")
+        if code == codes.DUPLICATE:
+            return await self._known(order)
         outcome = refused(code)
         if code == codes.OUT_OF_HOURS and isinstance(outcome, Declined):
             # Of a payer's code, which lives a minute, this can only mean that it is too old.
             message = "the auth code has expired; ask the payer for a new one"
             return Declined("auth_code_expired", message, code)
         return outcome
+
+    async def _known(self, order: PayOrder) -> Outcome:
+        """What became of a number that was used before; whether by this order, the amount says."""
+        seen = await self.inquire(
+            OrderRef(
+                order.out_trade_no,
+                order.amount,
+                order.currency,
+                order.way,
+                order.wallet,
+                order.merchant,
+                order.created,
+            )
+        )
+        return unclear(codes.DUPLICATE) if isinstance(seen, Unpaid) else seen
 
     async def pay_js(self, order: PayOrder) -> Outcome:
         fields = {

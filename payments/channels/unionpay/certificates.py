@@ -98,10 +98,14 @@ class Trust:
         if len(pem) > PEM_MAX:
             return None
         try:
-            certificate = x509.load_pem_x509_certificate(pem.encode())
-            key = certificate.public_key()
-        except (ValueError, TypeError):
+            return self._judged(x509.load_pem_x509_certificate(pem.encode()))
+        except Exception:
+            # Anybody may have written it, and the library has a dozen kinds of errors without a
+            # common base (versions, algorithms, extensions): what it cannot read does not count.
             return None
+
+    def _judged(self, certificate: x509.Certificate) -> tuple[_Chain, RSAPublicKey] | None:
+        key = certificate.public_key()
         if not isinstance(key, RSAPublicKey) or key.key_size < KEY_MIN_BITS:
             return None
         if holder(certificate) not in self._names or not _may_sign(certificate):

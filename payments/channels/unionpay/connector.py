@@ -66,7 +66,7 @@ class UnionpayChannel:
     # --- payments --------------------------------------------------------------------------
 
     async def pay(self, order: PayOrder) -> Outcome:
-        """Never sent twice: a number that was used is asked about, whatever became of it."""
+        """Pay, or show a code. A number that the channel knows already is asked about."""
         if order.currency != CNY or order.wallet not in WALLETS:
             return NOT_OFFERED
         try:
@@ -137,7 +137,7 @@ class UnionpayChannel:
         if isinstance(outcome, Unknown):
             outcome = await self.inquire_refund(refund)
         if isinstance(outcome, Approved):
-            return Approved(order.out_trade_no, order.amount, outcome.channel_trade_no)
+            return Approved(order.out_trade_no, order.amount)
         if isinstance(outcome, Declined) and not outcome.not_sent:
             return outcome
         return Unknown("paid, and not given back yet")

@@ -118,14 +118,22 @@ class AcpDesk:
     # --- payments --------------------------------------------------------------------------
 
     def _apply_qr(self, fields: Mapping[str, str]) -> Reply:
+        """The same request gets the same code again, for as long as it can be paid."""
         need(fields, ("backUrl",))
+        shown = self._books.get(fields["orderId"], MERCHANT)
+        is_same = shown is not None and shown.fingerprint == fingerprint_of(fields)
+        turn = self._engine.inquire(fields["orderId"], MERCHANT) if is_same else None
+        if turn is not None and turn.kind == Kind.AWAITING:
+            return self._code(turn.known)
         now = self._engine.clock.now_ms()
         expires_ms = now + CODE_SECONDS * 1000
         if fields.get("payTimeout"):
             expires_ms = time_of(fields, "payTimeout")
             if expires_ms <= now:
                 raise Refusal(codes.OUT_OF_HOURS, "payTimeout has passed")
-        order = self._engine.pay(self._asked(fields, "qr", None, expires_ms)).known
+        return self._code(self._engine.pay(self._asked(fields, "qr", None, expires_ms)).known)
+
+    def _code(self, order: Order) -> Reply:
         return Reply(codes.OK, fields={"qrCode": f"{QR_URL}{order.serial:0{QR_DIGITS}d}"})
 
     def _consume(self, fields: Mapping[str, str]) -> Reply:

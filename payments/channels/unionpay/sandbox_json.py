@@ -1,8 +1,9 @@
 """The sandbox's aggregated JSON interface: its six calls and its notification.
 
 Derived from public descriptions of `partner.95516.com`; what they leave open is chosen here and
-said so: answers repeat the request's identifying fields, and `origRespCode` 01 means wholly
-refunded.
+said so: answers repeat the request's identifying fields; `origRespCode` 01 means wholly refunded;
+a repeated `micropay` is 12 always, a repeated `unifiedorder` when anything in it is another, or its
+order is over.
 """
 
 import json
@@ -54,6 +55,7 @@ AUTH_CODES: Final = {
     "alipay": re.compile(r"(?:2[5-9]|30)[0-9]{14,22}"),
     "unionpay": re.compile(r"62[0-9]{17}"),
 }
+CODE_NEEDS: Final = ("authCode", "termId")
 WALLETS: Final = {"wechatJs": "wechat", "alipayJs": "alipay", "upJs": "unionpay"}
 
 UNPAID: Final = {"barcode": Orig.PAYER_ACTS, "jsapi": Orig.UNPAID}
@@ -107,7 +109,7 @@ class JsonDesk:
     # --- payments --------------------------------------------------------------------------
 
     def _micropay(self, fields: Mapping[str, str]) -> Reply:
-        asked = self._asked(fields, ("authCode", "termId"))
+        asked = self._asked(fields, CODE_NEEDS)
         order_type = fields["orderType"]
         if order_type not in AUTH_CODES:
             raise Refusal(codes.BAD_FORMAT, "orderType is not wechat, alipay or unionpay")
@@ -150,7 +152,7 @@ class JsonDesk:
         in_cny(fields)
         amount, notify_url = amount_of(fields), notify_url_of(fields)
         _check_terminal(fields)
-        if self._is_used(number):
+        if self._is_used(number) and (more == CODE_NEEDS or not self._is_shown(fields)):
             raise Refusal(codes.DUPLICATE, "duplicate orderNo")
         extra = {"orderType": fields["orderType"], "orderTime": fields["orderTime"]}
         print_ = fingerprint_of(fields)
@@ -167,6 +169,12 @@ class JsonDesk:
         books = self._books
         known = books.get(number, MERCHANT) or books.refund_by_number(number, MERCHANT)
         return known is not None
+
+    def _is_shown(self, fields: Mapping[str, str]) -> bool:
+        """Whether this very request was answered before, and its order waits for the payer."""
+        order = self._books.get(fields["orderNo"], MERCHANT)
+        is_same = order is not None and order.fingerprint == fingerprint_of(fields)
+        return is_same and self._engine.inquire(fields["orderNo"], MERCHANT).kind == Kind.AWAITING
 
     def _client_params(self, order: Order, fields: Mapping[str, str]) -> dict[str, str]:
         """What the wallet's script is started with."""

@@ -32,7 +32,7 @@ from payments.channels.unionpay.connector import UnionpayChannel
 from payments.channels.unionpay.exchange import UnionpaySettings
 from payments.channels.unionpay.identity import SIGNER_NAME, Identity
 from payments.channels.unionpay.sandbox import UnionpaySandbox
-from payments.clock import ManualClock, SystemClock
+from payments.clock import SystemClock
 from payments.payment import Way
 
 TRADE = "0ABCDEFGHJKMNPQRSTVWXYZ001"
@@ -307,8 +307,3 @@ async def bay(identity) -> AsyncIterator[Bay]:
     bay = await Bay(identity).start()
     yield bay
     await bay.close()
-
-
-@pytest.fixture
-def manual_clock() -> ManualClock:
-    return ManualClock()

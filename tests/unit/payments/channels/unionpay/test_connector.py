@@ -34,6 +34,22 @@ async def test_each_wallets_code_is_paid(bay, wallet):
     assert ("paid", 1) == (bay.book().state, bay.book().charges)
 
 
+@pytest.mark.parametrize("ending", ["0000", "9001", "9005"])
+async def test_an_order_that_is_sent_again_is_asked_about(bay, ending):
+    """The channel says "duplicate" and no more: the query says what became of the first."""
+    order = bay.order(ending)
+    await bay.channel.pay(order)
+    again = await bay.channel.pay(order)
+    assert await bay.channel.inquire(bay.about(order)) == again
+    assert not isinstance(again, Unknown)
+
+
+async def test_a_number_of_another_order_shows_by_its_amount(bay):
+    await bay.channel.pay(bay.order(amount=3800))
+    outcome = await bay.channel.pay(bay.order(amount=1))
+    assert 3800 == outcome.amount
+
+
 async def test_coupons_make_three_amounts(bay):
     paid = await bay.channel.pay(bay.order("9012"))
     assert isinstance(paid, Approved)

@@ -91,11 +91,18 @@ async def test_a_sender_may_sign_its_empty_fields(bay):
 
 
 async def test_an_order_is_its_number_and_its_time(bay):
-    await bay.stranger.acp("01/07")
-    assert "12" == (await bay.stranger.acp("01/07"))["respCode"]
+    shown = await bay.stranger.acp("01/07")
+    assert shown["qrCode"] == (await bay.stranger.acp("01/07"))["qrCode"]
+    assert "12" == (await bay.stranger.acp("01/07", txnAmt="1"))["respCode"]
     other = await bay.stranger.acp(*QUERY, txnTime="20261122080001")
     assert "34" == other["respCode"]
     assert "34" == (await bay.stranger.acp(*QUERY, orderId="UNKNOWN1"))["respCode"]
+
+
+async def test_a_paid_code_is_not_shown_again(bay):
+    await bay.stranger.acp("01/07")
+    bay.act()
+    assert "12" == (await bay.stranger.acp("01/07"))["respCode"]
 
 
 async def test_the_two_dialects_do_not_see_each_others_orders(bay):
@@ -109,6 +116,8 @@ async def test_a_code_ends_by_its_time(bay):
     await bay.stranger.acp("01/07", payTimeout=until)
     bay.advance(61)
     assert "39" == (await bay.stranger.acp(*QUERY))["origRespCode"]
+    again = await bay.stranger.acp("01/07", payTimeout=until)
+    assert "39" == again["respCode"]
     assert "the order is closed" == bay.act()
 
 

@@ -150,6 +150,18 @@ async def test_a_wallets_page_needs_its_payer_and_its_app(bay, changes):
     assert answer["respCode"] in ("10", "13")
 
 
+async def test_the_same_order_for_a_page_is_answered_again_while_it_can_be_paid(bay):
+    first = await bay.stranger.json("unifiedorder", orderType="alipayJs")
+    again = await bay.stranger.json("unifiedorder", orderType="alipayJs")
+    assert first["payData"] == again["payData"]
+    other = await bay.stranger.json("unifiedorder", orderType="alipayJs", txnAmt="1")
+    assert "12" == other["respCode"]
+    bay.act()
+    paid = await bay.stranger.json("unifiedorder", orderType="alipayJs")
+    assert "12" == paid["respCode"]
+    assert 1 == bay.book().charges
+
+
 async def test_an_order_for_a_page_ends_by_its_time(bay):
     await bay.stranger.json("unifiedorder", paymentValidTime="60")
     bay.advance(61)
