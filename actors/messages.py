@@ -10,6 +10,14 @@ from typing import Final
 from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
+from actors.event_messages import (
+    CourierAsk,
+    EventRows,
+    EventsWaiting,
+    EventTail,
+    FetchEvents,
+    TailEvents,
+)
 from payments.channels.base import Book, Outcome
 from payments.reference import Record
 
@@ -160,7 +168,7 @@ class PageAsk(Struct, array_like=True, tag=18, gc=False):
     """A payer's page: what it shows, or what its payer does. The token in its address was the key.
 
     `op`: view; authorize (`text`: where to return to, `state` comes back with it); choose (`text`:
-    the OAuth code, "" where none is needed). `consent`: digest that stands for this browser's
+    the OAuth code); act (`text`: pay or decline; test mode). `consent`: digest that stands for this browser's
     choice. `account`: where the wallet was asked who pays. `wait_ms`: for the wallet's parameters.
     """
 
@@ -462,6 +470,12 @@ Message = (
     | Pong
     | Control
     | Controlled
+    | TailEvents
+    | EventTail
+    | FetchEvents
+    | EventRows
+    | EventsWaiting
+    | CourierAsk
 )
 
 encoder: Final = Encoder()

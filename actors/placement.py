@@ -6,6 +6,7 @@ from typing import Final
 from payments.ids import PARTITIONS
 
 DIRECTORY: Final = "directory"
+COURIER: Final = "courier"
 SUPERVISOR: Final = "supervisor"
 
 

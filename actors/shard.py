@@ -12,6 +12,7 @@ from typing import Final
 from actors import crash
 from actors.canceling import Canceling
 from actors.core import BATCH_MAX, MERCHANT_QUEUE_MAX, QUEUE_MAX, Core
+from actors.event_messages import FetchEvents, TailEvents
 from actors.fair import FairQueue
 from actors.link import Link
 from actors.live import LivePayment, Releases
@@ -43,6 +44,7 @@ from actors.pages import Paging
 from actors.paying import INQUIRE, PAY, REF_BITS, REF_MASK, REFUND, Paying
 from actors.reading import Reading
 from actors.refunding import Refunding
+from actors.tailing import Tailing
 from actors.timers import TICK_S, Timers
 from payments.channels.base import Unknown
 from payments.clock import SystemClock
@@ -67,6 +69,7 @@ class MerchantShard:
         self.refunding = Refunding(core, self.paying)
         self.canceling = Canceling(core, self.paying, self.refunding)
         self.reading = Reading(core, self.paying)
+        self.tailing = Tailing(core)
         self.paging = Paging(core, self.paying)
         self.paging.act_on_order = self.reading.act
         self.timers = Timers(core, self.paying, self.refunding, self.paging)
@@ -143,6 +146,8 @@ class MerchantShard:
             rows = len(fresh) + len(dirty) + len(fresh_refunds) + len(dirty_refunds)
             core.numbers.committed(len(fresh), rows, began, core.store.last_sync_s)
             self._reach(crash.after, batch)
+            if batch.events:
+                self.tailing.committed()
         self._release(releases)
         for live in dirty:
             if live.payment.is_final:
@@ -300,6 +305,10 @@ class MerchantShard:
                 self._clock_set(link, message)
             case ReadStatus():
                 self._status(link, message)
+            case TailEvents():
+                self.tailing.tail(link, message)
+            case FetchEvents():
+                self.tailing.fetch(link, message)
             case _:
                 self.core.count("messages_ignored")
 
@@ -334,6 +343,7 @@ class MerchantShard:
 
     def _lost(self, link: Link) -> None:
         core = self.core
+        self.tailing.lost(link)
         peer = core.lanes.lost(link)
         if peer is None:
             return

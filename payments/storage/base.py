@@ -36,6 +36,8 @@ EventRow = tuple[int, int, int, str, str, int, bytes]
 BalanceRow = tuple[str, str, int, int]
 HeadRow = tuple[int, int, bytes, int]
 CounterRow = tuple[int, bytes, int]
+EventStub = tuple[int, int, str, int]
+"""no, merchant_no, type, at_ms"""
 
 
 class Batch(Struct, gc=False):
@@ -157,6 +159,15 @@ class Store(Protocol):
     def entries_of(self, source: str) -> list[EntryRow]: ...
     def entries_after(self, no: int, limit: int) -> list[EntryRow]: ...
     def events_after(self, no: int, limit: int) -> list[EventRow]: ...
+    def event_stubs(self, after: int, limit: int) -> list[EventStub]:
+        """What there is after number `after`, without the bodies: cheap to read by the thousand."""
+        ...
+
+    def events_at(self, numbers: Sequence[int]) -> list[EventRow]:
+        """Events by number, in the order asked for; numbers that there are not are left out."""
+        ...
+
+    def event(self, identifier: str) -> EventRow | None: ...
     def events_of(self, source: str) -> list[EventRow]:
         """Events whose body is about the payment or refund `source` (by the event's id body)."""
         ...

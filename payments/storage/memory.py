@@ -14,6 +14,7 @@ from payments.storage.base import (
     CounterRow,
     EntryRow,
     EventRow,
+    EventStub,
     Fenced,
     HeadRow,
     Opened,
@@ -301,6 +302,17 @@ class MemoryStore:
 
     def events_after(self, no: int, limit: int) -> list[EventRow]:
         return self.disk.events.after(no, limit)
+
+    def event_stubs(self, after: int, limit: int) -> list[EventStub]:
+        rows = self.disk.events.after(after, limit)
+        return [(no, merchant_no, kind, at_ms) for no, _, merchant_no, _, kind, at_ms, _ in rows]
+
+    def events_at(self, numbers: Sequence[int]) -> list[EventRow]:
+        return self.disk.events.at(no for no in numbers if no in self.disk.events)
+
+    def event(self, identifier: str) -> EventRow | None:
+        no = self.disk.events.ids.get(identifier)
+        return None if no is None else self.disk.events[no]
 
     def events_of(self, source: str) -> list[EventRow]:
         return self.disk.events.at(self.disk.stories.get(event_range(source)[0], ()))

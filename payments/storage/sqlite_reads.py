@@ -11,6 +11,7 @@ from payments.storage.base import (
     CounterRow,
     EntryRow,
     EventRow,
+    EventStub,
     HeadRow,
     PaymentRow,
     RefundRow,
@@ -134,6 +135,16 @@ class SqliteReads:
 
     def events_after(self, no: int, limit: int) -> list[EventRow]:
         return self._all("events_after", no, limit)
+
+    def event_stubs(self, after: int, limit: int) -> list[EventStub]:
+        return self._all("event_stubs", after, limit)
+
+    def events_at(self, numbers: Sequence[int]) -> list[EventRow]:
+        asked = array("q", numbers)
+        return self._all("events_at", apsw.carray(asked)) if asked else []
+
+    def event(self, identifier: str) -> EventRow | None:
+        return cast(EventRow | None, self._one("event", identifier))
 
     def events_of(self, source: str) -> list[EventRow]:
         return self._all("events_of", *event_range(source))

@@ -9,6 +9,14 @@ from typing import get_args
 import msgspec
 import pytest
 
+from actors.event_messages import (
+    CourierAsk,
+    EventRows,
+    EventsWaiting,
+    EventTail,
+    FetchEvents,
+    TailEvents,
+)
 from actors.messages import (
     Act,
     Answer,
@@ -182,6 +190,25 @@ SAMPLES = (
     Pong(27),
     Control(28, "drain", 5.0),
     Controlled(29, "shard-0"),
+    TailEvents(33, 7, 1000),
+    EventTail(34, 9, ((8, 3, "payment.succeeded", 5),)),
+    FetchEvents(35, (8, 9), "evt_1", "pay_1"),
+    EventRows(36, ((8, 2, 3, "evt_1", "payment.failed", 5, b"{}"),)),
+    EventsWaiting(10),
+    CourierAsk(
+        37,
+        "endpoints.create",
+        "key_1",
+        "mch_1",
+        "saas",
+        "whk_1",
+        b"{}",
+        {"limit": "1"},
+        b"k",
+        b"f",
+        7,
+        8,
+    ),
 )
 
 GOLDEN = (
@@ -238,6 +265,13 @@ GOLDEN = (
     "9192481b",
     "9194491ca5647261696ecb4014000000000000",
     "91934a1da773686172642d30",
+    "91945a2107cd03e8",
+    "91945b220991940803b17061796d656e742e73756363656564656405",
+    "91955c23920809a56576745f31a57061795f31",
+    "91935d249197080203a56576745f31ae7061796d656e742e6661696c656405c4027b7d",
+    "91925e0a",
+    "919d5f25b0656e64706f696e74732e637265617465a56b65795f31a56d63685f31a473616173a577686b5f31"
+    "c4027b7d81a56c696d6974a131c4016bc401660708",
 )
 
 TAGS = {
@@ -250,7 +284,12 @@ TAGS = {
     ClockSet: 62,
     Control: 73,
     Controlled: 74,
+    CourierAsk: 95,
     DirectoryAsk: 64,
+    EventRows: 93,
+    EventTail: 91,
+    EventsWaiting: 94,
+    FetchEvents: 92,
     HearCallback: 80,
     Hello: 1,
     LaneAct: 43,
@@ -276,6 +315,7 @@ TAGS = {
     Refusal: 31,
     Stats: 70,
     Subscribe: 60,
+    TailEvents: 90,
 }
 
 

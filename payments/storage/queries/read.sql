@@ -42,6 +42,16 @@ FROM entry WHERE no > ? ORDER BY no LIMIT ?;
 SELECT no, partition, merchant_no, id, type, at_ms, body
 FROM event WHERE no > ? ORDER BY no LIMIT ?;
 
+-- event_stubs --
+SELECT no, merchant_no, type, at_ms FROM event WHERE no > ? ORDER BY no LIMIT ?;
+
+-- events_at --
+SELECT e.no, e.partition, e.merchant_no, e.id, e.type, e.at_ms, e.body
+FROM carray(?) AS asked CROSS JOIN event AS e ON e.no = asked.value;
+
+-- event --
+SELECT no, partition, merchant_no, id, type, at_ms, body FROM event WHERE id = ?;
+
 -- events_of --
 -- Ids of events begin with the body of what they are about: a range of the unique index.
 SELECT no, partition, merchant_no, id, type, at_ms, body
