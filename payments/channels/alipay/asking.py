@@ -31,6 +31,9 @@ LOOSE: Final = frozenset(
 )
 """What may differ when an order number comes again. The amount is compared as a number."""
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+"""Half a character: JSON can spell it, and no answer could."""
+
 _NUMBER: Final = re.compile(r"[0-9A-Za-z_\-]{1,64}")
 
 
@@ -97,6 +100,8 @@ def read_text(biz: dict[str, Any], name: str, longest: int, *, needed: bool = Tr
             raise Invalid(f"参数无效: {name}")
         return ""
     if not isinstance(value, str) or len(value) > longest:
+        raise Invalid(f"参数无效: {name}")
+    if _SURROGATE.search(value) is not None:
         raise Invalid(f"参数无效: {name}")
     return value
 

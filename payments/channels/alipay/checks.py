@@ -141,10 +141,18 @@ def _check_spelling(params: dict[str, str], now_ms: int) -> None:
         raise Refusal("40002", "isv.invalid-timestamp", "非法的时间戳参数")
 
 
+def is_by_certificate(params: dict[str, str]) -> bool:
+    """Whether a client speaks in certificate mode: its answers name the channel's certificate."""
+    return bool(params.get("app_cert_sn") or params.get("alipay_root_cert_sn"))
+
+
 def _check_signature(identity: Identity, params: dict[str, str]) -> None:
-    if params.get("app_cert_sn") or params.get("alipay_root_cert_sn"):
-        sub_msg = "应用未配置公钥证书"
-        raise Refusal("40003", "isv.missing-signature-config", sub_msg)
+    if is_by_certificate(params):
+        chain = identity.chain
+        sent = (params.get("app_cert_sn"), params.get("alipay_root_cert_sn"))
+        if sent != (chain.app_serial, chain.root_serial):
+            sub_msg = "应用未配置对应的公钥证书"
+            raise Refusal("40003", "isv.missing-signature-config", sub_msg)
     text = request_text(params)
     codec = codec_of(params.get("charset", "utf-8"))
     if not verify(identity.app_public, text.encode(codec), params["sign"], params["sign_type"]):

@@ -71,7 +71,7 @@ class AlipaySettings(Struct, frozen=True):
 
     Partner mode acts for each of our merchants by its `app_auth_tokens` entry; `seller_ids` says
     who each of them is at the channel. `seller_id` is the direct account's own. `aes_key`: content
-    is encrypted with it, where the account has one.
+    is encrypted with it, where the account has one. The two serials are of certificate mode.
     """
 
     app_id: str
@@ -84,6 +84,8 @@ class AlipaySettings(Struct, frozen=True):
     service_provider_id: str = ""
     subject: str = "订单"
     aes_key: bytes | None = None
+    app_cert_sn: str = ""
+    alipay_root_cert_sn: str = ""
     pay_timeout_s: float = 5.0
     ask_timeout_s: float = 5.0
     refund_timeout_s: float = 10.0
@@ -331,6 +333,8 @@ class AlipayChannel:
             "timestamp": china_time(self._clock.real_ms()),
             "format": "JSON",
             "app_auth_token": self._token(merchant) or "",
+            "app_cert_sn": settings.app_cert_sn,
+            "alipay_root_cert_sn": settings.alipay_root_cert_sn,
             "biz_content": content.decode(),
             **addresses,
         }

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import os
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from payments.channels.alipay.certificates import Chain
 from payments.channels.alipay.units import china_time
 from payments.channels.alipay.wire import load_private_key
 
@@ -49,6 +51,11 @@ class Identity:
         self._secret = hashlib.sha256(secret).digest()
         self.app_id = "2021" + self.digits("app", 12)
         self.seller_id = self.seller_of(self.app_id)
+
+    @cached_property
+    def chain(self) -> Chain:
+        """The certificates, for clients in certificate mode."""
+        return Chain(self.app_key, self.alipay_key, self.digest("certificates"))
 
     def seller_of(self, app_id: str) -> str:
         """The merchant behind an application: 16 digits that begin with 2088."""

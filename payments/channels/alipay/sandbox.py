@@ -15,7 +15,7 @@ from aiohttp import web
 
 from payments.channels.alipay import pages, render
 from payments.channels.alipay.asking import Invalid
-from payments.channels.alipay.checks import Refusal, Request, check
+from payments.channels.alipay.checks import Refusal, Request, check, is_by_certificate
 from payments.channels.alipay.consent import OAUTH, Consent
 from payments.channels.alipay.identity import Identity, fresh, kept
 from payments.channels.alipay.trades import REFUND_DAYS, Trades
@@ -136,6 +136,7 @@ class AlipaySandbox(SandboxApp):
         app.router.add_post("/_sandbox/open", self._open)
         app.router.add_post("/_sandbox/scan", self._scan)
         app.router.add_post("/_sandbox/app_auth_token", self._permit)
+        app.router.add_get("/_sandbox/certificates", self._certificates)
         return app
 
     # --- the gateway ---------------------------------------------------------------------------
@@ -191,8 +192,11 @@ class AlipaySandbox(SandboxApp):
             signature = sign(self.identity.alipay_key, text.encode(codec), sign_type)
             if unsigned:
                 signature = signature_text(spoiled(b64decode(signature)))
+        certificate = None
+        if signed and is_by_certificate(params):
+            certificate = self.identity.chain.alipay_serial
         return web.Response(
-            body=joined(name, text, signature).encode(codec),
+            body=joined(name, text, signature, certificate).encode(codec),
             headers={
                 "Content-Type": f"text/html;charset={charset}",
                 "trace_id": f"{self.random.getrandbits(128):032x}",
@@ -272,6 +276,9 @@ class AlipaySandbox(SandboxApp):
             return web.json_response({"error": str(error)}, status=400)
         seller_id = self.identity.seller_of(asked.auth_app_id)
         return web.json_response({"app_auth_token": token, "seller_id": seller_id})
+
+    async def _certificates(self, http: web.Request) -> web.Response:
+        return web.json_response(self.identity.chain.pem())
 
     # --- notifications ---------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from urllib.request import urlopen
 
 import pytest
-from alipay import AliPay, ISVAliPay
+from alipay import AliPay, DCAliPay, ISVAliPay
 from alipay.exceptions import AliPayException, AliPayValidationError
 from Cryptodome.PublicKey import RSA
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -226,6 +226,27 @@ def test_a_token_that_nobody_gave_is_refused(running):
 
     refused = stranger.api_alipay_trade_query(out_trade_no="SDK001")
     assert ("20001", "aop.invalid-app-auth-token") == (refused["code"], refused["sub_code"])
+
+
+# The client reads certificates by functions that its library has given up.
+@pytest.mark.filterwarnings("ignore:X509:DeprecationWarning", "ignore:dump_:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:X509Name:DeprecationWarning")
+def test_certificates_are_named_and_taken_as_the_client_names_them(running):
+    """Certificate mode: the client computes both serials and reads the channel's certificate."""
+    chain = json.loads(running.get(f"{running.url}/_sandbox/certificates"))
+    client = DCAliPay(
+        appid=running.credentials["app_id"],
+        app_private_key_string=running.credentials["app_private_key_pem"],
+        app_public_key_cert_string=chain["app_cert_pem"],
+        alipay_public_key_cert_string=chain["alipay_cert_pem"],
+        alipay_root_cert_string=chain["alipay_root_cert_pem"],
+    )
+    client._gateway = running.credentials["gateway"]
+    paid = client.api_alipay_trade_pay("SDK009", "bar_code", CODE, "egg", total_amount="1.00")
+
+    assert "10000" == paid["code"]
+    ours = running.sandbox.identity.chain
+    assert (ours.app_serial, ours.root_serial) == (client.app_cert_sn, client.alipay_root_cert_sn)
 
 
 def test_the_legacy_signature_is_taken_and_given(running):

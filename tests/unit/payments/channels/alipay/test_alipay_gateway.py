@@ -65,6 +65,7 @@ SIGNED_ERRORS = [
     ({"timestamp": "yesterday"}, "40002", "isv.invalid-timestamp"),
     ({"timestamp": "2019-01-01 00:00:00"}, "40002", "isv.invalid-timestamp"),
     ({"sign": "AAAA"}, "40002", "isv.invalid-signature"),
+    ({"alipay_root_cert_sn": "00"}, "40003", "isv.missing-signature-config"),
     ({"app_cert_sn": "00"}, "40003", "isv.missing-signature-config"),
     ({"method": "alipay.nothing.here"}, "40002", "isv.invalid-method"),
     ({"method": "alipay.trade.order.settle"}, "40006", "isv.insufficient-isv-permissions"),

@@ -123,6 +123,14 @@ async def test_a_code_that_is_no_payment_code_is_refused(alipay, code):
     assert NOT_EXIST == (await alipay.query("P7"))["sub_code"]
 
 
+async def test_half_a_character_is_no_text(alipay):
+    """JSON can spell it, and no answer could."""
+    biz = r'{"out_trade_no":"\ud800"}'
+    answer = await alipay.call("alipay.trade.query", None, biz_content=biz)
+
+    assert "ACQ.INVALID_PARAMETER" == answer["sub_code"]
+
+
 async def test_an_order_that_comes_too_late_is_refused_unless_it_is_known(alipay):
     """A repetition of what was paid in time gets the answer that it had."""
     now = alipay.sandbox.clock.now_ms()
