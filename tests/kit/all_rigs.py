@@ -12,9 +12,11 @@ from payments.channels.simulated.connector import SimulatedChannel
 from payments.channels.simulated.settings import Latency, SimulatedSettings
 from rig_alipay import AlipayRig
 from rig_example import ExampleRig
+from rig_unionpay import UnionpayRig
+from rig_wechat import WeChatRig
 from rigs import PAYING, Rig, Stand
 
-RIGS: dict[str, Any] = {rig.name: rig for rig in (ExampleRig, AlipayRig)}
+RIGS: dict[str, Any] = {rig.name: rig for rig in (ExampleRig, WeChatRig, AlipayRig, UnionpayRig)}
 
 
 class SimulatedRig:
@@ -23,7 +25,7 @@ class SimulatedRig:
     name = "simulated"
     wallet = "alipay"
     prefix = "28"
-    can = PAYING
+    can = PAYING | {"seals", "repeats"}
 
 
 class SimulatedSlowRig(SimulatedRig):

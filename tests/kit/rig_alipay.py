@@ -10,6 +10,7 @@ import aiohttp
 from payments.channels.alipay import wire
 from payments.channels.alipay.connector import ONLY_KEY, AlipayChannel, AlipaySettings
 from payments.channels.alipay.identity import Identity
+from payments.channels.alipay.orders import BARCODE_LIFE_MS
 from payments.channels.alipay.sandbox import AlipaySandbox
 from payments.channels.alipay.units import yuan
 from payments.channels.base import Awaiting, PayOrder
@@ -27,8 +28,10 @@ class AlipayRig:
     wallet = "alipay"
     prefix = "28"
     can = PAYING | {
-        "jsapi", "app", "h5", "callbacks", "refund_callbacks", "wire", "shown_is_absent",
+        "jsapi", "app", "h5", "callbacks", "refund_callbacks", "wire",
+        "repeats", "shown_is_absent", "codes_expire_only",
     }  # fmt: skip
+    request_life_s = BARCODE_LIFE_MS // 1000 + 1
     fields: ClassVar = {"order": ("out_trade_no",), "amount": ("total_amount",)}
     callback_fields: ClassVar = fields | {"merchant": ("seller_id",), "app": ("app_id",)}
     paths: ClassVar = {
@@ -43,6 +46,9 @@ class AlipayRig:
     @property
     def identity(self) -> Identity:
         return Identity(rsa_key("shop"), rsa_key("channel"))
+
+    def close(self) -> None:
+        """Nothing is left of it: its books are in memory."""
 
     def sandbox(self, clock: Clocks, random: Random, settings: Any = None) -> AlipaySandbox:
         chosen = settings or SandboxSettings()

@@ -22,7 +22,7 @@ class ExampleRig:
     name = "example"
     wallet = "alipay"
     prefix = "28"
-    can = PAYING | {"h5", "callbacks", "refund_callbacks", "wire"}
+    can = PAYING | {"h5", "callbacks", "refund_callbacks", "wire", "seals", "repeats"}
     fields: ClassVar = {"order": ("order",), "amount": ("amount",), "merchant": ("shop",)}
     callback_fields: ClassVar = fields
     paths: ClassVar = {
@@ -33,6 +33,9 @@ class ExampleRig:
         "refund": b"/v1/refund ",
         "refund_query": b"/v1/refund-query ",
     }
+
+    def close(self) -> None:
+        """Nothing is left of it: its books are in memory."""
 
     def sandbox(self, clock: Clocks, random: Random, settings: Any = None) -> ExampleSandbox:
         keys = ExampleKeys(SHOP, rsa_key("shop").public_key(), rsa_key("channel"))

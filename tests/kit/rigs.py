@@ -8,13 +8,16 @@ network in which a test can watch, replace or refuse answers.
 import asyncio
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Protocol
 
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from msgspec import Struct
 
 from payments.channels.base import Book, Channel, OrderRef, PayOrder, RefundOrder
@@ -38,6 +41,7 @@ NUMBER = "01K5AZ00000000000000000000"
 MERCHANT = "mch_1"
 Change = Callable[[dict[str, Any]], None]
 POLL_S = 0.01
+DAY_MS = 86_400_000
 PAYING = frozenset(("barcode", "qr", "reverse", "close", "refund"))
 
 
@@ -52,9 +56,53 @@ def rsa_key(name: str) -> RSAPrivateKey:
     return generate_private_key(public_exponent=65537, key_size=2048)
 
 
+@functools.cache
+def private_key(pem: str) -> RSAPrivateKey:
+    """Loading a key checks it, which takes a tenth of a second."""
+    key = load_pem_private_key(pem.encode(), None)
+    assert isinstance(key, RSAPrivateKey)
+    return key
+
+
 def sha256_rsa(name: str, text: bytes) -> bytes:
     """RSASSA-PKCS1-v1_5 by a named key: `channel`, or a stranger's."""
     return rsa_key(name).sign(text, PKCS1v15(), SHA256())
+
+
+class Folders:
+    """New folders for a sandbox, with keys in them that were made once a day of a rig's clock.
+
+    A channel's keys take a second to make; its books are new every time.
+    """
+
+    _kept: ClassVar[dict[tuple[str, int], dict[str, bytes]]] = {}
+
+    def __init__(self, name: str, files: tuple[str, ...]) -> None:
+        self._name = name
+        self._files = files
+        self._folders: list[TemporaryDirectory[str]] = []
+
+    def new(self, clock: Clock) -> Path:
+        folder = TemporaryDirectory(prefix=f"rig-{self._name}-")
+        self._folders.append(folder)
+        self._key = (self._name, clock.real_ms() // DAY_MS)
+        for file, content in self._kept.get(self._key, {}).items():
+            path = Path(folder.name, file)
+            path.write_bytes(content)
+            path.chmod(0o600)
+        return Path(folder.name)
+
+    def close(self) -> None:
+        """Remove them all."""
+        for folder in self._folders:
+            folder.cleanup()
+        self._folders.clear()
+
+    def keep(self) -> None:
+        """Remember the keys that the newest sandbox has made."""
+        if self._folders and self._key not in self._kept:
+            folder = Path(self._folders[-1].name)
+            self._kept[self._key] = {file: (folder / file).read_bytes() for file in self._files}
 
 
 class Wanted(Struct, frozen=True):
@@ -68,9 +116,12 @@ class Rig(Protocol):
     """What a test knows of one channel. Everything it makes is the product's own.
 
     `can`: barcode, qr, jsapi, app, h5, reverse, close, refund, callbacks (the channel tells of
-    payments), refund_callbacks, wire (there are bytes to tamper with), shown_is_absent (a code
-    that nobody scanned is not known to the channel yet). `fields` says where in a decoded answer
-    the channel says what: order, amount, and merchant or app where it names them.
+    payments), refund_callbacks, wire (there are bytes to tamper with), repeats (the same request
+    gets the same answer again; else: ask), seals (a reverse closes a number that the channel does
+    not know; else `request_life_s` after which a late request is refused), shown_is_absent (a code
+    that nobody scanned is not known yet), codes_expire_only (it is never confirmed to be closed).
+    `fields` says where in a decoded answer the channel says what: order, amount, and merchant or
+    app where it names them.
     """
 
     name: ClassVar[str]
@@ -83,6 +134,10 @@ class Rig(Protocol):
     """The same of a decoded callback."""
     paths: ClassVar[dict[str, bytes]]
     """operation -> what only the bytes of its requests hold."""
+
+    def close(self) -> None:
+        """Remove what the sandboxes have left."""
+        ...
 
     def sandbox(self, clock: Clocks, random: Random, settings: Any = None) -> SandboxApp:
         """A new sandbox with this rig's keys."""
@@ -116,9 +171,10 @@ class Rig(Protocol):
 
 
 def put(facts: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    """Set a field deep in an answer's facts."""
+    """Set a field deep in an answer's facts. Raise KeyError where it says nothing of that."""
     for name in path[:-1]:
         facts = facts[name]
+    facts[path[-1]]
     facts[path[-1]] = value
 
 
@@ -128,6 +184,12 @@ def look(facts: dict[str, Any], path: tuple[str, ...]) -> Any:
     for name in path:
         found = found[name]
     return found
+
+
+def auth_code(rig: Any, number: int, ending: str) -> str:
+    """What the payer's wallet shows: 18 digits, or 19 of UnionPay's."""
+    digits = getattr(rig, "code_digits", 18) - len(rig.prefix) - len(ending)
+    return f"{rig.prefix}{number:0{digits}d}{ending}"
 
 
 class Tap:
@@ -242,11 +304,12 @@ class Stand:
         await self.inbox.close()
         await self.served.stop()
         self.pool.close()
+        self.rig.close()
 
     # --- orders -----------------------------------------------------------------------------
 
     def barcode(self, ending: str = "0000", amount: int = 3800, number: str = NUMBER) -> PayOrder:
-        code = f"{self.rig.prefix}123456789012{ending}"
+        code = auth_code(self.rig, 123_456_789, ending)
         return self._order(number, amount, Way.BARCODE, auth_code=code)
 
     def shown(self, number: str = NUMBER, amount: int = 3800, way: Way = Way.QR) -> PayOrder:

@@ -26,8 +26,8 @@ class _Jump(selectors.SelectSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Time starts at zero. `failures`: exceptions that nobody caught, but for a test's crashes."""
 
-    def __init__(self) -> None:
-        selector = _Jump()
+    def __init__(self, selector: Any = None) -> None:
+        selector = selector or _Jump()
         selector.loop = self
         self.now_s = 0.0
         self.failures: list[str] = []

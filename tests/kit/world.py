@@ -40,6 +40,7 @@ from payments.ids import IdMint, SeededEntropy
 from payments.lifecycle import Schedule
 from payments.reference import Merchant, Terminal
 from payments.reference import Store as Place
+from payments.routing import ChannelAccount
 from payments.storage.base import StoreError
 from payments.storage.memory import Disk, MemoryStore
 from payments.storage.sqlite import SqliteStore
@@ -66,9 +67,10 @@ class World:
         sync: Callable[[], Any] | None = None,
         window: int = WINDOW,
         day_max: int | None = None,
+        loop: VirtualLoop | None = None,
     ) -> None:
         self.path = path
-        self.loop = VirtualLoop()
+        self.loop = loop or VirtualLoop()
         self.clock = LoopClock(self.loop, NOW_MS)
         self.network = LocalNetwork() if network is None else network(self.loop)
         self.system = LocalSystem(self.network, self.clock)  # type: ignore[arg-type]
@@ -98,6 +100,13 @@ class World:
         self.client = Client(self.network)
         self._dialing = self.loop.create_task(self.client.dialer.run())
         self._unique = 0
+
+    schedule = SCHEDULE
+
+    def accounts(self) -> tuple[ChannelAccount, ...]:
+        return tuple(
+            an_account(account, priority=number) for number, account in enumerate(ACCOUNTS)
+        )
 
     def _merchant(self, number: int) -> Merchant:
         identifier = self.mint.new("mch", NOW_MS, 16 + number)
@@ -140,15 +149,12 @@ class World:
             del self.boxes[name]
 
     def _shard(self, spec: Spec, host: LocalHost) -> Boxed:
-        accounts = tuple(
-            an_account(account, priority=number) for number, account in enumerate(ACCOUNTS)
-        )
         options = ShardOptions(
             "shard-0",
             0,
-            accounts,
+            self.accounts(),
             a_policy(day_amount_max=self.day_max),
-            schedules=dict.fromkeys(ACCOUNTS, SCHEDULE),
+            schedules=dict.fromkeys(ACCOUNTS, self.schedule),
             incarnation=spec.incarnation,
         )
         store = self._store()

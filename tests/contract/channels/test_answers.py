@@ -20,13 +20,7 @@ NEEDS = {
     "pay": "barcode", "inquire": "barcode", "reverse": "reverse",
     "close": "close", "refund": "refund", "inquire_refund": "refund",
 }  # fmt: skip
-PAIRS = [
-    (name, operation)
-    for operation in OPERATIONS
-    for name in names("wire", NEEDS[operation])
-    # Where a shown code is not known to the channel, a close of it is never confirmed.
-    if not (operation == "close" and name in names("shown_is_absent"))
-]
+PAIRS = [(name, operation) for operation in OPERATIONS for name in names("wire", NEEDS[operation])]
 each_operation = pytest.mark.parametrize(("stand", "operation"), PAIRS, indirect=["stand"])
 
 GARBAGE = [
@@ -44,7 +38,7 @@ class Asking:
 
     def __init__(self, stand, operation):
         self.stand, self.operation = stand, operation
-        self.order = stand.shown() if operation == "close" else stand.barcode()
+        self.order = stand.barcode("9002" if operation == "close" else "0000")
 
     async def begin(self):
         """Everything that has to be true before the question."""
@@ -152,8 +146,9 @@ async def test_every_cut_and_every_flipped_bit_is_no_success(stand, operation):
     asking = await Asking(stand, operation).begin()
     honest = await asking.ask()
     body = stand.tap.passed[-1][1].body
-    damaged = [body[:cut] for cut in range(0, len(body), max(1, len(body) // 40))]
-    for place in range(0, len(body), max(1, len(body) // 40)):
+    step = max(1, len(body) // 25)
+    damaged = [body[:cut] for cut in range(0, len(body), step)]
+    for place in range(0, len(body), step):
         damaged.append(body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :])
         damaged.append(body[:place] + body[place + 1 :])
 
@@ -213,9 +208,11 @@ async def test_what_was_certainly_not_sent_may_go_to_another_channel(stand, oper
 async def test_the_same_question_twice_is_one_order(stand, operation):
     """Nothing in a repeated request is made anew that the channel compares."""
     asking = await Asking(stand, operation).begin()
-    first = await asking.ask()
+    first, again = await asking.ask(), await asking.ask()
 
-    assert first == await asking.ask()
+    may_ask_back = operation == "pay" and "repeats" not in stand.rig.can
+    assert isinstance(first, Approved)
+    assert isinstance(again, Approved) or (may_ask_back and isinstance(again, Unknown))
     assert (stand.books()[NUMBER].charges, stand.books()[NUMBER].refunded_minor) in (
         (1, 0), (1, 1000), (1, 3800), (0, 0),
     )  # fmt: skip

@@ -32,6 +32,11 @@ async def undo(stand, order):
     return await ask(stand.about(order))
 
 
+def is_taken(stand, answer):
+    """How a channel that does not repeat itself answers a number again: go and ask."""
+    return "repeats" not in stand.rig.can and isinstance(answer, Unknown)
+
+
 # --- taking money ----------------------------------------------------------------------------
 
 
@@ -60,19 +65,24 @@ async def test_the_same_order_twice_is_one_payment(stand):
     order, channel = stand.barcode(), stand.channel
     answers = await asyncio.gather(channel.pay(order), channel.pay(order))
     answers.append(await channel.pay(order))
+    told = await channel.inquire(stand.about(order))
 
-    assert answers[0] == answers[1] == answers[2]
+    assert told in answers
+    assert all(answer == told or is_taken(stand, answer) for answer in answers)
     assert 1 == stand.books()[NUMBER].charges
 
 
 @over("barcode")
 async def test_the_same_number_for_another_order_is_refused(stand):
-    """With a refusal that does not invite a second channel: this number may carry money."""
-    await stand.channel.pay(stand.barcode())
+    """With an answer that does not invite a second channel: this number carries money.
+
+    Or it is told what stands under the number already: the one payment, of its own amount.
+    """
+    first = await stand.channel.pay(stand.barcode())
 
     for other in (stand.barcode(amount=3801), stand.barcode("1111")):
         answer = await stand.channel.pay(other)
-        assert not isinstance(answer, Approved | Awaiting)
+        assert isinstance(answer, Declined | Unknown) or answer == first
         assert not getattr(answer, "not_sent", False)
     assert (3800, 1) == (kept(stand), stand.books()[NUMBER].charges)
 
@@ -262,13 +272,16 @@ async def test_a_reversed_number_is_never_paid_again(stand):
         assert isinstance(answer, Unpaid | Unknown | Declined)
         await stand.channel.pay(order)
         assert isinstance(await stand.channel.reverse(stand.about(order)), Approved)
+    elif "seals" not in stand.rig.can:
+        # What was on its way may come yet, for as long as it said itself; we look again after it.
+        stand.advance(stand.rig.request_life_s)
 
     answer = await stand.channel.pay(order)
 
     assert not isinstance(answer, Approved | Awaiting)
     assert not getattr(answer, "not_sent", False)
     assert 0 == kept(stand)
-    assert await stand.channel.inquire(stand.about(order)) in OVER
+    assert await stand.channel.inquire(stand.about(order)) in (*OVER, Unpaid("absent"))
 
 
 @over("barcode", "close")
@@ -315,7 +328,7 @@ async def test_the_same_code_is_shown_again(stand):
 
     assert isinstance(first, Awaiting)
     assert first.code
-    assert first == again
+    assert first == again or is_taken(stand, again)
 
 
 @over("qr", "close")
@@ -325,7 +338,7 @@ async def test_a_code_can_be_closed(stand):
     await stand.channel.pay(order)
     answers = [await stand.channel.close(stand.about(order)) for _ in range(2)]
 
-    if "shown_is_absent" in stand.rig.can:
+    if "codes_expire_only" in stand.rig.can:
         assert not any(isinstance(answer, Approved) for answer in answers)
         return
     assert all(isinstance(answer, Approved) for answer in answers)
