@@ -225,6 +225,7 @@ class Deployment:
     def __init__(self, data: Path, runtime: str, config: str = "", port: int = 0) -> None:
         self.data, self.runtime, self.config = data, runtime, config
         self.port = port
+        self.command = ["serve", "--drain-grace", "0"]
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> "Deployment":
@@ -244,7 +245,7 @@ class Deployment:
     def launch(self, port: int = 0) -> "subprocess.Popen[str]":
         """Start the program on our data directory, and do not wait."""
         self.data.mkdir(parents=True, exist_ok=True)
-        command = [str(TILLWAY), "serve", "--json", "--drain-grace", "0", "--data", str(self.data)]
+        command = [str(TILLWAY), *self.command, "--json", "--data", str(self.data)]
         command += ["--port", str(port), "--admin-port", "0", "--runtime", self.runtime]
         if self.config:
             path = self.data.with_suffix(".toml")

@@ -140,7 +140,7 @@ def deploy(tmp_path):
 @pytest.fixture
 def shop(deploy):
     """A demo without a crowd: it has a merchant, and nobody else pays."""
-    return deploy("--rate", "0", command="demo").ready()
+    return deploy("--rate", "0", "--channels", "simulated", command="demo").ready()
 
 
 # --- the port ------------------------------------------------------------------------------------
@@ -179,7 +179,9 @@ def test_a_slow_request_does_not_stay(shop):
 
 def test_every_documented_metric_exists_and_moves(deploy):
     """After a few payments each name of docs/OPERATIONS.md has a value, or a reason to be 0."""
-    shop = deploy("--rate", "0", "--front-doors", "1", command="demo").ready()
+    shop = deploy(
+        "--rate", "0", "--front-doors", "1", "--channels", "simulated", command="demo"
+    ).ready()
     documented = re.findall(r"^\| `(tillway_\w+)`", OPERATIONS.read_text("utf-8"), re.MULTILINE)
     assert len(documented) > 20
     for number in range(70):

@@ -38,7 +38,8 @@ class OnRay:
         self.log = data.with_suffix(".err")
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.admin = f"127.0.0.1:{free.getsockname()[1]}"
-        line = [str(TILLWAY), "demo", "--json", "--rate", "0", "--data", str(data)]
+        line = [str(TILLWAY), "demo", "--channels", "simulated", "--json", "--rate", "0"]
+        line += ["--data", str(data)]
         line += ["--port", "0", "--admin-port", self.admin.split(":")[1]]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
