@@ -114,6 +114,7 @@ class ChannelLane:
         limits: LaneLimits,
         send: Send,
         circuit: Circuit | None = None,
+        payers: NamesPayers | None = None,
     ) -> None:
         self.name = name
         self.account = account
@@ -131,6 +132,7 @@ class ChannelLane:
         self._shards: list[Peer] = []
         self._draining = False
         self._fast = channel if isinstance(channel, AnswersAtOnce) else None
+        self._naming = payers
         self._payers = TestPayers(name, channel, self._lost)
         self._remote_clock = channel if isinstance(channel, HasClock) else None
         self._remote_due: int | None = None
@@ -290,15 +292,15 @@ class ChannelLane:
 
     def _identify(self, link: Peer, message: LaneIdentify) -> None:
         """Where a payer is asked who they are, or who came back with a code."""
-        channel = self._channel
-        if not isinstance(channel, NamesPayers):
+        payers = self._naming
+        if payers is None:
             link.send(LaneReply(message.ref, "", NOBODY_NAMED))
         elif message.op == "authorize":
-            url = channel.authorize_url(message.text, message.state)
+            url = payers.authorize_url(message.text, message.state)
             link.send(LaneReply(message.ref, "", Elsewhere(url)))
         else:
             code, limit_ms = message.text, self._limits.ask_timeout_ms
-            start = functools.partial(channel.identify, code)
+            start = functools.partial(payers.identify, code)
             self._calls.admit(Call(link, message.ref, "", "identify", start, limit_ms))
 
     def _refund(self, link: Peer, message: LaneRefund) -> None:

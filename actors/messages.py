@@ -168,8 +168,9 @@ class PageAsk(Struct, array_like=True, tag=18, gc=False):
     """A payer's page: what it shows, or what its payer does. The token in its address was the key.
 
     `op`: view; authorize (`text`: where to return to, `state` comes back with it); choose (`text`:
-    the OAuth code); act (`text`: pay or decline; test mode). `consent`: digest that stands for this browser's
-    choice. `account`: where the wallet was asked who pays. `wait_ms`: for the wallet's parameters.
+    the OAuth code); act (`text`: pay or decline; test mode). `consent`: digest that stands for this
+    browser's choice. `account`: where the wallet was asked who pays. `wait_ms`: how long to wait
+    for what starts the wallet.
     """
 
     ref: int

@@ -25,9 +25,9 @@ from payments.errors import (
     PaymentError,
     WalletNotSupported,
 )
-from payments.lifecycle import CHOICES_MAX, Decision, choose, first_look, number_of
+from payments.lifecycle import CHOICES_MAX, UNDOING, Decision, choose, first_look, number_of
 from payments.pages import begin, cannot_begin, expired, is_ready
-from payments.payment import AttemptState, Choice, Failure, Payment, Status, Way
+from payments.payment import AttemptState, Choice, Failure, Payment, Way
 from payments.routing import ChannelAccount
 
 PENDING_MAX: Final = 10_000
@@ -40,7 +40,20 @@ TEST_PAYERS: Final = {
 }
 """Who pays when a test acts for the payer: nobody came through the wallet's door."""
 
+PAGE_VERBS: Final = frozenset({"pay", "decline"})
+
 _encode: Final = Encoder().encode
+
+
+def _begun(payment: Payment) -> set[tuple[str | None, bytes | None]]:
+    """(wallet, consent) of what is chosen and of the attempt that is open."""
+    attempt, page = payment.attempt, payment.page
+    found: set[tuple[str | None, bytes | None]] = set()
+    if page is not None and page.wanted is not None:
+        found.add((page.wanted.wallet, page.wanted.consent))
+    elif attempt is not None and attempt.state not in UNDOING:
+        found.add((attempt.wallet, attempt.consent))
+    return found
 
 
 class PageView(Struct):
@@ -108,6 +121,8 @@ class Paging:
                 self._authorize(link, command, live)
             elif command.op == "choose":
                 self._choose(link, command, live)
+            elif command.op == "act":
+                self._act_there(link, command, live, command.text)
             else:
                 raise InvalidField("no such operation", param="op")
             core.forget(live)
@@ -181,7 +196,11 @@ class Paging:
 
     def _authorize(self, link: Link, command: PageAsk, live: LivePayment) -> None:
         if live.payment.page is None:
-            self._tell(link, command, live)
+            self._act_there(link, command, live, "pay")
+            return
+        begun = _begun(live.payment)
+        if command.consent is not None and (command.wallet, command.consent) in begun:
+            self._watch(link, command, live)
             return
         trouble = self._trouble(live.payment)
         account = None
@@ -205,7 +224,8 @@ class Paging:
             raise Overloaded("too many pages wait just now", retry_after_s=1)
         self._ref += 1
         ref = -(self._ref << 1 | 1)
-        message = LaneIdentify(ref, op, command.text, command.state)
+        state = f"{command.state}.{account}" if op == "authorize" else ""
+        message = LaneIdentify(ref, op, command.text, state)
         if not self._core.lanes.send(account, live.partition, message):
             self._tell(link, command, live, "no_channel")
             return
@@ -222,9 +242,11 @@ class Paging:
                 self._tell(link, command, live, None, outcome.url, pending.account)
             elif isinstance(outcome, Known):
                 self._chosen(link, command, live, outcome.payer, pending.account)
-            elif isinstance(outcome, Declined) and outcome.not_sent:
-                # This wallet names nobody here: its channel asks for no payer either.
-                self._tell(link, command, live, None, None, pending.account)
+            elif isinstance(outcome, Declined) and command.op == "authorize":
+                # This channel names nobody: in test mode somebody is made up, else it has to do.
+                live_mode = self._core.options.livemode
+                payer = None if live_mode else TEST_PAYERS.get(command.wallet or "")
+                self._chosen(link, command, live, payer, pending.account)
             else:
                 self._tell(link, command, live, "unnamed")
         except Exception as error:
@@ -235,12 +257,9 @@ class Paging:
     def _choose(self, link: Link, command: PageAsk, live: LivePayment) -> None:
         payment = live.payment
         if payment.page is None:
-            self._pay_simulated(link, command, live)
+            self._act_there(link, command, live, "pay")
             return
-        attempt, page = payment.attempt, payment.page
-        consents = {page.wanted.consent if page.wanted else None}
-        consents.add(attempt.consent if attempt is not None else None)
-        if command.consent is not None and command.consent in consents:
+        if command.consent is not None and (command.wallet, command.consent) in _begun(payment):
             self._watch(link, command, live)  # The same browser again: its code counted already.
             return
         trouble = self._trouble(payment)
@@ -256,7 +275,7 @@ class Paging:
             self._tell(link, command, live, "unnamed")
 
     def _chosen(
-        self, link: Link, command: PageAsk, live: LivePayment, payer: str, account: str
+        self, link: Link, command: PageAsk, live: LivePayment, payer: str | None, account: str
     ) -> None:
         core = self._core
         payment = live.payment
@@ -351,18 +370,18 @@ class Paging:
 
     # --- test mode -----------------------------------------------------------------------------
 
-    def _pay_simulated(self, link: Link, command: PageAsk, live: LivePayment) -> None:
-        """A channel that takes every wallet by itself: in test mode the page is its payer."""
+    def _act_there(self, link: Link, command: PageAsk, live: LivePayment, verb: str) -> None:
+        """In test mode the page is the payer's phone too: what they do in the wallet."""
         payment = live.payment
         attempt = payment.attempt
         trouble = None
-        if payment.is_final or attempt is None:
+        if payment.is_final:
             trouble = "over"
-        elif self._core.options.livemode or payment.status is not Status.REQUIRES_PAYER:
+        elif self._core.options.livemode or verb not in PAGE_VERBS or not self._is_shown(payment):
             trouble = "closing"
         if attempt is not None and trouble is None:
             self._ref += 1
-            message = LaneAct(-(self._ref << 1 | 1), number_of(payment), "pay")
+            message = LaneAct(-(self._ref << 1 | 1), number_of(payment), verb)
             if not self._core.lanes.send(attempt.account, live.partition, message):
                 trouble = "no_channel"
         self._tell(link, command, live, trouble)

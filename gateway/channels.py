@@ -10,7 +10,7 @@ from gateway.settings import SettingsError, read_reference
 from gateway.settings_shape import ChannelAccount, Settings
 from payments.channels.base import Channel
 from payments.channels.http import HttpSettings, PooledClient
-from payments.channels.kinds import Account, BadCredentials, Wires, make
+from payments.channels.kinds import Account, BadCredentials, Wires, make, payers
 from payments.channels.sandboxed import Sandboxed
 from payments.channels.signing import SigningPool
 from payments.clock import Clock
@@ -98,6 +98,7 @@ class Wired:
             self._inner = make(account.kind, facts, wires)
         except BadCredentials as error:
             raise SettingsError(f"channels: {error}") from None
+        self.payers = payers(account.kind, facts, wires)
         self.channel: Channel = self._inner
         if account.sandbox:
             self.channel = Sandboxed(self._inner, self._http, facts.base_url, is_first=lane == 0)

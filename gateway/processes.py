@@ -36,7 +36,7 @@ from gateway.logs import get_logger, setup_logging
 from gateway.settings import load_secrets
 from gateway.settings_shape import ChannelAccount as AccountSettings
 from gateway.settings_shape import Settings
-from payments.channels.base import Channel
+from payments.channels.base import Channel, NamesPayers
 from payments.channels.simulated.books import Books
 from payments.channels.simulated.connector import SimulatedChannel
 from payments.channels.simulated.settings import Latency, SimulatedSettings
@@ -261,6 +261,7 @@ class _Simulated:
     def __init__(self, spec: Spec, settings: Settings, account: AccountSettings, place: Place):
         self._books = Books(settings.data_path / f"{spec.name}.books")
         chosen = simulated_settings(account)
+        self.payers: NamesPayers | None = None
         self.channel: Channel = SimulatedChannel(
             chosen,
             place.clock,
@@ -304,7 +305,16 @@ def build_lane(spec: Spec, place: Place) -> Boxed:
         link = links.get(shard_name(placement.shard_of[partition]))
         return link is not None and link.send(message)
 
-    lane = ChannelLane(spec.name, spec.account, spec.number, channel, place.clock, limits, send)
+    lane = ChannelLane(
+        spec.name,
+        spec.account,
+        spec.number,
+        channel,
+        place.clock,
+        limits,
+        send,
+        payers=made.payers,
+    )
     handler = LaneHandler(lane, links)
 
     async def drain(_: float) -> None:

@@ -56,6 +56,9 @@ ROUTES = [
     ),
     Route("GET", "/v1/status", operations.status),
     Route("GET", "/v1/ledger/trial_balance", operations.trial_balance),
+    Route("GET", "/p/{token}", pages.show, authenticated=False),
+    Route("GET", "/p/{token}/status", pages.status, authenticated=False),
+    Route("POST", "/p/{token}/pay", pages.pay, authenticated=False),
     Route("GET", "/p/{token}/code.svg", pages.code_svg, authenticated=False),
 ]
 

@@ -147,6 +147,8 @@ class Sandboxes:
             "alipay": self._alipay,
             "unionpay": self._unionpay,
         }[name](ready.credentials)
+        if name in OAUTH_PATHS:
+            table["oauth_url"] = ready.url + OAUTH_PATHS[name]
         ways = ("barcode", "qr", "jsapi") if name == "unionpay" else ALL_WAYS
         account = {
             "name": name,
@@ -167,6 +169,8 @@ class Sandboxes:
             "merchant_serial": told["merchant_serial"],
             "merchant_private_key": self._file("wechat-key.pem", told["merchant_private_key_pem"]),
             "api_v3_key": self._file("wechat-api-v3.key", told["api_v3_key"]),
+            # The sandbox takes any: an app's secret is no part of what it prints.
+            "app_secret": self._file("wechat-app.secret", told["appid"][::-1]),
             "public_keys": {
                 told["public_key_id"]: self._file("wechat-public.pem", told["public_key_pem"])
             },
@@ -202,5 +206,11 @@ class Sandboxes:
         write_private(path, content.encode())
         return f"file:{path}"
 
+
+OAUTH_PATHS: Final = {
+    "wechat": "/_sandbox/oauth/authorize",
+    "alipay": "/oauth2/publicAppAuthorize.htm",
+}
+"""Where a sandbox says who a payer is; the third names nobody."""
 
 ALL_WAYS: Final = ("barcode", "qr", "jsapi", "app", "h5")

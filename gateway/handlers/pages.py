@@ -1,44 +1,246 @@
 """Pictures and pages for payers. A token in the path is the only key they have."""
 
 from hmac import compare_digest
-from typing import Final
+from typing import Any, Final
+from urllib.parse import parse_qsl
 
-from msgspec.json import decode as decode_json
+from msgspec.json import Decoder, encode
 
-from actors.messages import ReadOne
+from actors.messages import PageAsk, ReadOne
+from actors.pages import PageView
 from gateway import qr
 from gateway.edge import Reply
+from gateway.payer import html
+from gateway.payer.show import form_targets, message_page, payment_page
+from gateway.payer.visit import (
+    CONSENT_BYTES,
+    Visit,
+    cookie_line,
+    new_browser,
+    read_state,
+    state_for,
+    visit_of,
+)
 from gateway.routes import Call
-from payments.errors import NotFound
-from payments.ids import BODY_LENGTH, MalformedId, is_body, partition_of
+from payments.errors import InvalidField, NotFound, PaymentError
+from payments.ids import BODY_LENGTH, Entropy, is_body, partition_of
 
 MAC_LENGTH: Final = 16
 PICTURE_CACHE: Final = "private, max-age=60"
 """What a code says never changes; that it can no longer be paid, the channel knows."""
 
+SHEET_WAIT_MS: Final = 5_000
+"""How long a page that just began its attempt waits for the wallet's parameters."""
+
+PATIENCE_S: Final = 10.0
+FIELDS_MAX: Final = 16
+CODE_NAMES: Final = ("code", "auth_code", "userAuthCode")
+"""What WeChat, Alipay and UnionPay call the code that names the payer."""
+
+_view: Final = Decoder(PageView).decode
+
+
+# --- Tokens ---------------------------------------------------------------------------------
+
+
+def token_of(call: Call, identifier: str) -> str:
+    """The unguessable name of an object's page; `Core.token` makes the same."""
+    mac = call.door.digests.key("payer page", identifier).hex()[:MAC_LENGTH]
+    return identifier[-BODY_LENGTH:] + mac
+
+
+def object_of_token(call: Call, prefix: str) -> str | None:
+    """The id of the object whose page a token names; None for one that is none of this kind."""
+    token = call.params[0]
+    body = token[:BODY_LENGTH]
+    identifier = f"{prefix}_{body}"
+    if not is_body(body):
+        return None
+    is_it = compare_digest(token.encode(), token_of(call, identifier).encode())
+    return identifier if is_it else None
+
 
 def payment_of_token(call: Call) -> str:
     """The id of the payment whose page a token names. NotFound for one that was made up."""
-    token = call.params[0]
-    body, mac = token[:BODY_LENGTH], token[BODY_LENGTH:]
-    identifier = f"pay_{body}"
-    expected = call.door.digests.key("payer page", identifier).hex()[:MAC_LENGTH]
-    if not is_body(body) or not compare_digest(mac.encode(), expected.encode()):
+    found = object_of_token(call, "pay")
+    if found is None:
         raise NotFound("no such code")
-    return identifier
+    return found
 
 
 async def code_svg(call: Call) -> Reply:
     """GET /p/{token}/code.svg: the code of a payment as a picture, while it can be paid."""
     identifier = payment_of_token(call)
     door = call.door
-    try:
-        partition = partition_of(identifier)
-    except MalformedId:
-        raise NotFound("no such code") from None
     command = ReadOne(0, (), "page", identifier)
-    answer = await door.ask(door.shard(partition), command, 0)
-    code = decode_json(answer.body).get("code")
+    answer = await door.ask(door.shard(partition_of(identifier)), command, 0)
+    code = Decoder(dict[str, Any]).decode(answer.body).get("code")
     if code is None:
         raise NotFound("this code can no longer be paid")
     return door.reply(call, 200, qr.svg(code["payload"]), qr.SVG, cache=PICTURE_CACHE)
+
+
+# --- The page of a payment ------------------------------------------------------------------
+
+
+async def ask_page(call: Call, identifier: str, op: str, **more: Any) -> PageView:
+    """One question to the shard that has the payment."""
+    door = call.door
+    command = PageAsk(0, identifier, op, **more)
+    answer = await door.ask(door.shard(partition_of(identifier)), command, PATIENCE_S)
+    return _view(answer.body)
+
+
+async def show(call: Call) -> Reply:
+    """GET /p/{token}: the payer's page; a return from the wallet's OAuth begins the attempt."""
+    visit = visit_of(call.headers)
+    try:
+        identifier = payment_of_token(call)
+        query = dict(parse_qsl(call.query, max_num_fields=FIELDS_MAX))
+        code = next((query[name] for name in CODE_NAMES if query.get(name)), "")
+        if code:
+            return await _returned(call, visit, identifier, code, query.get("state", ""))
+        consent = visit.consent(call.door.digests, visit.browser)
+        return _page(call, visit, await ask_page(call, identifier, "view", consent=consent))
+    except (PaymentError, ValueError) as error:
+        return refused(call, visit, error)
+
+
+async def _returned(call: Call, visit: Visit, identifier: str, code: str, state: str) -> Reply:
+    """The wallet sent its payer back with a code: the attempt begins, once."""
+    digests = call.door.digests
+    found = read_state(digests, call.params[0], state)
+    if found is None:
+        return _redirect(call, f"/p/{call.params[0]}")  # Not ours: as if nobody had come.
+    wallet, account = found
+    # A browser that takes no cookies is known by its code, for as long as this page stands.
+    consent = visit.consent(digests, visit.browser)
+    if consent is None:
+        consent = digests.key("payer code", code)[:CONSENT_BYTES]
+    view = await ask_page(
+        call,
+        identifier,
+        "choose",
+        wallet=wallet,
+        text=code,
+        consent=consent,
+        account=account,
+        wait_ms=SHEET_WAIT_MS,
+    )
+    if visit.browser and view.trouble is None:
+        return _redirect(call, f"/p/{call.params[0]}")  # The code is used: out of the address.
+    return _page(call, visit, view)
+
+
+async def status(call: Call) -> Reply:
+    """GET /p/{token}/status: how the payment stands, for the page's own script."""
+    visit = visit_of(call.headers)
+    consent = visit.consent(call.door.digests, visit.browser)
+    view = await ask_page(call, payment_of_token(call), "view", consent=consent)
+    return _json(call, view)
+
+
+async def pay(call: Call) -> Reply:
+    """POST /p/{token}/pay: to the wallet's OAuth, or where none is needed, to the attempt."""
+    visit = visit_of(call.headers)
+    try:
+        return await pay_for(call, visit, payment_of_token(call), form_of(call))
+    except (PaymentError, ValueError) as error:
+        return refused(call, visit, error)
+
+
+def form_of(call: Call) -> dict[str, str]:
+    """What a page's form sent: as browsers do, or as JSON. Raise InvalidField."""
+    if call.headers.get("Content-Type", "").startswith("application/json"):
+        value = Decoder(dict[str, Any]).decode(call.body or b"{}")
+        return {name: str(each) for name, each in list(value.items())[:FIELDS_MAX]}
+    try:
+        text = call.body.decode("ascii")
+    except UnicodeDecodeError:
+        raise InvalidField("a form is percent-encoded") from None
+    return dict(parse_qsl(text, max_num_fields=FIELDS_MAX))
+
+
+async def pay_for(call: Call, visit: Visit, identifier: str, form: dict[str, str]) -> Reply:
+    """Let the payer of a payment pay; also where a plate has just made it."""
+    door = call.door
+    token = token_of(call, identifier)
+    act = form.get("act", "")
+    if act:
+        view = await ask_page(call, identifier, "act", text=act)
+        return _after(call, visit, view, token)
+    # In test mode a form may say which wallet's phone it plays; else the browser says.
+    chosen = "" if door.livemode else form.get("wallet", "")
+    wallet = chosen or visit.wallet
+    browser = visit.browser or new_browser(Entropy())
+    if wallet is None:
+        view = await ask_page(call, identifier, "view")
+        view.trouble = view.trouble or ("over" if view.status != "requires_payer" else None)
+        if view.is_page:
+            return _after(call, visit, view, token)
+    view = await ask_page(
+        call,
+        identifier,
+        "authorize",
+        wallet=wallet,
+        text=f"{door.options.public_url}/p/{token}",
+        state=state_for(door.digests, token, wallet or ""),
+        consent=visit.consent(door.digests, browser),
+        wait_ms=SHEET_WAIT_MS,
+    )
+    line = cookie_line(browser, secure=door.options.public_url.startswith("https:"))
+    if view.authorize_url is not None and visit.wants_html:
+        return _redirect(call, view.authorize_url, line)
+    return _after(call, visit, view, token, line)
+
+
+def _after(call: Call, visit: Visit, view: PageView, token: str, line: bytes = b"") -> Reply:
+    """What a browser sees after its POST: the page anew, or why it came to nothing."""
+    if not visit.wants_html:
+        return _json(call, view, line)
+    if view.trouble is not None:
+        return _page(call, visit, view)
+    return _redirect(call, f"/p/{token}", line)
+
+
+# --- Answers --------------------------------------------------------------------------------
+
+
+def _page(call: Call, visit: Visit, view: PageView) -> Reply:
+    if not visit.wants_html:
+        return _json(call, view)
+    door = call.door
+    merchant = door.reference.merchant(view.merchant)
+    store = door.reference.store(view.store) if view.store else None
+    names = [each.name for each in (merchant, store) if each is not None]
+    token = token_of(call, view.id)
+    shown = payment_page(view, visit, " · ".join(names), token, livemode=door.livemode)
+    extra = html.header_lines(form_targets(door.settings))
+    if not visit.browser:
+        secure = door.options.public_url.startswith("https:")
+        extra += cookie_line(new_browser(Entropy()), secure=secure)
+    return door.reply(call, 200, html.render(shown), html.HTML, extra)
+
+
+def _json(call: Call, view: PageView, line: bytes = b"") -> Reply:
+    """For programs: the page without the merchant's inner matters."""
+    return call.door.reply(call, 200, encode(view), extra=line)
+
+
+def _redirect(call: Call, where: str, line: bytes = b"") -> Reply:
+    """On to another page, by GET. What the wallet's channel said is no header line unchecked."""
+    if not where.isascii() or not where.isprintable() or " " in where:
+        raise InvalidField("not an address")
+    return call.door.reply(
+        call, 303, b"", html.HTML, b"Location: " + where.encode("ascii") + b"\r\n" + line
+    )
+
+
+def refused(call: Call, visit: Visit, error: PaymentError | ValueError) -> Reply:
+    """An error as a page, where a person reads it; as a problem for programs."""
+    problem = error if isinstance(error, PaymentError) else InvalidField("not a form")
+    if not visit.wants_html:
+        raise problem
+    status_, shown = message_page(problem, visit, livemode=call.door.livemode)
+    extra = html.header_lines(form_targets(call.door.settings))
+    return call.door.reply(call, status_, html.render(shown), html.HTML, extra)

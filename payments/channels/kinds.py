@@ -4,14 +4,14 @@ A kind is loaded when an account asks for it. What it gets is plain: texts, keys
 lane's way out. A new kind is one function here, and its table of credentials in the settings.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Final, Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from msgspec import Struct
 
-from payments.channels.base import Channel
+from payments.channels.base import Channel, NamesPayers
 from payments.channels.signing import SigningPool
 from payments.channels.transport import HttpClient
 from payments.clock import Clock
@@ -177,6 +177,65 @@ def alipay(account: Account, wires: Wires) -> Channel:
     }
     signer = pool.signer(load_private_key(account.key("app_private_key").decode()))
     return AlipayChannel(settings, wires.http, signer, verifiers, wires.clock)
+
+
+def _wechat_payers(account: Account, wires: Wires) -> NamesPayers | None:
+    from payments.channels.payers import WechatPayers
+
+    secret = account.keys.get("app_secret", b"").decode().strip()
+    if not secret:
+        return None
+    # In the sandbox one server is both, the payments' and the apps'.
+    api = account.base_url if account.ids.get("oauth_url") else ""
+    return WechatPayers(
+        account.ids.get("sub_appid") or account.ids["appid"],
+        secret,
+        wires.http,
+        authorize_at=account.ids.get("oauth_url", ""),
+        api=api,
+        timeout_s=account.ask_timeout_s,
+    )
+
+
+def _alipay_payers(account: Account, wires: Wires) -> NamesPayers | None:
+    from payments.channels.alipay.wire import load_private_key, load_public_key
+    from payments.channels.payers import AlipayPayers
+
+    base = account.base_url or "https://openapi.alipay.com"
+    verifiers = {
+        name: wires.pool.verifier(load_public_key(pem.decode()))
+        for name, pem in account.named_keys.items()
+    }
+    return AlipayPayers(
+        account.ids["app_id"],
+        base if base.endswith(".do") else f"{base}/gateway.do",
+        wires.http,
+        wires.pool.signer(load_private_key(account.key("app_private_key").decode())),
+        verifiers,
+        wires.clock,
+        authorize_at=account.ids.get("oauth_url", ""),
+        timeout_s=account.ask_timeout_s,
+    )
+
+
+PAYERS: Final[dict[str, Callable[[Account, Wires], NamesPayers | None]]] = {
+    "wechat": _wechat_payers,
+    "alipay": _alipay_payers,
+}
+
+
+def payers(kind: str, account: Account, wires: Wires) -> NamesPayers | None:
+    """Who tells an account who its payers are; None where nobody does. Raise BadCredentials."""
+    make_payers = PAYERS.get(kind)
+    try:
+        return None if make_payers is None else make_payers(account, wires)
+    except BadCredentials:
+        raise
+    except (ValueError, TypeError, KeyError, UnsupportedAlgorithm) as error:
+        # As in `make`: never a parser's words about a key.
+        raise BadCredentials(
+            f"{account.name}: a key of {kind} is none ({type(error).__name__})"
+        ) from None
 
 
 KINDS: Final[dict[str, MakesChannel]] = {

@@ -1,0 +1,1 @@
+"""The payer's page: its words, its look, and which wallet opened it."""
