@@ -61,6 +61,7 @@ def payment(
     if seller != request.seller_id:
         raise Invalid("参数无效: seller_id")
     extra = {
+        "method": request.method,
         "terms": told,
         "app_id": request.params["app_id"],
         "auth_app_id": request.auth_app_id,

@@ -22,7 +22,7 @@ def with_query(url: str, params: dict[str, str]) -> str:
     return parts._replace(query=query, fragment="").geturl()
 
 
-def returned(order: Order, identity: Identity, method: str, now_ms: int) -> str | None:
+def returned(order: Order, identity: Identity, now_ms: int) -> str | None:
     """Where the cashier sends the payer after paying: the shop's page, with signed parameters.
 
     None: the shop has none. The parameters prove nothing that a query would not.
@@ -33,7 +33,7 @@ def returned(order: Order, identity: Identity, method: str, now_ms: int) -> str 
     params = {
         "charset": "utf-8",
         "out_trade_no": order.number,
-        "method": method + ".return",
+        "method": extra["method"] + ".return",
         "total_amount": yuan(order.amount),
         "trade_no": order.trade_no,
         "auth_app_id": extra["auth_app_id"],

@@ -235,7 +235,7 @@ class AlipaySandbox(SandboxApp):
         if call.request.method == "POST":
             verb = dict(parse_qsl(call.raw.decode("latin-1"))).get("do")
             refused = self.engine.act(order, verb) if verb in ("pay", "decline") else "no such act"
-            url = pages.returned(order, self.identity, "alipay.trade.wap.pay", self.clock.real_ms())
+            url = pages.returned(order, self.identity, self.clock.real_ms())
             if not refused and verb == "pay" and url is not None:
                 return pages.sent(url)
         return pages.shown(pages.cashier(order, call.request.path))

@@ -211,6 +211,22 @@ async def test_an_order_of_the_wallet_needs_its_payer(alipay):
     assert "074a1CcTG1LelxKe4xQC0zgNd" == asked["buyer_open_id"]
 
 
+async def test_another_merchants_trade_is_nobodys(alipay):
+    """Not even where both have used the same order number."""
+    mine = await alipay.pay("S8")
+    token = alipay.identity.app_auth_token("2021000000000042", alipay.sandbox.clock.real_ms())
+    biz = {
+        "out_trade_no": "S8", "scene": "bar_code", "auth_code": "281234567890120000",
+        "subject": "rice", "total_amount": "9.00",
+    }  # fmt: skip
+    theirs = await alipay.call("alipay.trade.pay", biz, app_auth_token=token)
+    asked = {"trade_no": mine["trade_no"]}
+    foreign = await alipay.call("alipay.trade.query", asked, app_auth_token=token)
+
+    assert "10000" == theirs["code"]
+    assert NOT_EXIST == foreign["sub_code"]
+
+
 async def test_what_is_paid_cannot_be_closed(alipay):
     await alipay.pay("S6")
 
@@ -395,6 +411,7 @@ async def test_a_browser_pays_and_comes_back_with_signed_parameters(alipay, meth
     returned = dict(parse_qsl(urlsplit(location).query))
 
     assert "TRADE_SUCCESS" == (await alipay.query("W1"))["trade_status"]
+    assert f"{method}.return" == returned["method"]
     assert ("1", "W1", "1.00") == (
         returned.pop("a"), returned["out_trade_no"], returned["total_amount"],
     )  # fmt: skip
