@@ -437,20 +437,6 @@ async def test_a_new_certificate_is_fetched_when_it_is_first_seen(shop):
     assert isinstance(await channel.pay(order()), Approved)
 
 
-async def test_unknown_serials_do_not_make_us_ask_over_and_over(shop):
-    channel = shop.channel(public_key_id=None, known={})
-    await channel.start()
-    for _ in range(5):
-        assert "unknown key" in await channel._calls.distrust(foreign_seal(shop), b"")
-    books = shop.sandbox.faults
-    await shop.control("faults", {"next": ["error"], "operations": ["certificates"]})
-    shop.clock.advance(61)
-    await channel._calls.distrust(foreign_seal(shop), b"")
-    await channel._calls.distrust(foreign_seal(shop), b"")
-
-    assert 1 == books.drawn["error"]
-
-
 async def test_two_public_keys_are_valid_at_once(shop):
     channel = shop.channel()
     told = await shop.control("keys", {"rotate": "public_key"})
@@ -468,8 +454,3 @@ async def test_two_public_keys_are_valid_at_once(shop):
     assert old == after.notice.outcome
     shop.keys.remove(new["id"])
     assert (await channel.hear(callback)).notice is None
-
-
-def foreign_seal(shop):
-    seal = wire.Seal("AB" * 20, "n", shop.clock.real_ms() // 1000, b"s")
-    return {name.lower(): value for name, value in wire.seal_headers(seal).items()}

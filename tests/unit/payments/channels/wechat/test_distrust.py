@@ -283,6 +283,87 @@ def _shown_order():
     return PayOrder(NUMBER, 3800, "cny", Way.QR, "wechat", "mch_1")
 
 
+# --- certificates ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def certificates(shop):
+    """The sandbox's own answer with its certificates, as our client would get it."""
+    said = await shop.call("GET", "/v3/certificates")
+    return HttpAnswer(said.status, said.headers, said.body)
+
+
+def foreign(shop, body):
+    """A success signed by nobody, with the serial number of a certificate that nobody knows."""
+    seal = wire.Seal("AB" * 20, "n", shop.clock.real_ms() // 1000, b"s")
+    headers = {name.lower(): value for name, value in wire.seal_headers(seal).items()}
+    return HttpAnswer(200, headers, body)
+
+
+async def test_unknown_serials_make_us_ask_once_a_minute(shop, shown, certificates):
+    """Anybody can send us a serial number that nobody knows."""
+    unknown = foreign(shop, shown())
+    http = Wire(unknown, certificates, unknown, unknown, unknown, certificates)
+    channel = shop.channel(http, known={})
+
+    for _ in range(3):
+        assert Unknown("the signature is of an unknown key") == await channel.inquire(REF)
+    assert 4 == len(http.requests)
+    shop.clock.advance(61)
+    http.answers[0] = foreign(shop, shown())
+    await channel.inquire(REF)
+
+    downloads = [request for request in http.requests if request.url.endswith("/v3/certificates")]
+    assert 2 == len(downloads)
+
+
+async def test_an_unknown_public_key_cannot_be_downloaded(shop, sign, shown):
+    body = shown()
+    http = Wire(HttpAnswer(200, sign(body, serial="PUB_KEY_ID_0199"), body))
+
+    assert isinstance(await shop.channel(http).inquire(REF), Unknown)
+    assert 1 == len(http.requests)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda a: HttpAnswer(200, a.headers | {"wechatpay-signature": "AAAA"}, a.body),
+        lambda a: HttpAnswer(200, a.headers | {"wechatpay-timestamp": "1"}, a.body),
+        lambda a: HttpAnswer(200, a.headers | {"wechatpay-serial": "CD" * 20}, a.body),
+        lambda a: HttpAnswer(200, {}, a.body),
+        lambda a: HttpAnswer(200, a.headers, a.body.replace(b'"nonce":"', b'"nonce":"0')),
+        lambda a: HttpAnswer(200, a.headers, a.body.replace(b'serial_no":"', b'serial_no":"0')),
+        lambda a: HttpAnswer(200, a.headers, b'{"data":[]}'),
+        lambda a: HttpAnswer(200, a.headers, b"{}"),
+        lambda a: HttpAnswer(500, a.headers, a.body),
+        lambda a: NoAnswer("x"),
+    ],
+)
+async def test_certificates_are_believed_twice_over_or_not_at_all(shop, certificates, damage):
+    channel = shop.channel(Wire(damage(certificates)), known={}, public_key_id=None)
+
+    await channel.start()
+
+    assert shop.keys.find(shop.given["platform_serial"]) is None
+
+
+async def test_a_certificate_that_has_expired_verifies_nothing(shop, certificates):
+    channel = shop.channel(Wire(certificates), known={}, public_key_id=None)
+    await channel.start()
+    assert shop.keys.find(shop.given["platform_serial"])
+
+    shop.clock.advance(6 * 366 * 86_400)
+
+    assert shop.keys.find(shop.given["platform_serial"]) is None
+
+
+async def test_certificates_sealed_with_another_key_are_not_ours(shop, certificates):
+    keys = PlatformKeys({}, b"0" * 32, shop.verifier, shop.clock)
+
+    assert not await keys.learn(certificates, wire.parse_seal(certificates.headers))
+
+
 # --- callbacks -------------------------------------------------------------------------------
 
 
