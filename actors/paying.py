@@ -238,7 +238,8 @@ class Paying:
             live.body = None
         elif kind is LateSuccess:
             self._book_late_success(live, payment, now)
-            core.emit(live, "payment.late_success", payment.id, now, core.render(live))
+            if not payment.has_stray:  # Else it was said when that money turned up.
+                core.emit(live, "payment.late_success", payment.id, now, core.render(live))
             core.numbers.outcome(payment, "late_success")
             assert self.late_refund is not None
             self.late_refund(live, None, now)

@@ -143,13 +143,13 @@ class Refunding:
             account=payment.attempt.account,
             channel=payment.attempt.channel,
         )
-        return self._hold(live, refund, now)
+        return self.hold(live, refund, now)
 
     def date(self, payment: Payment, now: int) -> int:
         store = self._core.reference.store(payment.store) if payment.store else None
         return business_date(now, store.closing_minute if store is not None else 0)
 
-    def _hold(self, live: LivePayment, refund: Refund, now: int) -> LiveRefund:
+    def hold(self, live: LivePayment, refund: Refund, now: int) -> LiveRefund:
         """Write the intent and hold the amount; or a refund that failed before it was asked."""
         core = self._core
         core.refund_no += 1
@@ -180,9 +180,10 @@ class Refunding:
             core.emit(live, "refund.failed", refund.id, now, body)
             core.count("refund_failed")
         else:
-            held = RefundHeld(now, refund.amount, refund.id)
-            self._paying.fold(live, Decision((held,)), now)
-            core.rehold(live)
+            if refund.stray is None:
+                held = RefundHeld(now, refund.amount, refund.id)
+                self._paying.fold(live, Decision((held,)), now)
+                core.rehold(live)
             self._ask(entry, "refund")
         core.wake.set()
         return entry
@@ -223,7 +224,7 @@ class Refunding:
             account=payment.attempt.account,
             channel=payment.attempt.channel,
         )
-        self._hold(live, refund, now)
+        self.hold(live, refund, now)
 
     # --- keys and nonces -------------------------------------------------------------------------
 
@@ -321,7 +322,9 @@ class Refunding:
             core.forget_refund(entry)  # The last answer of several: nothing holds it any more.
             return
         now = core.clock.now_ms()
-        if isinstance(outcome, Approved):
+        if isinstance(outcome, Approved) and not self.is_ours(refund, outcome):
+            self._later(entry, now, "mismatch")
+        elif isinstance(outcome, Approved):
             self._succeeded(entry, outcome, now)
         elif isinstance(outcome, Declined) and not outcome.not_sent and not refund.automatic:
             self._failed(entry, outcome, now)
@@ -330,12 +333,19 @@ class Refunding:
         else:
             self._later(entry, now, type(outcome).__name__.lower())
 
+    def is_ours(self, refund: Refund, outcome: Approved) -> bool:
+        """Whether a success is about our order and our amount: else it proves nothing."""
+        number = out_trade_no(refund.payment, refund.attempt_no)
+        return (outcome.out_trade_no, outcome.amount) == (number, refund.amount)
+
     def _succeeded(self, entry: LiveRefund, outcome: Approved, now: int) -> None:
         core = self._core
         live, refund = entry.of, entry.refund
         payment = live.payment
         if refund.automatic:
             settle_back, fee_back = payment.settle_amount or 0, 0
+            if refund.stray is not None:
+                settle_back = refund.stray
             postings = bookings.late_refund_booked(refund.account, live.partition, settle_back)
             entry_id = bookings.late_refund_entry_id(refund.id)
         else:
@@ -354,8 +364,9 @@ class Refunding:
             next_action_at=None,
             history=lengthen(refund.history, Moment(now, "refund_succeeded")),
         )
-        done = RefundDone(now, refund.amount, settle_back, fee_back, refund.id)
-        self._paying.fold(live, Decision((done,)), now)
+        if refund.stray is None:
+            done = RefundDone(now, refund.amount, settle_back, fee_back, refund.id)
+            self._paying.fold(live, Decision((done,)), now)
         if postings:
             core.books.book(
                 core.batch, live.partition, entry_id, refund.id, now, refund.currency, postings

@@ -39,18 +39,19 @@ from actors.messages import (
     Stats,
     Subscribe,
 )
+from actors.news import News
 from actors.opening import Opening
 from actors.pages import Paging
-from actors.paying import INQUIRE, PAY, REF_BITS, REF_MASK, REFUND, Paying
+from actors.paying import INQUIRE, LOOK, PAY, REF_BITS, REF_MASK, REFUND, Paying
 from actors.reading import Reading
 from actors.refunding import Refunding
 from actors.tailing import Tailing
 from actors.timers import TICK_S, Timers
-from payments.channels.base import Unknown
+from payments.channels.base import Outcome, Unknown
 from payments.clock import SystemClock
 from payments.errors import Overloaded, PaymentError, QuotaExceeded
-from payments.ids import MalformedId, payment_of_out_trade_no
-from payments.lifecycle import number_of
+from payments.ids import MalformedId, out_trade_no, payment_of_out_trade_no
+from payments.payment import Payment
 from payments.storage.base import Batch, Opened
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class MerchantShard:
         self.paying = Paying(core)
         self.opening = Opening(core, self.paying)
         self.refunding = Refunding(core, self.paying)
+        self.news = News(core, self.paying, self.refunding)
         self.canceling = Canceling(core, self.paying, self.refunding)
         self.reading = Reading(core, self.paying)
         self.tailing = Tailing(core)
@@ -264,9 +266,11 @@ class MerchantShard:
             if live is None:
                 return
         attempt = live.payment.attempt
-        if live.payment.earlier and message.out_trade_no != number_of(live.payment):
-            # A ref names the payment, not the attempt: news of an earlier one says nothing here.
-            core.count("replies_of_earlier_attempts")
+        if live.payment.earlier and message.out_trade_no != _number_of(live.payment):
+            # A ref names the payment, not the attempt: of an earlier one only its money matters.
+            if ref & REF_MASK in (PAY, INQUIRE, LOOK):
+                self._heard_earlier(live, message.out_trade_no, message.outcome)
+            core.forget(live)
             return
         if attempt is not None and ref & REF_MASK == PAY:
             core.lanes.give_back(attempt.account, live.partition)
@@ -321,15 +325,29 @@ class MerchantShard:
             core.count("notices_unknown")
             link.send(NoticeTaken(message.ref))
             return
+        if message.out_refund_no is not None:
+            self.news.of_refund(f"rfd_{message.out_refund_no}", message.outcome)
+            core.answer(link, NoticeTaken(message.ref))
+            return
         live = self.paying.find(identifier)
-        if live is not None and live.payment.attempt is not None:
-            if live.payment.attempt.number == number:
+        if live is not None:
+            attempt = live.payment.attempt
+            if attempt is not None and attempt.number == number:
                 lane_ref = live.lane_ref
                 self.paying.answered(live, INQUIRE, message.outcome)
                 live.lane_ref = lane_ref
             else:
-                core.count("notices_of_earlier_attempts")
+                self.news.of_attempt(live, number, message.outcome)
+                core.forget(live)
         core.answer(link, NoticeTaken(message.ref))
+
+    def _heard_earlier(self, live: LivePayment, number: str, outcome: Outcome) -> None:
+        try:
+            identifier, attempt_no = payment_of_out_trade_no(number)
+        except MalformedId:
+            return
+        if identifier == live.payment.id:
+            self.news.of_attempt(live, attempt_no, outcome)
 
     # --- losses ----------------------------------------------------------------------------------
 
@@ -454,3 +472,9 @@ class MerchantShard:
             if not core.books.unwritten:
                 break
         core.store.close()
+
+
+def _number_of(payment: Payment) -> str:
+    """The order number of the running attempt; empty between the attempts of a payer's page."""
+    attempt = payment.attempt
+    return "" if attempt is None else out_trade_no(payment.id, attempt.number)

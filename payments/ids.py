@@ -14,6 +14,9 @@ intent time, never made from a later clock, at most 32 characters as every chann
 import os
 from typing import Final
 
+RANDOM_AT: Final = 13
+"""Where a body's random part begins, after time and partition."""
+
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 BODY_LENGTH: Final = 24
 PARTITIONS: Final = 4096
@@ -141,6 +144,13 @@ def time_ms_of(identifier: str) -> int:
     except KeyError:
         raise MalformedId(f"{identifier[:40]!r} carries no time") from None
     return value
+
+
+def derived_body(identifier: str, digest: bytes) -> str:
+    """A body of its own for what follows from an object: its time and partition, and a digest."""
+    bits = int.from_bytes(digest[:8], "big")
+    tail = "".join(ALPHABET[bits >> 5 * at & 31] for at in range(BODY_LENGTH - RANDOM_AT))
+    return identifier[-BODY_LENGTH:][:RANDOM_AT] + tail
 
 
 def out_trade_no(payment_id: str, attempt_no: int) -> str:

@@ -89,6 +89,10 @@ def _moves(payment: Payment) -> Iterator[str]:
 
 def _amounts(payment: Payment, refunds: Collection[Refund]) -> Iterator[str]:
     """What was refunded is what the refunds say, and never more than what was paid."""
+    strays = [refund for refund in refunds if refund.stray is not None]
+    refunds = [refund for refund in refunds if refund.stray is None]
+    if len(strays) != sum(attempt.is_stray for attempt in payment.earlier):
+        yield f"has {len(strays)} refunds of stray money, and other attempts that took it"
     done = [refund for refund in refunds if refund.status is RefundStatus.SUCCEEDED]
     running = [refund for refund in refunds if refund.status is RefundStatus.PROCESSING]
     sums = {
@@ -125,6 +129,8 @@ def expected_entries(payment: Payment, refunds: Collection[Refund]) -> set[str]:
     if payment.late_success and settled:
         expected.add(bookings.late_success_entry_id(payment.id))
     for refund in refunds:
+        if refund.stray:
+            expected.add(bookings.late_success_entry_id(refund.id))
         if refund.status is not RefundStatus.SUCCEEDED:
             continue
         if refund.automatic and refund.settle_back:
@@ -141,7 +147,7 @@ def expected_events(payment: Payment, refunds: Collection[Refund]) -> set[str]:
         expected.add(event_id(payment.id, f"payment.{payment.status}"))
     if any(moment.kind == "overdue" for moment in payment.history):
         expected.add(event_id(payment.id, "payment.overdue"))
-    if payment.late_success:
+    if payment.late_success or payment.has_stray:
         expected.add(event_id(payment.id, "payment.late_success"))
     for refund in refunds:
         if refund.status is not RefundStatus.PROCESSING:

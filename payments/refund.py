@@ -24,6 +24,8 @@ class Refund(Struct, frozen=True, array_like=True, gc=False):
 
     `amount` is in terms of the payment's `amount`; `settle_back` and `fee_back` are what the
     books give back. `automatic`: made by us for a late success (booked through suspense).
+    `stray`: what the channel settled for an attempt that had ended; such a refund is beside the
+    payment's own amounts.
     """
 
     id: str
@@ -52,3 +54,4 @@ class Refund(Struct, frozen=True, array_like=True, gc=False):
     account: str = ""
     channel: str = ""
     history: tuple[Moment, ...] = ()
+    stray: int | None = None

@@ -161,7 +161,7 @@ def payment_json(payment: Payment, shown: Presentation, token: str = "") -> byte
         RouteView(route.reason, route.candidates) if route else None,
         rfc3339(p.verdict_by) if p.verdict_by else None,
         p.overdue,
-        p.late_success,
+        p.late_success or p.has_stray,
         rfc3339(p.expires_at) if p.expires_at else None,
         p.business_date,
         rfc3339(p.created),

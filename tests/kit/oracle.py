@@ -156,7 +156,9 @@ def _each(rows: Rows, payments: dict[str, Payment], refunds: dict[str, Refund]) 
     for refund in refunds.values():
         of.setdefault(refund.payment, []).append(refund)
     source = {
-        refund.id[-24:]: refund.payment for refund in refunds.values() if not refund.automatic
+        refund.id[-24:]: refund.payment
+        for refund in refunds.values()
+        if not refund.automatic or refund.stray is not None
     }
     source |= {identifier[-24:]: identifier for identifier in payments}
     entries: dict[str, list[str]] = {}
@@ -209,7 +211,8 @@ def _channels(
             ours[attempt.account, number] = payment
             order = taken.get(attempt.account, {}).get(number)
             left = 0 if order is None else order.charges * order.amount_minor - order.refunded_minor
-            paid += left > 0 or (order is not None and order.refunded_minor > 0)
+            is_paid = left > 0 or (order is not None and order.refunded_minor > 0)
+            paid += is_paid and not attempt.is_stray
             expected = 0
             if payment.status is Status.SUCCEEDED and attempt is payment.attempt:
                 expected = payment.amount - payment.amount_refunded
