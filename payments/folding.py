@@ -30,6 +30,7 @@ from payments.payment_events import (
     LateChecked,
     LateSuccess,
     PayerAwaited,
+    PayerReturned,
     PaymentEvent,
     RefundDone,
     RefundHeld,
@@ -120,6 +121,11 @@ def _chosen(payment: Payment, event: Chosen) -> Payment:
         page=Page(event.choice, page.choices + 1, None),
         history=lengthen(payment.history, Moment(event.at, "chosen", event.choice.wallet)),
     )
+
+
+def _payer_returned(payment: Payment, event: PayerReturned) -> Payment:
+    assert payment.attempt is not None
+    return replace(payment, attempt=replace(payment.attempt, consent=event.consent))
 
 
 def _attempt_ended(payment: Payment, event: AttemptEnded) -> Payment:
@@ -298,6 +304,7 @@ _FOLDS: Final[dict[type, Callable[[Payment, Any], Payment]]] = {
     Succeeded: _succeeded,
     Failed: _failed,
     Chosen: _chosen,
+    PayerReturned: _payer_returned,
     AttemptEnded: _attempt_ended,
     ChoiceDropped: _choice_dropped,
     StrayPaid: _stray_paid,

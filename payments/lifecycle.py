@@ -29,6 +29,7 @@ from payments.payment_events import (
     LateChecked,
     LateSuccess,
     PayerAwaited,
+    PayerReturned,
     PaymentEvent,
     Succeeded,
     Unclear,
@@ -440,7 +441,8 @@ def choose(payment: Payment, choice: Choice, now: int, schedule: Schedule) -> De
         return Decision((chosen,))
     is_same = (attempt.wallet, attempt.payer) == (choice.wallet, choice.payer)
     if is_same and page.wanted is None and attempt.state not in UNDOING:
-        return NOTHING
+        is_known = attempt.consent == choice.consent
+        return NOTHING if is_known else Decision((PayerReturned(now, choice.consent),))
     if attempt.state is AttemptState.SENDING or attempt.state in UNDOING:
         return Decision((chosen,))  # Its answer, or the close under way, leads to the next.
     undo = _undo(payment, now, schedule)

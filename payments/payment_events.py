@@ -46,6 +46,13 @@ class Chosen(Struct, frozen=True, gc=False):
     choice: Choice
 
 
+class PayerReturned(Struct, frozen=True, gc=False):
+    """The payer of the open attempt came again, through another browser: it is theirs now."""
+
+    at: int
+    consent: bytes | None
+
+
 class AttemptEnded(Struct, frozen=True, gc=False):
     """An attempt of a page ended unpaid (closed or failed); the page stays open until its expiry.
 
@@ -167,6 +174,7 @@ PaymentEvent = (
     | Succeeded
     | Failed
     | Chosen
+    | PayerReturned
     | AttemptEnded
     | ChoiceDropped
     | StrayPaid

@@ -179,6 +179,16 @@ def test_the_same_choice_changes_nothing(shown):
     assert asked == shown.asks
 
 
+def test_the_same_payer_in_another_browser_goes_on(shown):
+    """The wallet says that it is them: nothing is closed, and this browser gets the sheet."""
+    asked = list(shown.asks)
+
+    shown.choose(replace(WECHAT, consent=b"browser-9"))
+
+    assert (Status.REQUIRES_PAYER, S.SHOWN) == shown.state
+    assert (b"browser-9", asked) == (shown.payment.attempt.consent, shown.asks)
+
+
 @pytest.mark.parametrize("other", [ALIPAY, replace(WECHAT, payer="openid-2")])
 def test_another_wallet_or_payer_closes_the_first_attempt(shown, other):
     """Nothing begins before the channel says that it is closed; then the next number does."""

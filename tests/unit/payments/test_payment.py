@@ -36,6 +36,7 @@ from payments.payment_events import (
     LateChecked,
     LateSuccess,
     PayerAwaited,
+    PayerReturned,
     PaymentEvent,
     RefundDone,
     RefundHeld,
@@ -99,6 +100,7 @@ DIAGRAM = [
 ]
 PAGE = (
     Chosen(AT, Choice("wechat")),
+    PayerReturned(AT, b"browser"),
     AttemptEnded(AT, S.CLOSED, NEXT),
     ChoiceDropped(AT, NEXT, Failure("channel_error", "no channel")),
 )
