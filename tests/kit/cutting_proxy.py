@@ -257,9 +257,8 @@ class CuttingProxy:
         exchange.answer = answer
         if rule is not None:
             rule.taken.set()
-            if cut.delay_s:
-                await asyncio.sleep(cut.delay_s)
             rule.struck()
+            await asyncio.sleep(cut.delay_s)
         if cut.answer_bytes is not None:
             await wire.send(answer[: cut.answer_bytes])
             return await _end(wire, cut)

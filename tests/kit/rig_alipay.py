@@ -38,6 +38,7 @@ class AlipayRig:
         "pay": b"method=alipay.trade.pay&",
         "query": b"method=alipay.trade.query&",
         "reverse": b"method=alipay.trade.cancel&",
+        "undo": b"method=alipay.trade.cancel&",
         "close": b"method=alipay.trade.close&",
         "refund": b"method=alipay.trade.refund&",
         "refund_query": b"method=alipay.trade.fastpay.refund.query&",

@@ -29,6 +29,7 @@ class ExampleRig:
         "pay": b"/v1/pay ",
         "query": b"/v1/query ",
         "reverse": b"/v1/reverse ",
+        "undo": b"/v1/reverse ",
         "close": b"/v1/close ",
         "refund": b"/v1/refund ",
         "refund_query": b"/v1/refund-query ",

@@ -42,6 +42,7 @@ class UnionpayRig:
         "query": b"/gateway/api/pay/queryOrder ",
         "reverse": b"/gateway/api/pay/closeOrder ",
         "close": b"/gateway/api/pay/closeOrder ",
+        "undo": b"/gateway/api/pay/refund ",
         "refund": b"/gateway/api/pay/refund ",
         "refund_query": b"/gateway/api/pay/refundQuery ",
     }

@@ -48,6 +48,7 @@ class WeChatRig:
         "pay": b"/v3/pay/transactions/codepay ",
         "query": b"?mchid=",
         "reverse": b"/reverse ",
+        "undo": b"/reverse ",
         "close": b"/close ",
         "refund": b"POST /v3/refund/domestic/refunds ",
         "refund_query": b"GET /v3/refund/domestic/refunds/",

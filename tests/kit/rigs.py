@@ -133,7 +133,8 @@ class Rig(Protocol):
     callback_fields: ClassVar[dict[str, tuple[str, ...]]]
     """The same of a decoded callback."""
     paths: ClassVar[dict[str, bytes]]
-    """operation -> what only the bytes of its requests hold."""
+    """operation -> what only the bytes of its requests hold. `reverse` ends an unpaid order, `undo`
+    gives back a paid one."""
 
     def close(self) -> None:
         """Remove what the sandboxes have left."""

@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from aiohttp import web
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from msgspec.structs import replace
@@ -24,6 +25,7 @@ from actors.messages import CallbackAnswered, HearCallback, Message, Pay
 from actors.process import Boxed, Spec
 from all_rigs import RIGS
 from client import SECRET
+from crashing import Crashing
 from cutting_proxy import Cut, CuttingProxy, Rule
 from gateway.processes import LaneHandler
 from hurried_loop import HurriedLoop
@@ -35,11 +37,12 @@ from payments.lifecycle import Schedule
 from payments.routing import ChannelAccount
 from payments.testing import an_account
 from rigs import Rig, Wanted, auth_code
-from world import ACCOUNTS, World, _keep_quiet
+from world import ACCOUNTS, _keep_quiet
 
-ALL = ("shard-0", "lane-sim-a", "lane-sim-b")
 PATIENCE_S = 4.5
-LATE_MS = (5_000, 60_000, 600_000)
+LATE_MS = (5_000, 60_000, 125_000)
+"""Looks after the end; the last one is later than any request of a channel lives."""
+
 
 
 class InlineKeys:
@@ -66,8 +69,6 @@ class _InlineVerifier:
         self._key = key
 
     async def verify(self, text: bytes, signature: bytes) -> bool:
-        from cryptography.exceptions import InvalidSignature
-
         try:
             self._key.verify(signature, text, PKCS1v15(), SHA256())
         except InvalidSignature:
@@ -109,7 +110,7 @@ class Wire:
         return flying > 0 or self.sandbox.courier.in_flight > 0
 
 
-class WireWorld(World):
+class WireWorld(Crashing):
     """`kind`: a name of `RIGS`."""
 
     schedule = Schedule(late_checks=LATE_MS)
@@ -227,14 +228,24 @@ class WireWorld(World):
         return self.wires[ACCOUNTS[0]]
 
     def cut(self, cut: Cut, operation: str, *, times: int = 1, then: Any = None) -> Rule:
-        """Cut the next such exchange, whichever account it is with."""
+        """Cut the next such exchange with either account; the rule is the first one's."""
         paths = self.first.rig.paths
-        first, *others = (
+        first, _ = (
             wire.proxy.cut(cut, matching=paths[operation], times=times, then=then)
             for wire in self.wires.values()
         )
-        self.rules = (first, *others)
         return first
+
+    def cut_and_die(self, cut: Cut, operation: str, victims: tuple[str, ...]) -> Rule:
+        """Cut the wire, and in this very moment the victims die, too."""
+
+        def die() -> None:
+            self.crashed = True
+            if victims:  # Without names, everything would die.
+                self.kill(*victims)
+
+        self.crashed = not victims
+        return self.cut(cut, operation, then=die)
 
     def heal(self) -> None:
         for wire in self.wires.values():
@@ -261,17 +272,24 @@ class WireWorld(World):
         return command, key
 
     def pays(self, number: str, verb: str = "pay") -> str:
-        """The payer acts at the channel."""
-        for wire in self.wires.values():
-            for order in wire.sandbox.books.all_with(number):
-                return wire.sandbox.engine.act(order, verb)
-        return "there is no such order"
+        """The payer acts at the channel; why that cannot be, or nothing."""
+
+        async def act() -> str:
+            for wire in self.wires.values():
+                for order in wire.sandbox.books.all_with(number):
+                    return wire.sandbox.engine.act(order, verb)
+            return "there is no such order"
+
+        return self.loop.run_until_complete(act())
 
     def taken(self) -> dict[str, dict[str, Book]]:
-        return {
-            account: {book.out_trade_no: book for book in wire.sandbox.engine.books()}
-            for account, wire in self.wires.items()
-        }
+        async def look() -> dict[str, dict[str, Book]]:
+            return {
+                account: {book.out_trade_no: book for book in wire.sandbox.engine.books()}
+                for account, wire in self.wires.items()
+            }
+
+        return self.loop.run_until_complete(look())
 
     def settle(self, seconds: float = 3_600) -> list[str]:
         self.heal()
@@ -282,6 +300,7 @@ class _CallbackLink:
     """The front door's end of a link to a lane, for one callback."""
 
     peer_role = "front_door"
+    peer_name = "front-door-0"
 
     def __init__(self, answered: "asyncio.Future[CallbackAnswered]") -> None:
         self._answered = answered
