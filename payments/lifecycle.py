@@ -58,7 +58,10 @@ LATE_RETRY_MAX_MS: Final = 86_400_000
 
 UNDOING: Final = frozenset({AttemptState.REVERSING, AttemptState.CLOSING})
 UNDO_REFUSED: Final = "undo_refused"
-LOOKS: Final = frozenset({"inquired", UNDO_REFUSED})
+UNDO_ABSENT: Final = "undo_absent"
+"""The channel refused to undo an order that it does not know."""
+
+LOOKS: Final = frozenset({"inquired", UNDO_REFUSED, UNDO_ABSENT})
 """Lines of a time line that say: the channel was just asked how the payment stands."""
 
 
@@ -266,6 +269,7 @@ def _still_unpaid(
         if (
             ended
             or _expired_for_good(payment, now)
+            or _absent_for_good(payment, attempt, outcome, now)
             or never_was(payment, outcome, now, schedule.absent_grace_ms)
         ):
             return Decision((_undone(payment, now, schedule),))
@@ -344,7 +348,23 @@ def answered_undo(payment: Payment, outcome: Outcome, now: int, schedule: Schedu
         # "Already paid, cannot": look, then succeed, or try again where a success may not stand.
         at = _undo_retry(payment, attempt, now, schedule)
         return Decision((Inquired(now, at, UNDO_REFUSED),), "inquire")
+    if isinstance(outcome, Unpaid) and outcome.state == "absent":
+        at = _undo_retry(payment, attempt, now, schedule)
+        return Decision((Inquired(now, at, UNDO_ABSENT),), "inquire")
     return NOTHING
+
+
+def _absent_for_good(payment: Payment, attempt: Attempt, outcome: Unpaid, now: int) -> bool:
+    """Whether there is nothing to undo: past the deadline neither undo nor query finds an order.
+
+    Before it the request may still be on its way; should it arrive after all, the looks at a
+    payment that ended unpaid find its money.
+    """
+    return (
+        outcome.state == "absent"
+        and payment.history[-1].kind == UNDO_ABSENT
+        and now >= attempt.sent_at + VERDICT_MS
+    )
 
 
 def _undo(payment: Payment, now: int, schedule: Schedule) -> Decision:

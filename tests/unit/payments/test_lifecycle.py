@@ -95,6 +95,12 @@ class Run:
             told = answered_undo(self.payment, outcome, self.now, self.schedule)
         self.take(told)
 
+    def ends(self):
+        """(ms after the payment was made, line of the time line) of each end."""
+        kinds = ("succeeded", "failed", "reversed", "closed")
+        history = self.payment.history
+        return [(m.at - self.payment.created, m) for m in history if m.kind in kinds]
+
     def step(self):
         """To the next timer. False when there is none."""
         at = self.payment.next_action_at
@@ -367,3 +373,43 @@ def test_the_default_schedule_keeps_the_promises_it_is_made_of():
     assert DEFAULT_SCHEDULE.undo_at <= LAST_UNDO_MS
     assert list(DEFAULT_SCHEDULE.inquire_at) == sorted(set(DEFAULT_SCHEDULE.inquire_at))
     assert Schedule().late_checks == tuple(sorted(Schedule().late_checks))
+
+
+@pytest.mark.parametrize("way", [Way.BARCODE, Way.QR])
+def test_what_neither_undo_nor_query_finds_is_over_after_the_deadline(way):
+    """A channel that refuses to reverse what it does not know is not asked for ever."""
+    run = Run(a_sent(way), lambda _: Unpaid("absent"))
+    run.hear("pay", Unknown("no answer"))
+    run.until(VERDICT_MS - 1)
+    assert not run.payment.is_final
+    run.until(2 * VERDICT_MS)
+
+    expected = Status.REVERSED if way is Way.BARCODE else Status.CLOSED
+    assert (run.payment.status, run.payment.overdue) == (expected, False)
+    ended = run.ends()[0][0]
+    assert ended >= VERDICT_MS
+    assert (ended, "inquire") in run.asked, "a last query, after the last undo"
+    assert run.payment.next_action_at is not None, "it is still looked at afterwards"
+
+
+def test_an_order_that_arrives_after_the_undo_was_refused_is_undone():
+    """Absent before the deadline is no verdict: the late request's money goes back."""
+    run = Run(a_sent(), lambda _: Unpaid("absent"))
+    run.hear("pay", Unknown("no answer"))
+    run.until(30_000)
+    assert S.REVERSING == run.payment.attempt.state
+    run.answers = lambda op: good(run.payment)
+    run.until(2 * VERDICT_MS)
+
+    assert Status.REVERSED == run.payment.status
+    assert run.asked[-1][1] in ("reverse", "inquire")
+
+
+def test_an_undo_that_nobody_answers_is_no_proof_of_absence():
+    """Queries say "no such order", and the reverse might still have met it: asked on."""
+    run = Run(a_sent(), lambda op: Unpaid("absent") if op == "inquire" else Unknown("no answer"))
+    run.hear("pay", Unknown("no answer"))
+    run.until(10 * VERDICT_MS)
+
+    assert not run.payment.is_final
+    assert run.payment.overdue
