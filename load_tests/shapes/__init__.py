@@ -1,0 +1,1 @@
+"""How the number of people at the tills changes over time, for locust."""
