@@ -24,6 +24,15 @@ from payments.clock import ManualClock, SystemClock
 
 WAIT_S = 20
 
+LOADED: dict = {}
+"""RSA keys by name: reading one checks it, which takes longer than a test."""
+
+
+def private_key(pem: str):
+    if pem not in LOADED:
+        LOADED[pem] = crypto.load_private_key(pem.encode())
+    return LOADED[pem]
+
 
 class Said:
     """An answer, raw."""
@@ -47,6 +56,7 @@ class Shop:
 
     def __init__(self, sandbox: WeChatSandbox, clock: ManualClock | SystemClock) -> None:
         self.sandbox = sandbox
+        sandbox.keys._loaded = LOADED
         self.clock = clock
         self.given = sandbox.credentials()
         self.url = ""
@@ -66,7 +76,7 @@ class Shop:
         stamp = {"mchid": mchid, "serial": self.given["merchant_serial"], "nonce": "n0nce"}
         stamp["timestamp"] = self.clock.real_ms() // 1000
         stamp |= {name: value for name, value in changes.items() if name in stamp}
-        key = crypto.load_private_key(self.given["merchant_private_key_pem"].encode())
+        key = private_key(self.given["merchant_private_key_pem"])
         text = wire.request_text(
             method, changes.get("signed", target), stamp["timestamp"], stamp["nonce"], raw
         )
@@ -124,6 +134,24 @@ class Shop:
         body["payer"] = {"auth_code": f"13000000000000{ending}"}
         body["scene_info"] = {"store_info": {"id": "1"}}
         return body | more
+
+    def query_of(self, *, partner=False, number="order-0001"):
+        names = ("sp_mchid", "sub_mchid") if partner else ("mchid",)
+        query = "&".join(f"{name}={self.given[name]}" for name in names)
+        path = "/v3/pay/partner/transactions" if partner else "/v3/pay/transactions"
+        return f"{path}/out-trade-no/{number}?{query}"
+
+    async def paid(self, number="order-0001", ending="0000", total=3800):
+        """An order that was paid with a payment code."""
+        body = self.codepay(number, ending, total)
+        said = await self.call("POST", "/v3/pay/transactions/codepay", body)
+        assert said.status == 200, said.body
+        return said.json
+
+    @staticmethod
+    def refund_of(number="order-0001", amount=100, refund="refund-1", total=3800, **more):
+        asked = {"refund": amount, "total": total, "currency": "CNY"}
+        return {"out_trade_no": number, "out_refund_no": refund, "amount": asked} | more
 
     def verifies(self, said, pem_name="platform_certificate_pem") -> bool:
         seal = wire.parse_seal(said.headers)
@@ -241,3 +269,40 @@ async def shop(folder, clock):
 def open_shop(folder, clock):
     """Another one, over books that were left behind; the caller enters it."""
     return lambda: Shop(WeChatSandbox(SandboxSettings(folder=folder), clock, Random(8)), clock)
+
+
+@pytest.fixture
+def sign(shop):
+    """Makes headers that sign a body as WeChat Pay would, with what is asked to be different."""
+    key = private_key(shop.sandbox.keys.newest("public_key").private_pem)
+
+    def made(body: bytes, **changes):
+        stamp = {"serial": shop.given["public_key_id"], "nonce": "n"}
+        stamp["timestamp"] = shop.clock.real_ms() // 1000
+        stamp |= {name: value for name, value in changes.items() if name in stamp}
+        text = wire.answer_text(stamp["timestamp"], stamp["nonce"], body)
+        seal = wire.Seal(
+            stamp["serial"], stamp["nonce"], stamp["timestamp"], crypto.sign(key, text)
+        )
+        return {name.lower(): value for name, value in wire.seal_headers(seal).items()}
+
+    return made
+
+
+@pytest.fixture
+def shown(shop):
+    """A transaction object of ours, as bytes, with what is asked to be different."""
+
+    def made(**changes):
+        whole = {
+            "appid": shop.given["appid"],
+            "mchid": shop.given["mchid"],
+            "out_trade_no": "01K5AZ00000000000000000000",
+            "transaction_id": "4200000001202611220000000001",
+            "trade_state": "SUCCESS",
+            "amount": {"total": 3800, "payer_total": 3800, "currency": "CNY"},
+        }
+        whole |= changes
+        return json.dumps({k: v for k, v in whole.items() if v is not None}).encode()
+
+    return made

@@ -5,19 +5,8 @@ import json
 import pytest
 
 DIRECT, PARTNER = "/v3/pay/transactions", "/v3/pay/partner/transactions"
+REFUNDS = "/v3/refund/domestic/refunds"
 NUMBER = "order-0001"
-
-
-def query_of(shop, *, partner=False, number=NUMBER):
-    names = ("sp_mchid", "sub_mchid") if partner else ("mchid",)
-    query = "&".join(f"{name}={shop.given[name]}" for name in names)
-    return f"{PARTNER if partner else DIRECT}/out-trade-no/{number}?{query}"
-
-
-async def paid(shop, number=NUMBER, ending="0000", total=3800):
-    said = await shop.call("POST", f"{DIRECT}/codepay", shop.codepay(number, ending, total))
-    assert said.status == 200, said.body
-    return said.json
 
 
 # --- the door --------------------------------------------------------------------------------
@@ -36,7 +25,7 @@ async def paid(shop, number=NUMBER, ending="0000", total=3800):
     ],
 )
 async def test_an_unsigned_or_wrongly_signed_request_is_told_why(shop, changes, message):
-    said = await shop.call("GET", query_of(shop), **changes)
+    said = await shop.call("GET", shop.query_of(), **changes)
 
     assert (401, "SIGN_ERROR") == (said.status, said.code)
     assert message in said.json["message"]
@@ -45,7 +34,7 @@ async def test_an_unsigned_or_wrongly_signed_request_is_told_why(shop, changes, 
 
 
 async def test_the_clock_is_looked_at_before_the_signature(shop):
-    said = await shop.call("GET", query_of(shop), timestamp=1, signed="/v3/another")
+    said = await shop.call("GET", shop.query_of(), timestamp=1, signed="/v3/another")
 
     assert "5分钟" in said.json["message"]
 
@@ -54,12 +43,12 @@ async def test_the_clock_is_looked_at_before_the_signature(shop):
 async def test_five_minutes_are_near_enough(shop, seconds):
     stamp = shop.clock.real_ms() // 1000 + seconds
 
-    assert (await shop.call("GET", query_of(shop), timestamp=stamp)).code == "ORDER_NOT_EXIST"
+    assert (await shop.call("GET", shop.query_of(), timestamp=stamp)).code == "ORDER_NOT_EXIST"
 
 
 @pytest.mark.parametrize("name", ["Accept", "User-Agent"])
 async def test_a_request_names_what_it_accepts_and_who_it_is(shop, name):
-    said = await shop.call("GET", query_of(shop), headers={name: "" if name == "Accept" else None})
+    said = await shop.call("GET", shop.query_of(), headers={name: "" if name == "Accept" else None})
 
     assert (400, "PARAM_ERROR") == (said.status, said.code)
 
@@ -173,7 +162,7 @@ async def test_a_partner_names_its_sub_merchant(shop):
 
 
 async def test_a_query_names_its_merchant(shop):
-    said = await shop.call("GET", query_of(shop).partition("?")[0])
+    said = await shop.call("GET", shop.query_of().partition("?")[0])
 
     assert ("PARAM_ERROR", "query") == (said.code, said.json["detail"]["location"])
 
@@ -201,11 +190,11 @@ async def test_an_order_is_shown_and_then_paid(shop, kind, more, name, beginning
     body = shop.order(partner=partner, attach="table 5", **more)
     shown = await shop.call("POST", f"{path}/{kind}", body, partner=partner)
     again = await shop.call("POST", f"{path}/{kind}", body, partner=partner)
-    before = await shop.call("GET", query_of(shop, partner=partner), partner=partner)
+    before = await shop.call("GET", shop.query_of(partner=partner), partner=partner)
     await shop.control("pay", {"out_trade_no": NUMBER})
-    after = await shop.call("GET", query_of(shop, partner=partner), partner=partner)
+    after = await shop.call("GET", shop.query_of(partner=partner), partner=partner)
     number = after.json["transaction_id"]
-    query = query_of(shop, partner=partner).partition("?")[2]
+    query = shop.query_of(partner=partner).partition("?")[2]
     by_id = await shop.call("GET", f"{path}/id/{number}?{query}", partner=partner)
 
     assert shown.json[name].startswith(beginning)
@@ -244,7 +233,7 @@ async def test_a_close_is_signed_over_nothing_and_may_be_repeated(shop):
         said = await shop.call("POST", f"{DIRECT}/out-trade-no/{NUMBER}/close", body)
         assert (204, b"") == (said.status, said.body)
         assert shop.verifies(said)
-    state = await shop.call("GET", query_of(shop))
+    state = await shop.call("GET", shop.query_of())
     late = await shop.call("POST", f"{DIRECT}/native", shop.order())
 
     assert state.json["trade_state"] == "CLOSED"
@@ -265,7 +254,7 @@ async def test_a_paid_order_cannot_be_closed_and_not_opened_again(shop):
 async def test_what_nobody_ordered_is_not_there(shop):
     body = {"mchid": shop.given["mchid"]}
     close = await shop.call("POST", f"{DIRECT}/out-trade-no/{NUMBER}/close", body)
-    query = await shop.call("GET", query_of(shop))
+    query = await shop.call("GET", shop.query_of())
     by_id = await shop.call("GET", f"{DIRECT}/id/42001?mchid={shop.given['mchid']}")
 
     assert {(404, "ORDER_NOT_EXIST")} == {(s.status, s.code) for s in (close, query, by_id)}
@@ -277,8 +266,8 @@ async def test_an_order_ends_at_its_time(shop):
     await shop.call("POST", f"{DIRECT}/native", shop.order("order-0002", **end))
     shop.clock.advance(7_200)
 
-    first = await shop.call("GET", query_of(shop, number="order-0001"))
-    second = await shop.call("GET", query_of(shop, number="order-0002"))
+    first = await shop.call("GET", shop.query_of(number="order-0001"))
+    second = await shop.call("GET", shop.query_of(number="order-0002"))
 
     assert ("CLOSED", "NOTPAY") == (first.json["trade_state"], second.json["trade_state"])
 
@@ -296,7 +285,7 @@ async def test_a_payment_code_is_charged_at_once_and_reversed(shop, partner):
     reversed_ = await shop.call(
         "POST", f"{path}/out-trade-no/{NUMBER}/reverse", undo, partner=partner
     )
-    state = await shop.call("GET", query_of(shop, partner=partner), partner=partner)
+    state = await shop.call("GET", shop.query_of(partner=partner), partner=partner)
 
     assert ("SUCCESS", "MICROPAY") == (said.json["trade_state"], said.json["trade_type"])
     assert said.json == again.json
@@ -316,24 +305,24 @@ async def test_endings_that_are_refusals(shop, ending, status, code):
 
 
 async def test_a_payer_who_is_asked_for_a_pin(shop):
-    said = await paid(shop, ending="9001")
+    said = await shop.paid(ending="9001")
     shop.clock.advance(3)
 
     assert said["trade_state"] == "USERPAYING"
-    assert (await shop.call("GET", query_of(shop))).json["trade_state"] == "SUCCESS"
+    assert (await shop.call("GET", shop.query_of())).json["trade_state"] == "SUCCESS"
 
 
 async def test_an_answer_that_is_signed_wrongly_for_twenty_seconds(shop):
     said = await shop.call("POST", f"{DIRECT}/codepay", shop.codepay(ending="9010"))
-    query = await shop.call("GET", query_of(shop))
+    query = await shop.call("GET", shop.query_of())
     shop.clock.advance(20)
-    later = await shop.call("GET", query_of(shop))
+    later = await shop.call("GET", shop.query_of())
 
     assert [False, False, True] == [shop.verifies(answer) for answer in (said, query, later)]
 
 
 async def test_coupons_say_who_pays_them(shop):
-    said = await paid(shop, ending="9012")
+    said = await shop.paid(ending="9012")
     coupons = {c["type"]: c for c in said["promotion_detail"]}
 
     assert 3300 == said["amount"]["payer_total"]
@@ -353,15 +342,15 @@ async def test_reversing_a_number_that_never_came_closes_it_for_ever(shop):
     late = await shop.call("POST", f"{DIRECT}/codepay", shop.codepay())
 
     assert 200 == said.status
-    assert (await shop.call("GET", query_of(shop))).json["trade_state"] == "REVOKED"
+    assert (await shop.call("GET", shop.query_of())).json["trade_state"] == "REVOKED"
     assert (400, "ORDER_CLOSED") == (late.status, late.code)
 
 
 async def test_only_payment_codes_are_reversed_and_not_after_a_refund(shop):
     await shop.call("POST", f"{DIRECT}/native", shop.order())
     shown = await shop.call("POST", f"{DIRECT}/out-trade-no/{NUMBER}/reverse", shop.parties())
-    await paid(shop, "order-0002")
-    await shop.call("POST", REFUNDS, refund_of("order-0002"))
+    await shop.paid("order-0002")
+    await shop.call("POST", REFUNDS, shop.refund_of("order-0002"))
     undo = await shop.call("POST", f"{DIRECT}/out-trade-no/order-0002/reverse", shop.parties())
 
     assert ("INVALID_REQUEST", "TRADE_ERROR") == (shown.code, undo.code)
@@ -382,7 +371,7 @@ async def test_only_payment_codes_are_reversed_and_not_after_a_refund(shop):
 )
 async def test_any_documented_error_can_be_asked_for(shop, code, status):
     await shop.control("errors", {"code": code, "operation": "pay", "times": 2})
-    other = await shop.call("GET", query_of(shop))
+    other = await shop.call("GET", shop.query_of())
     first, second, third = [
         await shop.call("POST", f"{DIRECT}/codepay", shop.codepay()) for _ in range(3)
     ]
@@ -392,139 +381,16 @@ async def test_any_documented_error_can_be_asked_for(shop, code, status):
     assert 200 == third.status
 
 
-# --- refunds ---------------------------------------------------------------------------------
-
-REFUNDS = "/v3/refund/domestic/refunds"
-
-
-def refund_of(number=NUMBER, amount=100, refund="refund-1", total=3800, **more):
-    asked = {"refund": amount, "total": total, "currency": "CNY"}
-    return {"out_trade_no": number, "out_refund_no": refund, "amount": asked} | more
-
-
-async def test_a_refund_is_made_once_under_its_number(shop):
-    order = await paid(shop, ending="9012")
-    first = await shop.call("POST", REFUNDS, refund_of(amount=3800))
-    again = await shop.call("POST", REFUNDS, refund_of(amount=3800))
-    asked = await shop.call("GET", f"{REFUNDS}/refund-1")
-    state = await shop.call("GET", query_of(shop))
-
-    assert first.json == again.json == asked.json
-    assert "SUCCESS" == first.json["status"]
-    assert order["transaction_id"] == first.json["transaction_id"]
-    amounts = first.json["amount"]
-    assert (3300, 3600, 500) == (
-        amounts["payer_refund"],
-        amounts["settlement_refund"],
-        amounts["discount_refund"],
-    )
-    parts = {part["type"]: part["refund_amount"] for part in first.json["promotion_detail"]}
-    assert {"COUPON": 300, "DISCOUNT": 200} == parts
-    assert "REFUND" == state.json["trade_state"]
-
-
-async def test_parts_of_a_refund_come_to_the_whole(shop):
-    await paid(shop, ending="9012", total=1001)
-    parts = (333, 333, 335)
-    said = [
-        (await shop.call("POST", REFUNDS, refund_of(amount=a, refund=f"r{a}{i}", total=1001))).json
-        for i, a in enumerate(parts)
-    ]
-
-    assert 501 == sum(one["amount"]["payer_refund"] for one in said)
-    assert 801 == sum(one["amount"]["settlement_refund"] for one in said)
-
-
-@pytest.mark.parametrize(
-    ("change", "status", "code"),
-    [
-        ({"amount": {"refund": 3801, "total": 3800, "currency": "CNY"}}, 400, "INVALID_REQUEST"),
-        ({"amount": {"refund": 1, "total": 3799, "currency": "CNY"}}, 400, "INVALID_REQUEST"),
-        ({"amount": {"refund": 0, "total": 3800, "currency": "CNY"}}, 400, "PARAM_ERROR"),
-        ({"amount": {"refund": 1, "total": 3800}}, 400, "PARAM_ERROR"),
-        ({"out_trade_no": "order-9999"}, 404, "RESOURCE_NOT_EXISTS"),
-        ({"out_trade_no": None}, 400, "PARAM_ERROR"),
-        ({"out_trade_no": None, "transaction_id": "42"}, 404, "RESOURCE_NOT_EXISTS"),
-        ({"out_refund_no": "x" * 65}, 400, "PARAM_ERROR"),
-        ({"reason": "x" * 81}, 400, "PARAM_ERROR"),
-        ({"notify_url": "http://example.com"}, 400, "PARAM_ERROR"),
-    ],
-)
-async def test_a_refund_that_cannot_be(shop, change, status, code):
-    await paid(shop)
-
-    said = await shop.call("POST", REFUNDS, refund_of() | change)
-
-    assert (status, code) == (said.status, said.code)
-
-
-async def test_refunds_never_exceed_the_payment_and_a_number_is_one_refund(shop):
-    await paid(shop)
-    await shop.call("POST", REFUNDS, refund_of(amount=3000))
-    more = await shop.call("POST", REFUNDS, refund_of(amount=801, refund="refund-2"))
-    other = await shop.call("POST", REFUNDS, refund_of(amount=2999))
-    unpaid = await shop.call("POST", f"{DIRECT}/native", shop.order("order-0002"))
-    refused = await shop.call("POST", REFUNDS, refund_of("order-0002", refund="refund-3"))
-    absent = await shop.call("GET", f"{REFUNDS}/refund-9")
-
-    assert 200 == unpaid.status
-    assert ["INVALID_REQUEST"] * 3 == [said.code for said in (more, other, refused)]
-    assert (404, "RESOURCE_NOT_EXISTS") == (absent.status, absent.code)
-
-
-async def test_an_order_has_fifty_refunds(shop):
-    await paid(shop)
-    for index in range(50):
-        said = await shop.call("POST", REFUNDS, refund_of(amount=1, refund=f"r{index}"))
-        assert 200 == said.status
-
-    assert (
-        await shop.call("POST", REFUNDS, refund_of(amount=1, refund="r50"))
-    ).code == "RULE_LIMIT"
-
-
-async def test_a_refund_by_the_channels_number(shop):
-    order = await paid(shop)
-    body = refund_of() | {"out_trade_no": None, "transaction_id": order["transaction_id"]}
-
-    assert 200 == (await shop.call("POST", REFUNDS, body)).status
-
-
-@pytest.mark.parametrize(("amount", "status"), [(77, 200), (78, 404)])
-async def test_a_refund_whose_answer_is_lost(shop, amount, status):
-    """77: it was made; 78: it was not, and is when it is asked for again."""
-    await paid(shop)
-    first = await shop.call("POST", REFUNDS, refund_of(amount=amount))
-    asked = await shop.call("GET", f"{REFUNDS}/refund-1")
-    again = await shop.call("POST", REFUNDS, refund_of(amount=amount))
-
-    assert (500, "SYSTEM_ERROR", status) == (first.status, first.code, asked.status)
-    assert "SUCCESS" == again.json["status"]
-
-
-async def test_a_partners_refund_names_the_sub_merchant(shop):
-    await shop.call("POST", f"{PARTNER}/codepay", shop.codepay(partner=True), partner=True)
-    sub = shop.given["sub_mchid"]
-    without = await shop.call("POST", REFUNDS, refund_of(), partner=True)
-    wrong = await shop.call("POST", REFUNDS, refund_of(sub_mchid="1"), partner=True)
-    right = await shop.call("POST", REFUNDS, refund_of(sub_mchid=sub), partner=True)
-    asked = await shop.call("GET", f"{REFUNDS}/refund-1?sub_mchid={sub}", partner=True)
-
-    assert "PARAM_ERROR" == without.code
-    assert (404, "MCH_NOT_EXISTS") == (wrong.status, wrong.code)
-    assert right.json == asked.json
-
-
 # --- what is kept ----------------------------------------------------------------------------
 
 
 async def test_a_restart_forgets_nothing(folder, open_shop):
     async with open_shop() as shop:
-        before = await paid(shop)
+        before = await shop.paid()
         given = shop.given
     async with open_shop() as shop:
         assert given == shop.given
-        assert before == (await shop.call("GET", query_of(shop))).json
+        assert before == (await shop.call("GET", shop.query_of())).json
 
 
 async def test_keys_are_for_their_owner_alone(shop, folder):
@@ -532,8 +398,8 @@ async def test_keys_are_for_their_owner_alone(shop, folder):
 
 
 async def test_the_books_say_what_was_taken(shop):
-    await paid(shop)
-    await shop.call("POST", REFUNDS, refund_of())
+    await shop.paid()
+    await shop.call("POST", REFUNDS, shop.refund_of())
 
     books = json.loads((await shop.plain("GET", "/_sandbox/books")).body)
 
