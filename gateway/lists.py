@@ -35,67 +35,72 @@ class ListQuery(Struct, frozen=True, gc=False):
     filters: dict[str, str] = {}
 
 
-def _instant(text: str) -> str:
+def instant(text: str) -> str:
+    """An instant, RFC 3339, as milliseconds in decimal. ValueError."""
     # An unescaped plus sign before the offset arrives as a space.
     if text[-6:-5] == " ":
         text = f"{text[:-6]}+{text[-5:]}"
     return str(parse_rfc3339(text))
 
 
-def _day(text: str) -> str:
+def day(text: str) -> str:
+    """A date yyyymmdd. ValueError."""
     if not _DAY.fullmatch(text):
         raise ValueError("not a date yyyymmdd")
     date.fromisoformat(f"{text[:4]}-{text[4:6]}-{text[6:]}")
     return text
 
 
-def _identifier(text: str) -> str:
+def identifier(text: str) -> str:
+    """An id. ValueError."""
     if not _ID.fullmatch(text):
         raise ValueError("not an id of this API")
     return text
 
 
-def _name(text: str) -> str:
+def name_of(text: str) -> str:
+    """A name or a number of the caller's. ValueError."""
     if not _NAME.fullmatch(text):
         raise ValueError("1 to 128 printable characters without spaces")
     return text
 
 
-def _one_of(values: Iterable[str]) -> Callable[[str], str]:
-    allowed = tuple(values)
+class OneOf:
+    """A check for one of a few words, which are known to who describes it."""
 
-    def check(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"one of {', '.join(allowed)}")
+    def __init__(self, values: Iterable[str]) -> None:
+        self.allowed = tuple(str(value) for value in values)
+
+    def __call__(self, text: str) -> str:
+        if text not in self.allowed:
+            raise ValueError(f"one of {', '.join(self.allowed)}")
         return text
-
-    return check
 
 
 Filters = Mapping[str, Callable[[str], str]]
 
 CREATED: Final[dict[str, Callable[[str], str]]] = {
-    f"created[{bound}]": _instant for bound in ("gt", "gte", "lt", "lte")
+    f"created[{bound}]": instant for bound in ("gt", "gte", "lt", "lte")
 }
 PAYMENT_FILTERS: Final[Filters] = {
-    "order_no": _name,
-    "store": _identifier,
-    "terminal": _identifier,
-    "status": _one_of(Status),
-    "channel": _name,
-    "way": _one_of(Way),
-    "business_date": _day,
+    "order_no": name_of,
+    "store": identifier,
+    "terminal": identifier,
+    "status": OneOf(Status),
+    "channel": name_of,
+    "way": OneOf(Way),
+    "business_date": day,
     **CREATED,
 }
 REFUND_FILTERS: Final[Filters] = {
-    "payment": _identifier,
-    "status": _one_of(("processing", "succeeded", "failed")),
+    "payment": identifier,
+    "status": OneOf(("processing", "succeeded", "failed")),
     **CREATED,
 }
 # What the directory filters by.
-MERCHANT_FILTERS: Final[Filters] = {"status": _one_of(MerchantStatus), "platform": _name}
+MERCHANT_FILTERS: Final[Filters] = {"status": OneOf(MerchantStatus), "platform": name_of}
 STORE_FILTERS: Final[Filters] = {}
-TERMINAL_FILTERS: Final[Filters] = {"store": _identifier}
+TERMINAL_FILTERS: Final[Filters] = {"store": identifier}
 KEY_FILTERS: Final[Filters] = {}
 
 
@@ -143,7 +148,7 @@ def list_query(query: str, filters: Filters) -> ListQuery:
     limit, after, before = LIMIT_DEFAULT, None, None
     chosen: dict[str, str] = {}
     for name, value in parameters(query).items():
-        check = _identifier if name in ("starting_after", "ending_before") else filters.get(name)
+        check = identifier if name in ("starting_after", "ending_before") else filters.get(name)
         if name == "limit":
             limit = _whole(value, LIMIT_MAX, "limit")
             continue

@@ -1,6 +1,6 @@
 """Every route of the public API on one screen."""
 
-from gateway.handlers import callbacks, helpers, operations, pages, payments, reference
+from gateway.handlers import callbacks, docs, helpers, operations, pages, payments, reference
 from gateway.routes import Route, Router
 from gateway.schemas import AdvanceClock, CreateClock
 from payments.directory import (
@@ -60,6 +60,11 @@ ROUTES = [
     Route("GET", "/p/{token}/status", pages.status, authenticated=False),
     Route("POST", "/p/{token}/pay", pages.pay, authenticated=False),
     Route("GET", "/p/{token}/code.svg", pages.code_svg, authenticated=False),
+    Route("GET", "/openapi.json", docs.serving("openapi.json"), authenticated=False),
+    Route("GET", "/docs", docs.serving("docs"), authenticated=False),
+    Route("GET", "/docs/errors", docs.serving("errors"), authenticated=False),
+    Route("GET", "/docs/reader.css", docs.serving("reader.css"), authenticated=False),
+    Route("GET", "/docs/scalar.js", docs.serving("scalar.js"), authenticated=False),
 ]
 
 

@@ -16,6 +16,7 @@ from gateway.cli import (
     doctor,
     ledger,
     migrate,
+    openapi,
     payments,
     qr,
     sandbox,
@@ -41,6 +42,7 @@ app.command(
 )(server.bench)
 app.command()(client.status)
 app.command()(doctor.doctor)
+app.command()(openapi.openapi)
 app.add_typer(payments.app, name="payments", help="Create, read, refund and cancel payments.")
 app.add_typer(qr.app, name="qr", help="Codes: draw them, and read what stands in them.")
 app.add_typer(clock.app, name="clock", help="The test clock of the deployment.")

@@ -1,0 +1,264 @@
+"""What each field means, and what a type alone does not say of it: formats, values, patterns.
+
+Looked up by "Struct.field" first, then by the field alone. A test asks that none is missing and
+that none is left over.
+"""
+
+from typing import Any, Final
+
+from payments.ids import ALPHABET, BODY_LENGTH
+from payments.payment import Status, Way
+from payments.refund import RefundStatus
+
+Extra = dict[str, Any]
+
+_BODY: Final = f"[{ALPHABET}]{{{BODY_LENGTH}}}"
+
+
+def id_of(prefix: str, text: str) -> Extra:
+    """The schema additions of an id."""
+    return {"description": text, "pattern": f"^{prefix}_{_BODY}$"}
+
+
+def instant(text: str) -> Extra:
+    """The schema additions of an instant: RFC 3339, UTC, milliseconds."""
+    return {"description": text, "format": "date-time"}
+
+
+def one_of(text: str, *values: str) -> Extra:
+    """The schema additions of a text with known values."""
+    return {"description": text, "enum": list(values)}
+
+
+def says(text: str) -> Extra:
+    """Only words."""
+    return {"description": text}
+
+
+FAILURE_CODES: Final = (
+    "declined", "insufficient_funds", "auth_code_expired", "auth_code_used", "payer_canceled",
+    "payer_timeout", "limit_exceeded", "risk_rejected", "channel_error", "expired",
+)  # fmt: skip
+WALLETS: Final = ("alipay", "wechat", "unionpay", "ecny")
+BUSINESS_DATE: Final = (
+    "The business day that it counts for, as `yyyymmdd`: fixed at creation by the closing hour "
+    "of the store."
+)
+
+COMMON: Final[dict[str, Extra]] = {
+    "object": says("What kind of object this is."),
+    "livemode": says("Whether real money moves. A deployment is test or live, never both."),
+    "metadata": says("What the caller stored with it: up to 50 keys, values up to 500 characters."),
+    "created": instant("When it was created."),
+    "merchant": id_of("mch", "The merchant it belongs to."),
+    "store": id_of("sto", "The store."),
+    "terminal": id_of("trm", "The terminal."),
+    "name": says("A name for people."),
+    "currency": {"description": "ISO 4217, lower case.", "pattern": "^[a-z]{3}$"},
+    "platform": says("The platform (service provider) that acts for the merchant."),
+    "dedicated": says("Whether the merchant has a partition of its own, so that it shares none."),
+    "fee_plan": says("The fee plan that its payments are charged by."),
+    "closing_minute": says(
+        "Minutes after local midnight at which the business day ends: 180 for a shop that closes "
+        "at three in the morning."
+    ),
+    "external_id": says("The store's id in the caller's own system."),
+    "public_key": says(
+        "The Ed25519 public key, as PEM, or base64 of its 32 bytes; for the type `ed25519` only."
+    ),
+    "scopes": says("What the key may do. `*` is everything."),
+    "roles": says("What an operator's key may do: operator, maker, checker, viewer."),
+    "overlap_seconds": says("How long the old key still works, at most 30 days."),
+    "reason": says("Why, in the caller's words."),
+    "business_date": {
+        "description": BUSINESS_DATE, "minimum": 19700101, "maximum": 99991231,
+    },
+    "succeeded_at": instant("When it succeeded; null until then."),
+    "failure": says("Why it failed; null if it did not."),
+    "operator": says("Who took the payment: a cashier's name or number."),
+    "order_ref": says("Another reference of the caller's, such as a bill number."),
+    "table": says("The table, for restaurants."),
+    "subject": says("What the payer reads on the wallet's bill."),
+    "tip_amount": says("The tip, in minor units; `amount` includes it."),
+    "code": says("A code."),
+    "message": says("The same in words for people."),
+    "rules": says("The risk rules that spoke."),
+    "decision": one_of("What risk decided.", "pass", "review", "reject"),
+    "candidates": says("Channel accounts that could take it, in order of preference."),
+    "payments": says("Payments ever made."),
+    "refunds": says("Refunds ever made."),
+    "entries": says("Balanced entries ever booked."),
+    "events": says("Events ever committed."),
+}  # fmt: skip
+
+REQUESTS: Final[dict[str, Extra]] = {
+    "CreatePayment.order_no": says(
+        "Your number of the order. Unique per merchant among payments that are not finally "
+        "unpaid: an order is paid once, however often it is tried."
+    ),
+    "CreatePayment.amount": says("What the payer owes, in minor units: `3800` is ¥38.00."),
+    "CreatePayment.currency": says("ISO 4217, lower case."),
+    "CreatePayment.way": says(
+        "How payer and shop meet: `barcode` the shop scans the payer's code; `qr` the payer scans "
+        "a code for one wallet; `cashier` one code for all wallets; `jsapi`, `app`, `h5` inside a "
+        "wallet's page, an app, a mobile browser."
+    ),
+    "CreatePayment.auth_code": says(
+        "The payer's code, for `barcode` only. Its prefix decides the wallet. Never stored or "
+        "logged in full."
+    ),
+    "CreatePayment.wallet": says("The wallet; required for `qr`, `jsapi`, `app` and `h5`."),
+    "CreatePayment.payer": says("The payer in the wallet; required for `jsapi`."),
+    "CreatePayment.store": says("The store, `sto_…`."),
+    "CreatePayment.terminal": says("The terminal, `trm_…`."),
+    "CreatePayment.expires_in": says(
+        "Seconds until a code can no longer be paid; 300 if left out."
+    ),
+    "CreatePayment.splits": says("Shares of receivers; the remainder is the merchant's."),
+    "CreatePayment.split_base": says("Split what is left after the fee (`net`), or all (`gross`)."),
+    "CreatePayment.split_fee": says("Who bears the fee."),
+    "CreatePayment.escrow": says("Hold the merchant's share until it is released."),
+    "CreatePayment.channel_hint": says("A channel account to prefer, if it can take the payment."),
+    "CreatePayment.return_url": {
+        "description": "Where the payer's browser goes afterwards.", "format": "uri",
+    },
+    "Payer.openid": says("The payer's id in the wallet, for the merchant's app id."),
+    "Split.receiver": says("The receiver, `rcv_…`."),
+    "Split.amount": says("The share in minor units."),
+    "Split.ratio_ppm": says("The share in parts per million."),
+    "CreateRefund.amount": says(
+        "How much of the payment's `amount` goes back, in minor units. Left out: all that is left."
+    ),
+    "NewTerminal.store": says("The store it stands in, `sto_…`."),
+    "NewKey.type": says("How requests are authenticated with it."),
+    "NewKey.terminal": says("Make a key for this terminal: it may only do what a till does."),
+    "NewKey.platform": says("Make a key for this platform; operators only."),
+    "MerchantChange.status": says("The status to move to."),
+    "NewMerchant.platform": says("The platform that acts for it; operators only."),
+    "AdvanceClock.seconds": says("How far to move business time."),
+    "AdvanceClock.to": {"description": "Or the instant to move it to.", "format": "date-time"},
+}  # fmt: skip
+
+ANSWERS: Final[dict[str, Extra]] = {
+    "Payment.id": id_of("pay", "The payment."),
+    "Payment.order_no": says("The caller's number of the order."),
+    "Payment.amount": says("What was asked for, in minor units."),
+    "Payment.amount_refunded": says("How much of `amount` went back."),
+    "Payment.payer_amount": says("What the payer really paid, after coupons; null until known."),
+    "Payment.settle_amount": says("What the channel settles to the merchant; null until known."),
+    "Payment.discounts": says("Coupons, and who pays for each."),
+    "Payment.way": one_of("How payer and shop met.", *Way),
+    "Payment.entry": one_of("Whether the API or a static code began it.", "api", "static"),
+    "Payment.wallet": one_of("The wallet; null until it is known.", *WALLETS),
+    "Payment.channel": says("The channel that was asked."),
+    "Payment.status": one_of(
+        "What happened to the money. `succeeded`, `failed`, `reversed` and `closed` are final.",
+        *Status,
+    ),
+    "Payment.code": says("What to show the payer while the code can be paid; else null."),
+    "Payment.client_params": says("Signed parameters that start the wallet; null for codes."),
+    "Payment.pay_url": {
+        "description": "The address of the payer's page, or of the wallet; null where there is "
+        "none.", "format": "uri",
+    },
+    "Payment.channel_trade_no": says("The channel's own number, for its support."),
+    "Payment.fee": says("Our fee, in minor units."),
+    "Payment.net": says("`settle_amount` minus `fee`; null until it succeeded."),
+    "Payment.risk": says("What risk said."),
+    "Payment.route": says("Why this channel."),
+    "Payment.verdict_by": instant(
+        "By when a payment under way is decided; null where no such moment is promised."
+    ),
+    "Payment.overdue": says("Whether that moment passed without a verdict."),
+    "Payment.late_success": says(
+        "Whether it turned out paid after it had ended unpaid: the money went back by itself."
+    ),
+    "Payment.expires_at": instant("Until when a code can be paid."),
+    "Discount.funder": one_of("Who pays for it.", "channel", "merchant"),
+    "Discount.amount": says("The coupon's share of the price, in minor units."),
+    "Failure.code": one_of("Why, as one of a few words.", *FAILURE_CODES),
+    "Failure.channel_code": says("The channel's own code."),
+    "Risk.level": says("How risky it looked."),
+    "Route.reason": says("Why the first candidate was the first."),
+    "Code.payload": says("The text of the code."),
+    "Code.image_svg_url": {"description": "The code as a picture.", "format": "uri"},
+    "Code.expires_at": instant("Until when it can be paid."),
+    "Refund.id": id_of("rfd", "The refund."),
+    "Refund.payment": id_of("pay", "The payment that it gives back."),
+    "Refund.amount": says("How much of the payment's `amount`, in minor units."),
+    "Refund.status": one_of("What happened to the money.", *RefundStatus),
+    "Refund.method": one_of("How the channel gave it back.", "refund", "reverse"),
+    "Refund.automatic": says("Whether we made it ourselves, for a late success."),
+    "Refund.settle_returned": says("How much of `settle_amount` the books gave back."),
+    "Refund.fee_returned": says("How much of the fee the books gave back."),
+    "Refund.splits_returned": says("Shares that were taken back from receivers."),
+    "Refund.channel_refund_no": says("The channel's own number."),
+    "Merchant.id": id_of("mch", "The merchant."),
+    "Merchant.status": says("How far it is: application, in_review, active, suspended, closed."),
+    "Store.id": id_of("sto", "The store."),
+    "Terminal.id": id_of("trm", "The terminal."),
+    "Key.id": id_of("key", "The key; the `keyid` of signatures."),
+    "Key.type": says("How requests are authenticated with it."),
+    "Key.owner": says("Whose key it is, which decides what it can see."),
+    "Key.not_before": instant("From when it works."),
+    "Key.not_after": instant("Until when it works; null without end."),
+    "Key.status": says("`ending`: it works until `not_after`."),
+    "CreatedKey.secret": says("Shown once. Null for `ed25519`, whose secret is the caller's."),
+    "RotatedKey.replaces": says("The old key, with its end."),
+    "TestClock.id": id_of("clk", "The clock."),
+    "TestClock.now": instant("Business time now."),
+    "TestClock.status": says("`advancing` until everything due on the way has happened."),
+    "Book.out_trade_no": says("The order number that the channel was given."),
+    "Book.amount_minor": says("The order's total."),
+    "Book.refunded_minor": says("What went back, reversals included."),
+    "Book.state": says("How the order stands there."),
+    "Book.charges": says("How often money was really taken; more than 1 is somebody's bug."),
+    "Posting.account": says("The account of the ledger."),
+    "Posting.amount": says("Debits are positive, credits negative; minor units."),
+    "TimelineLine.at": instant("When."),
+    "TimelineLine.kind": says("What: `created`, `sending`, `succeeded`, `entry`, `event`, …"),
+    "TimelineLine.detail": says("More about it, masked."),
+    "TimelineLine.amount": says("Of `created`: the amount."),
+    "TimelineLine.way": says("Of `created`: the way."),
+    "TimelineLine.reason": says("Of `route`: why the first candidate was the first."),
+    "TimelineLine.id": says("Of `entry` and `event`: its id."),
+    "TimelineLine.type": says("Of `event`: its type."),
+    "TimelineLine.postings": says("Of `entry`: its legs."),
+    "Timeline.payment": id_of("pay", "The payment."),
+    "Timeline.data": says("The lines, oldest first."),
+    "Shard.name": says("The shard."),
+    "Shard.ready": says("Whether it answers."),
+    "Shard.live": says("Payments it has in memory."),
+    "Shard.queued": says("Commands that wait for their commit."),
+    "Shard.lanes": says("Lanes to channels."),
+    "Shard.lanes_up": says("Lanes that are connected."),
+    "Shard.epoch": says("How often the shard has started on its store."),
+    "Status.ready": says("Whether the gateway takes payments."),
+    "Status.front_door": says("Which front door answered."),
+    "Status.checks": says("What readiness stands on, by name."),
+    "Status.shards": says("Each shard."),
+    "Sums.debits": says("All debits."),
+    "Sums.credits": says("All credits."),
+    "Sums.residual": says("Their difference: 0."),
+    "TrialBalance.currencies": says("By currency."),
+    "Problem.type": says("Names the kind of problem; `code` with a prefix."),
+    "Problem.title": says("The kind in words."),
+    "Problem.status": says("The HTTP status, repeated."),
+    "Problem.detail": says("What happened this time, and what to do next."),
+    "Problem.instance": says("The path that was asked for."),
+    "Problem.code": says("What programs should look at."),
+    "Problem.param": says("The field, header or query parameter that is to blame."),
+    "Problem.request_id": says("Repeat this to support; it is also in `Request-Id`."),
+    "Problem.retryable": says(
+        "Whether the same request may succeed later. Repeat it with the same Idempotency-Key."
+    ),
+    "Problem.doc_url": {
+        "description": "The page about this code, on this server.", "format": "uri-reference",
+    },
+    "Problem.errors": says("The fields of the body that are wrong."),
+    "FieldProblem.pointer": {"description": "A JSON pointer into the body.",
+                             "format": "json-pointer"},
+    "FieldProblem.detail": says("What is wrong with it."),
+}  # fmt: skip
+
+FIELDS: Final[dict[str, Extra]] = {**COMMON, **REQUESTS, **ANSWERS}

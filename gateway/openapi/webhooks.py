@@ -1,0 +1,110 @@
+"""Webhooks: every type of event, as it is sent by Standard Webhooks 1.0."""
+
+from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.json import decode, encode
+
+from gateway.openapi import examples
+from gateway.openapi.operations import WEBHOOKS
+from gateway.openapi.schemas import PREFIX, Schema, name_of, ref
+from payments.view import EVENT_LETTER, PaymentView, RefundView, event_json
+
+TEXTS: Final = {
+    "payment.succeeded": "The payment is paid.",
+    "payment.failed": "The payment was declined or refused; no money moved.",
+    "payment.reversed": "It was unclear at the deadline and is undone at the channel.",
+    "payment.closed": "Its code ended unpaid.",
+    "payment.overdue": "The verdict is late: `verdict_by` has passed. Another event will follow.",
+    "payment.late_success": "It turned out paid after it had ended unpaid; a refund is on its way.",
+    "refund.succeeded": "The money went back.",
+    "refund.failed": "The money did not go back. `failure` says why.",
+}
+
+HEADERS: Final = {
+    "webhook-id": (
+        "The event's id. The same for every attempt: drop what you know already.",
+        {"type": "string", "examples": [f"evt_{examples.PAYMENT[4:]}S"]},
+    ),
+    "webhook-timestamp": (
+        "When it was sent, in seconds since 1970. Refuse what is older than five minutes.",
+        {"type": "string", "pattern": "^[0-9]+$", "examples": ["1795234351"]},
+    ),
+    "webhook-signature": (
+        "`v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`, keyed with the decoded part of "
+        "the secret after `whsec_`. Several, parted by spaces, while a secret is being rolled.",
+        {"type": "string"},
+    ),
+}
+
+
+def shape_of(kind: str) -> type[Struct]:
+    """The struct of an event's `data`."""
+    return PaymentView if kind.startswith("payment.") else RefundView
+
+
+def schemas() -> dict[str, Schema]:
+    """PaymentEvent and RefundEvent."""
+    return {
+        f"{name_of(shape)}Event": {
+            "description": f"Something happened to a {name_of(shape).lower()}.",
+            "type": "object",
+            "properties": {
+                "type": {
+                    "type": "string",
+                    "enum": [kind for kind in EVENT_LETTER if shape_of(kind) is shape],
+                    "description": "What happened.",
+                },
+                "timestamp": {
+                    "type": "string", "format": "date-time", "description": "When it happened.",
+                },
+                "data": {**ref(shape), "description": "The object, as the API shows it."},
+            },
+            "required": ["type", "timestamp", "data"],
+        }
+        for shape in (PaymentView, RefundView)
+    }  # fmt: skip
+
+
+def webhooks() -> Schema:
+    """One entry for each type of event."""
+    return {kind: {"post": _operation(kind)} for kind in EVENT_LETTER}
+
+
+def _operation(kind: str) -> Schema:
+    shape = shape_of(kind)
+    schema = {
+        "allOf": [
+            {"$ref": f"{PREFIX}{name_of(shape)}Event"},
+            {"properties": {"type": {"const": kind}}},
+        ]
+    }
+    return {
+        "operationId": "on" + "".join(part.title() for part in kind.replace("_", ".").split(".")),
+        "tags": [WEBHOOKS],
+        "summary": kind,
+        "description": TEXTS[kind],
+        "parameters": [
+            {
+                "name": name,
+                "in": "header",
+                "required": True,
+                "description": text,
+                "schema": schema_of_header,
+            }
+            for name, (text, schema_of_header) in HEADERS.items()
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": schema, "example": _example(kind)}},
+        },
+        "responses": {
+            "2XX": {"description": "Taken. Anything else is tried again."},
+            "410": {"description": "Never again: the endpoint is disabled."},
+        },
+        "security": [],
+    }
+
+
+def _example(kind: str) -> Any:
+    return decode(event_json(kind, examples.AT_MS + 412, encode(examples.EVENTS[kind])))
