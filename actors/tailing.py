@@ -59,10 +59,10 @@ class Tailing:
         payment = store.payment(identifier)
         if payment is None:
             return []
-        rows = store.events_of(identifier)
-        for refund in store.refunds_of(payment[0])[:FETCH_MAX]:
-            rows += store.events_of(refund[1])
-        return sorted(rows)
+        sources = [identifier, *(row[1] for row in store.refunds_of(payment[0])[:FETCH_MAX])]
+        # An automatic refund shares the body of its payment's id, and so the range of its events.
+        rows = {row[0]: row for source in sources for row in store.events_of(source)}
+        return [rows[no] for no in sorted(rows)]
 
     def committed(self) -> None:
         """Events are durable: whoever has read all before learns of it."""

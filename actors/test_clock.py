@@ -21,6 +21,9 @@ MARK: Final = "test_clock"
 TIMED_ROLES: Final = frozenset({"shard", "lane"})
 """Actors with timers on business time: an advance waits until each of them is quiet."""
 
+LAST_ROLES: Final = frozenset({"courier"})
+"""Actors that pass on what those did: asked when the others are quiet."""
+
 QUIET_TIMEOUT_S: Final = 10.0
 """An actor that is not quiet by then is left behind; it catches up at its next ClockSet."""
 
@@ -202,11 +205,18 @@ class TestClock:
         """One step: everybody hears the offset; the earliest timer of those who have timers."""
         self._step += 1
         self._next_due = None
+        peers = list(self._audience())
+        await self._ask([peer for peer in peers if peer.peer_role not in LAST_ROLES])
+        await self._ask([peer for peer in peers if peer.peer_role in LAST_ROLES])
+        return self._next_due
+
+    async def _ask(self, peers: list[Peer]) -> None:
+        """Tell them the offset, and wait for those who have something to do with it."""
         self._quiet.clear()
         self._waiting.clear()
         message = ClockSet(self._step, self._clock.offset_ms)
-        peers = list(self._audience())
-        self._waiting.update(peer for peer in peers if peer.peer_role in TIMED_ROLES)
+        timed = TIMED_ROLES | LAST_ROLES
+        self._waiting.update(peer for peer in peers if peer.peer_role in timed)
         for peer in peers:
             if not peer.send(message):
                 self._waiting.discard(peer)
@@ -217,4 +227,3 @@ class TestClock:
             except TimeoutError:
                 self.timeouts += 1
                 self._waiting.clear()
-        return self._next_due

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+from actors.event_messages import CourierAsk
 from actors.fair import FairQueue
 from actors.link import Dialer, Handler, Identity, Link
 from actors.messages import (
@@ -23,7 +24,7 @@ from actors.messages import (
     Stats,
 )
 from actors.net import Network
-from actors.placement import DIRECTORY, Placement, shard_name
+from actors.placement import COURIER, DIRECTORY, Placement, shard_name
 from gateway.edge import SWEEP_S
 from gateway.errors import from_refusal
 from payments.errors import OutcomeUnknown, Overloaded, QuotaExceeded
@@ -38,6 +39,7 @@ MERCHANT_LINK_QUEUE_MAX: Final = 1_024
 """Of those, commands of one merchant; more are that merchant's own quota."""
 
 STATS_PATIENCE_S: Final = 2.0
+COURIER_READS: Final = frozenset({"list", "get", "deliveries", "webhooks"})
 READS: Final = (ReadOne, ReadList, ReadBooks, ReadStatus)
 
 Reaction = Answer | Refusal | Stats
@@ -82,6 +84,7 @@ class Asker:
             for name in shards
         ]
         self.directory = Dialer(network, lambda: address(DIRECTORY), handler, identity)
+        self.courier = Dialer(network, lambda: address(COURIER), handler, identity)
         self._shard_of = [self.shards[number] for number in placement.shard_of]
 
     def __len__(self) -> int:
@@ -183,7 +186,7 @@ class Asker:
                     self._give_up(ref, waiting)
 
     def _give_up(self, ref: int, waiting: Pending) -> None:
-        if isinstance(waiting.message, READS):
+        if _only_reads(waiting.message):
             refusal = Refusal(ref, Overloaded.code, "a shard did not answer; try again", None, 1)
         else:
             refusal = Refusal(
@@ -204,11 +207,21 @@ class Asker:
                 _send_again(waiting.link, message)
 
 
+def _only_reads(message: Message) -> bool:
+    """Whether a command changes nothing, however often it is sent."""
+    if isinstance(message, CourierAsk):
+        return message.op.rpartition(".")[2] in COURIER_READS
+    return isinstance(message, READS)
+
+
 def _send_again(link: Link, message: Message) -> bool:
     """Repeat a command whose answer may be lost. Its id keeps it one; a cancel has no id.
 
-    A cancel that was taken has used up its nonce, and canceling twice is canceling once.
+    A cancel that was taken has used up its nonce, and canceling twice is canceling once. What the
+    courier was asked to change has no id: whether it did is unknown.
     """
+    if isinstance(message, CourierAsk) and not _only_reads(message):
+        return False
     if isinstance(message, CancelPayment):
         message.nonce = 0
     return link.send(message)

@@ -62,7 +62,7 @@ DURATION_EDGES_S: Final = (
 ROWS_MAX: Final = 512
 """Combinations of route, method and status that are timed apart; the rest is one route, other."""
 
-METHODS: Final = frozenset({"GET", "POST", "DELETE", "HEAD"})
+METHODS: Final = frozenset({"GET", "POST", "PATCH", "DELETE", "HEAD"})
 BACKLOG_S: Final = 0.05
 """So long a listener that is about to close takes in whoever already waits before it."""
 
@@ -108,6 +108,7 @@ class FrontDoor:
         self.stats_of = self.asker.stats_of
         self.shards = self.asker.shards
         self.directory = self.asker.directory
+        self.courier = self.asker.courier
         self.callbacks = Callbacks(settings, digests, identity, network, address)
         self._request_no = 0
         self._request_prefix = self.mint.body(clock.real_ms(), 0)[-8:]
@@ -131,7 +132,7 @@ class FrontDoor:
 
     @property
     def dialers(self) -> list[Dialer]:
-        return [*self.shards, self.directory, *self.callbacks.dialers]
+        return [*self.shards, self.directory, self.courier, *self.callbacks.dialers]
 
     # --- links ---------------------------------------------------------------------------------
 

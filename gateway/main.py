@@ -16,6 +16,7 @@ from actors.link import Identity
 from actors.local import LocalNetwork, LocalSystem
 from actors.net import Network, SocketNetwork, reserve_tcp
 from actors.placement import (
+    COURIER,
     DIRECTORY,
     SUPERVISOR,
     LocalAddresses,
@@ -312,7 +313,7 @@ class Gateway:
         def spec(role: str, name: str, number: int, account: str = "") -> Spec:
             return Spec(role, name, number, 1, str(settings_path), run_dir, account)
 
-        specs = [spec("directory", DIRECTORY, 0)]
+        specs = [spec("directory", DIRECTORY, 0), spec("courier", COURIER, 0)]
         for account in settings.channels:
             for lane in range(account.lanes):
                 name = lane_name(account.account, lane)

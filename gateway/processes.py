@@ -431,10 +431,18 @@ def build_front_door(spec: Spec, place: Place) -> Boxed:
     return box
 
 
+def build_courier(spec: Spec, place: Place) -> Boxed:
+    """What brings events to whoever asked for them."""
+    from gateway.courier_box import build
+
+    return build(spec, place)
+
+
 BUILDERS: Final = {
     "shard": build_shard,
     "lane": build_lane,
     "directory": build_directory,
+    "courier": build_courier,
     "front_door": build_front_door,
 }
 

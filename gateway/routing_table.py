@@ -1,6 +1,15 @@
 """Every route of the public API on one screen."""
 
-from gateway.handlers import callbacks, docs, helpers, operations, pages, payments, reference
+from gateway.handlers import (
+    callbacks,
+    docs,
+    helpers,
+    operations,
+    pages,
+    payments,
+    reference,
+    webhooks,
+)
 from gateway.routes import Route, Router
 from gateway.schemas import AdvanceClock, CreateClock
 from payments.directory import (
@@ -11,12 +20,20 @@ from payments.directory import (
     NewTerminal,
     Rotation,
 )
+from payments.webhook_wishes import (
+    EnableEndpoint,
+    EndpointChange,
+    NewEndpoint,
+    ResendEvent,
+    ResendRange,
+    RollSecret,
+)
 
 ROUTES = [
     Route("POST", "/v1/payments", payments.create),
     Route("GET", "/v1/payments", payments.list_payments),
     Route("GET", "/v1/payments/{id}", payments.read),
-    Route("GET", "/v1/payments/{id}/timeline", payments.timeline),
+    Route("GET", "/v1/payments/{id}/timeline", webhooks.timeline),
     Route("POST", "/v1/payments/{id}/cancel", payments.cancel),
     Route("POST", "/v1/payments/{id}/refunds", payments.refund),
     Route("GET", "/v1/refunds", payments.list_refunds),
@@ -36,6 +53,42 @@ ROUTES = [
     Route("GET", "/v1/keys/{id}", reference.reading("keys.get")),
     Route("POST", "/v1/keys/{id}/rotate", reference.creating("keys.rotate", Rotation)),
     Route("DELETE", "/v1/keys/{id}", reference.removing("keys.revoke")),
+    Route("POST", "/v1/webhook_endpoints", webhooks.creating("endpoints.create", NewEndpoint)),
+    Route(
+        "GET",
+        "/v1/webhook_endpoints",
+        webhooks.listing("endpoints.list", webhooks.ENDPOINT, {}),
+    ),
+    Route("GET", "/v1/webhook_endpoints/{id}", webhooks.reading("endpoints.get")),
+    Route(
+        "POST", "/v1/webhook_endpoints/{id}", webhooks.creating("endpoints.update", EndpointChange)
+    ),
+    Route(
+        "PATCH", "/v1/webhook_endpoints/{id}", webhooks.creating("endpoints.update", EndpointChange)
+    ),
+    Route("DELETE", "/v1/webhook_endpoints/{id}", webhooks.removing("endpoints.delete")),
+    Route(
+        "POST", "/v1/webhook_endpoints/{id}/roll", webhooks.creating("endpoints.roll", RollSecret)
+    ),
+    Route(
+        "POST",
+        "/v1/webhook_endpoints/{id}/enable",
+        webhooks.creating("endpoints.enable", EnableEndpoint),
+    ),
+    Route(
+        "GET",
+        "/v1/webhook_endpoints/{id}/deliveries",
+        webhooks.listing("endpoints.deliveries", webhooks.DELIVERY, {}, back=False),
+    ),
+    Route(
+        "GET",
+        "/v1/events",
+        webhooks.listing("events.list", webhooks.EVENT, webhooks.EVENT_FILTERS),
+    ),
+    Route("POST", "/v1/events/resend", webhooks.creating("events.resend_range", ResendRange)),
+    Route("GET", "/v1/events/{id}", webhooks.reading("events.get")),
+    Route("POST", "/v1/events/{id}/resend", webhooks.creating("events.resend", ResendEvent)),
+    Route("GET", "/v1/events/{id}/deliveries", webhooks.reading("events.deliveries")),
     Route("POST", "/v1/test_helpers/clocks", reference.creating("clocks.create", CreateClock)),
     Route("GET", "/v1/test_helpers/clocks/{id}", reference.reading("clocks.get")),
     Route(

@@ -23,6 +23,14 @@ from payments.directory import (
 )
 from payments.errors import InvalidField
 from payments.money import AMOUNT_MAX
+from payments.webhook_wishes import (
+    EnableEndpoint,
+    EndpointChange,
+    NewEndpoint,
+    ResendEvent,
+    ResendRange,
+    RollSecret,
+)
 
 # `$` would let a line end through, so each pattern says that none may follow.
 _ORDER_NO: Final = r"^[0-9A-Za-z_-]{1,64}$(?!\n)"
@@ -118,7 +126,9 @@ class AdvanceClock(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
         return None if self.to is None else round(self.to.timestamp() * 1000)
 
 
-EMPTY_ALLOWED: Final = frozenset({CancelRequest, Rotation, CreateClock})
+EMPTY_ALLOWED: Final = frozenset(
+    {CancelRequest, Rotation, CreateClock, RollSecret, EnableEndpoint, ResendEvent}
+)
 """Bodies that need not say anything may be left out."""
 
 
@@ -166,6 +176,12 @@ BODIES: Final[tuple[type[Struct], ...]] = (
     Rotation,
     CreateClock,
     AdvanceClock,
+    NewEndpoint,
+    EndpointChange,
+    RollSecret,
+    EnableEndpoint,
+    ResendEvent,
+    ResendRange,
 )
 
 CARD_FREE: Final = frozenset({"subject", "metadata", "reason", "name", "table", "operator"})

@@ -219,6 +219,19 @@ class Risk(Section, frozen=True, kw_only=True):
     blocked_payers: tuple[str, ...] = ()
 
 
+class Webhooks(Section, frozen=True, kw_only=True):
+    """How webhooks leave. Test mode alone: `retry_scale_ppm` shrinks the plan's waits, and
+    `private_networks` lets webhooks go to networks of one's own, not only to loopback.
+    """
+
+    wire_max: Annotated[int, Meta(ge=2, le=10_000)] = 256
+    endpoint_wire_max: Annotated[int, Meta(ge=1, le=1_000)] = 8
+    pending_max: Annotated[int, Meta(ge=1, le=100_000_000)] = 1_000_000
+    timeout_s: Annotated[int, Meta(ge=1, le=30)] = 15
+    retry_scale_ppm: Ppm = 1_000_000
+    private_networks: bool = False
+
+
 class Drain(Section, frozen=True, kw_only=True):
     """`grace_s`: not ready but still accepting; `timeout_s`: for what is in flight."""
 
@@ -250,6 +263,7 @@ class Settings(Section, frozen=True, kw_only=True):
     channels: tuple[ChannelAccount, ...] = ()
     fees: dict[Name, FeePlan] = {}
     risk: Risk
+    webhooks: Webhooks = field(default_factory=Webhooks)
     drain: Drain = field(default_factory=Drain)
     ray: Ray = field(default_factory=Ray)
 
@@ -268,6 +282,10 @@ class Settings(Section, frozen=True, kw_only=True):
                     f"partition {partition} is given to shard {shard}, of "
                     f"{self.shards.count}; count starts at 0"
                 )
+        if self.livemode and self.webhooks.retry_scale_ppm != 1_000_000:
+            raise ValueError("webhooks.retry_scale_ppm: live mode keeps the plan; leave it out")
+        if self.livemode and self.webhooks.private_networks:
+            raise ValueError("webhooks.private_networks: live mode goes to public addresses only")
         if "default" not in self.fees:
             raise ValueError("fees.default is missing; merchants without a plan have that one")
         barcodes(self.ecny_prefix)  # Refuses a prefix that is another wallet's.

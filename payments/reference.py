@@ -109,6 +109,8 @@ SCOPES: Final = (
     "merchants:read",
     "keys:write",
     "ledger:read",
+    "webhooks:write",
+    "webhooks:read",
     "test_helpers",
     SCOPE_ALL,
 )

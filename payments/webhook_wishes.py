@@ -1,13 +1,12 @@
-"""What callers may ask of webhooks, and the objects they are shown."""
+"""What callers may ask of webhooks."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from payments.addresses import URL_LENGTH_MAX, Reach, UrlRefused, target_of
-from payments.calendar import rfc3339
 from payments.errors import InvalidField
-from payments.webhooks import EVENT_TYPES, Endpoint, is_pattern, valid_secrets
+from payments.webhooks import EVENT_TYPES, is_pattern
 
 ENDPOINTS_MAX: Final = 20
 """Endpoints of one merchant, or of one platform."""
@@ -94,28 +93,3 @@ def check_filters(filters: tuple[str, ...]) -> tuple[str, ...]:
                 param=f"events.{at}",
             )
     return tuple(dict.fromkeys(filters))
-
-
-def endpoint_view(
-    endpoint: Endpoint, *, livemode: bool, real_ms: int, secret: str | None = None
-) -> dict[str, Any]:
-    """The object of the API. `secret`: in the answer to its creation or roll alone."""
-    ending = [s.expires for s in valid_secrets(endpoint, real_ms) if s.expires]
-    view: dict[str, Any] = {
-        "id": endpoint.id,
-        "object": "webhook_endpoint",
-        "created": rfc3339(endpoint.created),
-        "livemode": livemode,
-        "metadata": endpoint.metadata,
-        "merchant": endpoint.merchant,
-        "platform": endpoint.platform,
-        "url": endpoint.url,
-        "events": list(endpoint.events),
-        "status": endpoint.status,
-        "disabled_reason": endpoint.reason,
-        "description": endpoint.description,
-        "old_secret_expires_at": rfc3339(max(ending)) if ending else None,
-    }
-    if secret is not None:
-        view["secret"] = secret
-    return view

@@ -88,6 +88,10 @@ SELECT shard, no FROM cursor;
 INSERT INTO cursor (shard, no) VALUES (?, ?)
 ON CONFLICT (shard) DO UPDATE SET no = max(no, excluded.no);
 
+-- reset_cursor --
+-- The shard was set back: what it numbers anew must not be passed over.
+INSERT OR REPLACE INTO cursor (shard, no) VALUES (?, ?);
+
 -- add_event --
 INSERT OR IGNORE INTO event (id, merchant, source, type, at_ms, body) VALUES (?, ?, ?, ?, ?, ?);
 
