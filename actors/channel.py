@@ -457,7 +457,7 @@ class ChannelLane:
         for name, count in self._notices.counts.items():
             values[f"channel_notices_{name}_total{{{label}}}"] = count
         for name, count in self._hearing.counts.items():
-            values[f"channel_callbacks_{name}_total{{{label}}}"] = count
+            values[f'channel_callbacks_total{{{label},outcome="{name}"}}'] = count
         values[f"channel_calls_at_once_total{{{label}}}"] = sum(self._pays_now.values())
         values[f"channel_calls_running{{{label}}}"] = self._calls.running
         values[f"channel_calls_queued{{{label}}}"] = self._calls.queued

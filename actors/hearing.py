@@ -38,7 +38,7 @@ class Hearing:
         self._notices = notices
         self._settled = settled
         self._tasks: set[asyncio.Task[None]] = set()
-        self.counts = {"heard": 0, "taken": 0, "refused": 0, "late": 0, "busy": 0, "failed": 0}
+        self.counts = {"taken": 0, "refused": 0, "late": 0, "busy": 0, "failed": 0}
 
     def __len__(self) -> int:
         """Callbacks that are not answered yet."""
@@ -63,7 +63,6 @@ class Hearing:
         self._settled()
 
     async def _hear(self, channel: TakesCallbacks, link: Peer, message: HearCallback) -> None:
-        self.counts["heard"] += 1
         heard: Heard | None = None
         try:
             async with asyncio.timeout(ANSWER_MS / 1000):

@@ -87,7 +87,8 @@ class Alipay(Section, frozen=True, kw_only=True):
     """Credentials at Alipay. `public_keys`: any name (certificates: their serial) -> Alipay's key.
 
     `seller_id`: the account's own number at Alipay. Mode `partner`: `app_auth_tokens`, a JSON file
-    of our merchants' ids -> their tokens (secret), and `sub_merchants` their numbers.
+    of our merchants' ids -> their tokens (secret), and `sub_merchants` their numbers. With
+    certificates: `app_cert_sn` and `alipay_root_cert_sn` as Alipay's rules make them.
     """
 
     app_id: Id
@@ -96,6 +97,8 @@ class Alipay(Section, frozen=True, kw_only=True):
     public_keys: dict[Id, Reference]
     aes_key: Reference | None = None
     service_provider_id: str = ""
+    app_cert_sn: str = ""
+    alipay_root_cert_sn: str = ""
     app_auth_tokens: Reference | None = None
     oauth_url: str = ""
 

@@ -166,6 +166,8 @@ def alipay(account: Account, wires: Wires) -> Channel:
         app_auth_tokens=account.tokens,
         seller_ids=account.sub_merchants,
         service_provider_id=ids.get("service_provider_id", ""),
+        app_cert_sn=ids.get("app_cert_sn", ""),
+        alipay_root_cert_sn=ids.get("alipay_root_cert_sn", ""),
         aes_key=None if aes_key is None else b64decode(aes_key.strip(), validate=True),
         pay_timeout_s=account.pay_timeout_s,
         ask_timeout_s=account.ask_timeout_s,

@@ -31,6 +31,7 @@ AT_REST = {
     "tillway_payment_overdue_total": "a minute has not passed",
     "tillway_channel_circuit_state": "0 is closed",
     "tillway_channel_timeouts_total": "the simulated channel answers",
+    "tillway_channel_callbacks_total": "the simulated channel has no address to call",
     "tillway_channel_calls_running": "all were answered",
     "tillway_channel_calls_queued": "there was room",
     "tillway_http_requests_in_flight": "all were answered",

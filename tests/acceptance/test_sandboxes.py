@@ -35,7 +35,10 @@ def sandboxes(deployment):
     children = psutil.Process(deployment.process.pid).children(recursive=True)
     found = {}
     for child in children:
-        line = child.cmdline()
+        try:
+            line = child.cmdline()
+        except psutil.Error:
+            continue  # It has just ended.
         if "sandbox" in line:
             found[line[line.index("sandbox") + 1]] = child
     return found
