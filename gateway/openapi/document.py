@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from gateway.edge import VERSION
 from gateway.openapi import webhooks
-from gateway.openapi.operations import OPERATIONS, TAGS
+from gateway.openapi.operation import TAGS
+from gateway.openapi.operations import OPERATIONS
 from gateway.openapi.parts import (
     HEADERS,
     PARAMETERS,

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from gateway.openapi import examples
 from gateway.openapi.fields import id_of
-from gateway.openapi.operations import JSON, Operation, Said
+from gateway.openapi.operation import JSON, Operation, Operations, Said
 from gateway.openapi.parts import (
     NEEDED,
     by_status,
@@ -38,7 +38,7 @@ STEPS: Final = {
 }
 
 
-def paths(routes: Iterable[Route], operations: dict[tuple[str, str], Operation]) -> Schema:
+def paths(routes: Iterable[Route], operations: Operations) -> Schema:
     """Every route that is described, by path and method."""
     made: Schema = {}
     for route in routes:
@@ -59,9 +59,7 @@ def codes_of(route: Route, operation: Operation) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*codes, *operation.problems)))
 
 
-def problem_sets(
-    routes: Iterable[Route], operations: dict[tuple[str, str], Operation]
-) -> dict[str, tuple[str, ...]]:
+def problem_sets(routes: Iterable[Route], operations: Operations) -> dict[str, tuple[str, ...]]:
     """The shared problem answers: name -> codes of one status."""
     return {
         response_name(codes): codes

@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.json import decode, encode
 
 from gateway.openapi import examples
-from gateway.openapi.operations import WEBHOOKS
+from gateway.openapi.operation import WEBHOOKS
 from gateway.openapi.schemas import PREFIX, Schema, name_of, ref
 from payments.view import EVENT_LETTER, PaymentView, RefundView, event_json
 

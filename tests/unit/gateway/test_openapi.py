@@ -14,7 +14,8 @@ from gateway.errors import EdgeError
 from gateway.openapi import examples, webhooks
 from gateway.openapi.document import document, document_bytes, document_text
 from gateway.openapi.fields import FIELDS
-from gateway.openapi.operations import OPERATIONS, TAGS
+from gateway.openapi.operation import TAGS
+from gateway.openapi.operations import OPERATIONS
 from gateway.openapi.problems import ABSTRACT, KINDS, WORDS
 from gateway.openapi.schemas import extra_of
 from gateway.routing_table import ROUTES
