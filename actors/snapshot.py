@@ -10,7 +10,7 @@ from typing import Final
 
 from actors.messages import Changes
 from payments.clock import Clock
-from payments.reference import Key, Merchant, Store, Terminal
+from payments.reference import Key, Merchant, Plate, Store, Terminal
 from payments.register import Register
 
 STALE_AFTER_S: Final = 10.0
@@ -69,6 +69,9 @@ class Reference:
 
     def store(self, identifier: str) -> Store | None:
         return self._register.store(identifier)
+
+    def plate(self, identifier: str) -> Plate | None:
+        return self._register.plate(identifier)
 
     def terminal(self, identifier: str) -> Terminal | None:
         return self._register.terminal(identifier)

@@ -12,7 +12,7 @@ from msgspec.json import encode
 from payments.calendar import parse_rfc3339
 from payments.errors import InvalidField, Malformed
 from payments.payment import Status, Way
-from payments.reference import MerchantStatus
+from payments.reference import MerchantStatus, PlateStatus
 
 LIMIT_DEFAULT: Final = 10
 LIMIT_MAX: Final = 100
@@ -102,6 +102,7 @@ MERCHANT_FILTERS: Final[Filters] = {"status": OneOf(MerchantStatus), "platform":
 STORE_FILTERS: Final[Filters] = {}
 TERMINAL_FILTERS: Final[Filters] = {"store": identifier}
 KEY_FILTERS: Final[Filters] = {}
+PLATE_FILTERS: Final[Filters] = {"store": identifier, "status": OneOf(PlateStatus)}
 
 
 def parameters(query: str) -> dict[str, str]:

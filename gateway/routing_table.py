@@ -7,6 +7,7 @@ from gateway.handlers import (
     operations,
     pages,
     payments,
+    plates,
     reference,
     webhooks,
 )
@@ -48,6 +49,10 @@ ROUTES = [
     Route("POST", "/v1/terminals", reference.creating("terminals.create", NewTerminal)),
     Route("GET", "/v1/terminals", reference.listing("terminals.list", reference.TERMINAL_FILTERS)),
     Route("GET", "/v1/terminals/{id}", reference.reading("terminals.get")),
+    Route("POST", "/v1/qr_plates", plates.create),
+    Route("GET", "/v1/qr_plates", plates.list_plates),
+    Route("GET", "/v1/qr_plates/{id}", plates.read),
+    Route("POST", "/v1/qr_plates/{id}", plates.update),
     Route("POST", "/v1/keys", reference.creating("keys.create", NewKey)),
     Route("GET", "/v1/keys", reference.listing("keys.list", reference.KEY_FILTERS)),
     Route("GET", "/v1/keys/{id}", reference.reading("keys.get")),

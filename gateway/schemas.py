@@ -17,8 +17,10 @@ from payments.directory import (
     MerchantChange,
     NewKey,
     NewMerchant,
+    NewPlate,
     NewStore,
     NewTerminal,
+    PlateChange,
     Rotation,
 )
 from payments.errors import InvalidField
@@ -172,6 +174,8 @@ BODIES: Final[tuple[type[Struct], ...]] = (
     MerchantChange,
     NewStore,
     NewTerminal,
+    NewPlate,
+    PlateChange,
     NewKey,
     Rotation,
     CreateClock,
@@ -184,7 +188,9 @@ BODIES: Final[tuple[type[Struct], ...]] = (
     ResendRange,
 )
 
-CARD_FREE: Final = frozenset({"subject", "metadata", "reason", "name", "table", "operator"})
+CARD_FREE: Final = frozenset(
+    {"subject", "metadata", "reason", "name", "table", "operator", "label", "description"}
+)
 """Free text, where nobody may leave a card number. Never codes, numbers of orders, or ids."""
 
 MULTILINE: Final = frozenset({"/public_key"})

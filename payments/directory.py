@@ -27,6 +27,8 @@ from payments.reference import (
     KeyType,
     Merchant,
     MerchantStatus,
+    Plate,
+    PlateStatus,
     Store,
     Terminal,
 )
@@ -36,7 +38,7 @@ SECRET_BYTES: Final = 32
 HMAC_KEY_BYTES_MIN: Final = 16
 OVERLAP_MAX_S: Final = 30 * 86_400
 MEMBERS_MAX: Final = 1_000
-"""Stores, terminals and keys of one merchant together."""
+"""Stores, terminals, keys and plates of one merchant together."""
 
 # SubjectPublicKeyInfo of an Ed25519 key is these bytes and the 32 of the key (RFC 8410).
 _ED25519_HEAD: Final = bytes.fromhex("302a300506032b6570032100")
@@ -86,6 +88,22 @@ class NewTerminal(Struct, frozen=True, forbid_unknown_fields=True):
     store: Id
     name: Name
     metadata: Metadata = {}
+
+
+class NewPlate(Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /v1/qr_plates: a static code of a store. `label`: where it stands, for people."""
+
+    store: Id
+    label: Annotated[str, Meta(min_length=1, max_length=64)]
+    metadata: Metadata = {}
+
+
+class PlateChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /v1/qr_plates/{id}: what is given is changed; a disabled one takes no payments."""
+
+    label: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    status: PlateStatus | None = None
+    metadata: Metadata | None = None
 
 
 class NewKey(Struct, frozen=True, forbid_unknown_fields=True):
@@ -205,6 +223,33 @@ def create_terminal(
     return Terminal(identifier, merchant.id, store.id, wish.name, now_ms, dict(wish.metadata))
 
 
+def create_plate(
+    wish: NewPlate, *, merchant: Merchant, store: Store | None, identifier: str, now_ms: int
+) -> Plate:
+    """A new plate in a store of the same merchant."""
+    refuse_closed(merchant)
+    if store is None or store.merchant != merchant.id:
+        raise NotFound("no such store; create it first, or correct `store`", param="store")
+    return Plate(
+        identifier,
+        merchant.id,
+        store.id,
+        wish.label,
+        created=now_ms,
+        metadata=dict(wish.metadata),
+    )
+
+
+def change_plate(plate: Plate, wish: PlateChange) -> Plate:
+    """The plate after a change. It may be taken out of use and back into it."""
+    return replace(
+        plate,
+        label=wish.label if wish.label is not None else plate.label,
+        status=wish.status if wish.status is not None else plate.status,
+        metadata=dict(wish.metadata) if wish.metadata is not None else plate.metadata,
+    )
+
+
 def refuse_closed(merchant: Merchant) -> None:
     """A closed merchant gets nothing new."""
     if merchant.status is MerchantStatus.CLOSED:
@@ -212,9 +257,11 @@ def refuse_closed(merchant: Merchant) -> None:
 
 
 def refuse_too_many(register: Register, owner: str) -> None:
-    """QuotaExceeded when an owner has MEMBERS_MAX stores, terminals and keys."""
+    """QuotaExceeded when an owner has MEMBERS_MAX stores, terminals, keys and plates."""
     if sum(1 for _ in register.members_of(owner)) >= MEMBERS_MAX:
-        raise QuotaExceeded(f"{owner} has {MEMBERS_MAX} stores, terminals and keys: no more")
+        raise QuotaExceeded(
+            f"{owner} has {MEMBERS_MAX} stores, terminals, keys and plates: no more"
+        )
 
 
 # --- keys ------------------------------------------------------------------------------------

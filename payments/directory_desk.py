@@ -17,12 +17,16 @@ from payments.directory import (
     MerchantChange,
     NewKey,
     NewMerchant,
+    NewPlate,
     NewStore,
     NewTerminal,
+    PlateChange,
     Rotation,
     change_merchant,
+    change_plate,
     create_key,
     create_merchant,
+    create_plate,
     create_store,
     create_terminal,
     place_merchant,
@@ -51,6 +55,7 @@ from payments.reference import (
     KeyOwner,
     Merchant,
     MerchantStatus,
+    Plate,
     Record,
     Store,
     Terminal,
@@ -61,7 +66,7 @@ PLATFORM_PARTITION: Final = 0
 """Keys of platforms and operators belong to no merchant; their ids carry this partition."""
 
 
-Kind = TypeVar("Kind", Merchant, Store, Terminal, Key)
+Kind = TypeVar("Kind", Merchant, Store, Terminal, Key, Plate)
 
 
 class Question(Struct, frozen=True):
@@ -224,6 +229,37 @@ class Desk:
             records = [each for each in records if getattr(each, "store", None) == store]
         return self._listed(records, "/v1/terminals", question.query)
 
+    # --- plates -------------------------------------------------------------------------------
+
+    def _create_plate(self, caller: Key, question: Question) -> Decision:
+        merchant = self._merchant(caller, question)
+        refuse_too_many(self._register, merchant.id)
+        wish = wish_of(NewPlate, question.body)
+        plate = create_plate(
+            wish,
+            merchant=merchant,
+            store=self._register.store(wish.store),
+            identifier=self._mint.new("qrp", self._now_ms, merchant.partition),
+            now_ms=self._now_ms,
+        )
+        return self._created(plate)
+
+    def _get_plate(self, caller: Key, question: Question) -> Decision:
+        return self._found(self._target(caller, question, Plate))
+
+    def _update_plate(self, caller: Key, question: Question) -> Decision:
+        plate = self._target(caller, question, Plate)
+        changed = change_plate(plate, wish_of(PlateChange, question.body))
+        return Decision(200, self.show(changed), (changed,), changed.id)
+
+    def _list_plates(self, caller: Key, question: Question) -> Decision:
+        _refuse_filters(question.query, {"store", "status"})
+        records = self._members(self._merchant(caller, question).id, Plate)
+        for name in ("store", "status"):
+            if name in question.query:
+                records = [r for r in records if getattr(r, name) == question.query[name]]
+        return self._listed(records, "/v1/qr_plates", question.query)
+
     # --- keys ---------------------------------------------------------------------------------
 
     def _create_key(self, caller: Key, question: Question) -> Decision:
@@ -352,6 +388,10 @@ OPERATIONS: Final[Mapping[str, tuple[str, Decide]]] = {
     "terminals.create": ("merchants:write", Desk._create_terminal),
     "terminals.get": ("merchants:read", Desk._get_terminal),
     "terminals.list": ("merchants:read", Desk._list_terminals),
+    "plates.create": ("merchants:write", Desk._create_plate),
+    "plates.get": ("merchants:read", Desk._get_plate),
+    "plates.list": ("merchants:read", Desk._list_plates),
+    "plates.update": ("merchants:write", Desk._update_plate),
     "keys.create": ("keys:write", Desk._create_key),
     "keys.get": ("keys:read", Desk._get_key),
     "keys.list": ("keys:read", Desk._list_keys),

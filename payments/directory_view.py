@@ -9,7 +9,7 @@ import msgspec
 from payments.calendar import rfc3339
 from payments.errors import InvalidField, Malformed
 from payments.ids import SHARED_PARTITIONS
-from payments.reference import Key, Merchant, Record, Store, Terminal
+from payments.reference import Key, Merchant, Plate, Record, Store, Terminal
 from payments.register import is_revoked
 
 LIMIT_DEFAULT: Final = 10
@@ -54,6 +54,14 @@ def _particulars(record: Record, real_ms: int) -> dict[str, Any]:
                 "merchant": record.merchant,
                 "store": record.store,
                 "name": record.name,
+            }
+        case Plate():
+            return {
+                "metadata": record.metadata,
+                "merchant": record.merchant,
+                "store": record.store,
+                "label": record.label,
+                "status": record.status.value,
             }
         case Key():
             return _key(record, real_ms)

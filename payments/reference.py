@@ -55,6 +55,23 @@ class Terminal(Struct, frozen=True, array_like=True, gc=False, tag="terminal", t
     metadata: dict[str, str] = {}
 
 
+class PlateStatus(StrEnum):
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+class Plate(Struct, frozen=True, array_like=True, gc=False, tag="qr_plate", tag_field="object"):
+    """A code that stands on a counter (码牌): whoever scans it keys the amount in."""
+
+    id: str
+    merchant: str
+    store: str
+    label: str
+    status: PlateStatus = PlateStatus.ACTIVE
+    created: int = 0
+    metadata: dict[str, str] = {}
+
+
 class KeyType(StrEnum):
     BEARER = "bearer"
     HMAC_SHA256 = "hmac-sha256"
@@ -98,7 +115,7 @@ class Key(Struct, frozen=True, array_like=True, gc=False, tag="key", tag_field="
         return f"Key({self.id}, {self.type}, {self.owner})"
 
 
-Record = Merchant | Store | Terminal | Key
+Record = Merchant | Store | Terminal | Key | Plate
 
 SCOPE_ALL: Final = "*"
 SCOPES: Final = (

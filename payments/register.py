@@ -4,13 +4,13 @@ The directory keeps one with everything in it; front doors and shards keep one w
 keys. Records are frozen, so equal texts and empty dicts are shared between them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
 from payments.ids import PARTITIONS, SHARED_PARTITIONS
-from payments.reference import Key, KeyType, Merchant, Record, Store, Terminal
+from payments.reference import Key, KeyType, Merchant, Plate, Record, Store, Terminal
 
 MERCHANTS_MAX: Final = 10_000_000
 """Largest dense number: a snapshot with a wild number must not make a list of billions."""
@@ -38,6 +38,7 @@ class Register:
         "_members",
         "_merchants",
         "_numbers",
+        "_plates",
         "_platforms",
         "_shared",
         "_stores",
@@ -50,6 +51,7 @@ class Register:
         self._numbers: list[Merchant | None] = [None]
         self._stores: dict[str, Store] = {}
         self._terminals: dict[str, Terminal] = {}
+        self._plates: dict[str, Plate] = {}
         self._keys: dict[str, Key] = {}
         self._bearers: dict[bytes, Key] = {}
         self._platforms: dict[str, dict[str, None]] = {}
@@ -72,6 +74,9 @@ class Register:
     def terminal(self, identifier: str) -> Terminal | None:
         return self._terminals.get(identifier)
 
+    def plate(self, identifier: str) -> Plate | None:
+        return self._plates.get(identifier)
+
     def key(self, identifier: str) -> Key | None:
         return self._keys.get(identifier)
 
@@ -86,6 +91,7 @@ class Register:
             or self._stores.get(identifier)
             or self._terminals.get(identifier)
             or self._keys.get(identifier)
+            or self._plates.get(identifier)
         )
 
     def merchants_of_platform(self, platform: str) -> list[Merchant]:
@@ -101,7 +107,7 @@ class Register:
         return (merchant for merchant in reversed(self._numbers) if merchant is not None)
 
     def members_of(self, owner: str) -> Iterable[str]:
-        """Ids of the stores, terminals and keys of a merchant; of a platform: its keys."""
+        """Ids of a merchant's stores, terminals, keys and plates; of a platform: its keys."""
         assert self._members is not None
         return self._members.get(owner, ())
 
@@ -120,7 +126,14 @@ class Register:
         return first if first < PARTITIONS else None
 
     def __len__(self) -> int:
-        return len(self._merchants) + len(self._stores) + len(self._terminals) + len(self._keys)
+        kinds: tuple[Sized, ...] = (
+            self._merchants,
+            self._stores,
+            self._terminals,
+            self._keys,
+            self._plates,
+        )
+        return sum(map(len, kinds))
 
     # --- changes ------------------------------------------------------------------------------
 
@@ -132,6 +145,9 @@ class Register:
             case Terminal():
                 self._note_member(record.merchant, record.id, record.id in self._terminals)
                 self._terminals[record.id] = self._slim_terminal(record)
+            case Plate():
+                self._note_member(record.merchant, record.id, record.id in self._plates)
+                self._plates[record.id] = self._slim_plate(record)
             case Store():
                 self._note_member(record.merchant, record.id, record.id in self._stores)
                 self._stores[record.id] = self._slim_store(record)
@@ -202,6 +218,16 @@ class Register:
             name=self._share(terminal.name),
             metadata=terminal.metadata or _NOTHING,
             created=self._instant_of(terminal.merchant, terminal.created),
+        )
+
+    def _slim_plate(self, plate: Plate) -> Plate:
+        return replace(
+            plate,
+            merchant=self._text_of(plate.merchant),
+            store=self._store_text(plate.store) or plate.store,
+            label=self._share(plate.label),
+            metadata=plate.metadata or _NOTHING,
+            created=self._instant_of(plate.merchant, plate.created),
         )
 
     def _note_member(self, owner: str, identifier: str, known: bool) -> None:

@@ -1,6 +1,5 @@
 """Pictures and pages for payers. A token in the path is the only key they have."""
 
-from hmac import compare_digest
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -10,8 +9,10 @@ from actors.messages import PageAsk, ReadOne
 from actors.pages import PageView
 from gateway import qr
 from gateway.edge import Reply
+from gateway.handlers.plates import picture, plate_of, show_plate, start
 from gateway.payer import html
 from gateway.payer.show import form_targets, message_page, payment_page
+from gateway.payer.tokens import PAYMENT, object_of, token_of
 from gateway.payer.visit import (
     CONSENT_BYTES,
     Visit,
@@ -22,10 +23,10 @@ from gateway.payer.visit import (
     visit_of,
 )
 from gateway.routes import Call
-from payments.errors import InvalidField, NotFound, PaymentError
-from payments.ids import BODY_LENGTH, Entropy, is_body, partition_of
+from payments.errors import IdempotencyMismatch, InvalidField, NotFound, PaymentError
+from payments.ids import Entropy, partition_of
+from payments.reference import Plate, PlateStatus
 
-MAC_LENGTH: Final = 16
 PICTURE_CACHE: Final = "private, max-age=60"
 """What a code says never changes; that it can no longer be paid, the channel knows."""
 
@@ -40,36 +41,19 @@ CODE_NAMES: Final = ("code", "auth_code", "userAuthCode")
 _view: Final = Decoder(PageView).decode
 
 
-# --- Tokens ---------------------------------------------------------------------------------
-
-
-def token_of(call: Call, identifier: str) -> str:
-    """The unguessable name of an object's page; `Core.token` makes the same."""
-    mac = call.door.digests.key("payer page", identifier).hex()[:MAC_LENGTH]
-    return identifier[-BODY_LENGTH:] + mac
-
-
-def object_of_token(call: Call, prefix: str) -> str | None:
-    """The id of the object whose page a token names; None for one that is none of this kind."""
-    token = call.params[0]
-    body = token[:BODY_LENGTH]
-    identifier = f"{prefix}_{body}"
-    if not is_body(body):
-        return None
-    is_it = compare_digest(token.encode(), token_of(call, identifier).encode())
-    return identifier if is_it else None
-
-
 def payment_of_token(call: Call) -> str:
     """The id of the payment whose page a token names. NotFound for one that was made up."""
-    found = object_of_token(call, "pay")
+    found = object_of(call.door.digests, PAYMENT, call.params[0])
     if found is None:
         raise NotFound("no such code")
     return found
 
 
 async def code_svg(call: Call) -> Reply:
-    """GET /p/{token}/code.svg: the code of a payment as a picture, while it can be paid."""
+    """GET /p/{token}/code.svg: a payment's code while it can be paid, or a plate's."""
+    plate = plate_of(call)
+    if plate is not None:
+        return picture(call, plate)
     identifier = payment_of_token(call)
     door = call.door
     command = ReadOne(0, (), "page", identifier)
@@ -95,6 +79,9 @@ async def show(call: Call) -> Reply:
     """GET /p/{token}: the payer's page; a return from the wallet's OAuth begins the attempt."""
     visit = visit_of(call.headers)
     try:
+        plate = plate_of(call)
+        if plate is not None:
+            return show_plate(call, visit, plate)
         identifier = payment_of_token(call)
         query = dict(parse_qsl(call.query, max_num_fields=FIELDS_MAX))
         code = next((query[name] for name in CODE_NAMES if query.get(name)), "")
@@ -144,16 +131,41 @@ async def pay(call: Call) -> Reply:
     """POST /p/{token}/pay: to the wallet's OAuth, or where none is needed, to the attempt."""
     visit = visit_of(call.headers)
     try:
+        plate = plate_of(call)
+        if plate is not None:
+            return await _pay_at_plate(call, visit, plate)
         return await pay_for(call, visit, payment_of_token(call), form_of(call))
     except (PaymentError, ValueError) as error:
         return refused(call, visit, error)
 
 
+async def _pay_at_plate(call: Call, visit: Visit, plate: Plate) -> Reply:
+    """Make the payment; in a wallet's browser its payer goes on at once, else to its page."""
+    form = form_of(call)
+    if plate.status is not PlateStatus.ACTIVE:
+        return show_plate(call, visit, plate)
+    try:
+        identifier = await start(call, plate, form)
+    except (InvalidField, IdempotencyMismatch) as error:
+        if not visit.wants_html:
+            raise
+        trouble = "bad_amount" if error.param == "amount" else "again_session"
+        return show_plate(call, visit, plate, trouble, form.get("amount", ""))
+    view = await ask_page(call, identifier, "view")
+    if view.is_page and view.status == "requires_payer" and (visit.wallet or form.get("wallet")):
+        return await pay_for(call, visit, identifier, form)
+    return _after(call, visit, view, token_of(call.door.digests, identifier))
+
+
 def form_of(call: Call) -> dict[str, str]:
     """What a page's form sent: as browsers do, or as JSON. Raise InvalidField."""
     if call.headers.get("Content-Type", "").startswith("application/json"):
-        value = Decoder(dict[str, Any]).decode(call.body or b"{}")
-        return {name: str(each) for name, each in list(value.items())[:FIELDS_MAX]}
+        value = Decoder(dict[str, str | int]).decode(call.body or b"{}")
+        # A program says fen, as everywhere in the API; a person keys yuan in.
+        return {
+            "amount_minor" if name == "amount" and type(each) is int else name: str(each)
+            for name, each in list(value.items())[:FIELDS_MAX]
+        }
     try:
         text = call.body.decode("ascii")
     except UnicodeDecodeError:
@@ -164,7 +176,7 @@ def form_of(call: Call) -> dict[str, str]:
 async def pay_for(call: Call, visit: Visit, identifier: str, form: dict[str, str]) -> Reply:
     """Let the payer of a payment pay; also where a plate has just made it."""
     door = call.door
-    token = token_of(call, identifier)
+    token = token_of(door.digests, identifier)
     act = form.get("act", "")
     if act:
         view = await ask_page(call, identifier, "act", text=act)
@@ -213,7 +225,7 @@ def _page(call: Call, visit: Visit, view: PageView) -> Reply:
     merchant = door.reference.merchant(view.merchant)
     store = door.reference.store(view.store) if view.store else None
     names = [each.name for each in (merchant, store) if each is not None]
-    token = token_of(call, view.id)
+    token = token_of(door.digests, view.id)
     shown = payment_page(view, visit, " · ".join(names), token, livemode=door.livemode)
     extra = html.header_lines(form_targets(door.settings))
     if not visit.browser:

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from actors.messages import DirectoryAsk
+from actors.messages import Answer, DirectoryAsk
 from gateway.auth import nonce_digest
 from gateway.decode import decode
 from gateway.edge import Reply
@@ -49,15 +49,20 @@ def reading(op: str) -> Handler:
 
 def listing(op: str, filters: Filters) -> Handler:
     async def listed(call: Call) -> Reply:
-        query = list_query(call.query, filters)
-        words = dict(query.filters) | {"limit": str(query.limit)}
-        if query.starting_after is not None:
-            words["starting_after"] = query.starting_after
-        if query.ending_before is not None:
-            words["ending_before"] = query.ending_before
-        return await _ask(call, op, b"", words)
+        return await _ask(call, op, b"", list_words(call, filters))
 
     return listed
+
+
+def list_words(call: Call, filters: Filters) -> dict[str, str]:
+    """What a list is asked for, checked, in the directory's words."""
+    query = list_query(call.query, filters)
+    words = dict(query.filters) | {"limit": str(query.limit)}
+    if query.starting_after is not None:
+        words["starting_after"] = query.starting_after
+    if query.ending_before is not None:
+        words["ending_before"] = query.ending_before
+    return words
 
 
 def removing(op: str) -> Handler:
@@ -69,6 +74,10 @@ def removing(op: str) -> Handler:
 
 
 async def _ask(call: Call, op: str, body: bytes, query: dict[str, str] | None = None) -> Reply:
+    return answered(call, await ask(call, op, body, query))
+
+
+async def ask(call: Call, op: str, body: bytes, query: dict[str, str] | None = None) -> Answer:
     """Send the question; the directory judges key, scope and owner by its own data."""
     door, caller = call.door, call.caller
     key = optional_idempotency_key(call.headers) if call.method == "POST" else None
@@ -86,7 +95,7 @@ async def _ask(call: Call, op: str, body: bytes, query: dict[str, str] | None = 
         nonce_digest(caller),
         caller.nonce_created,
     )
-    return answered(call, await door.ask(door.directory, command, PATIENCE_S))
+    return await door.ask(door.directory, command, PATIENCE_S)
 
 
 __all__ = [

@@ -14,6 +14,7 @@ from gateway.openapi.shapes import (
     CreatedKeyView,
     KeyView,
     MerchantView,
+    PlateView,
     RotatedKeyView,
     StatusView,
     StoreView,
@@ -34,7 +35,17 @@ from payments.payment import (
     Status,
     Way,
 )
-from payments.reference import Key, KeyOwner, KeyType, Merchant, MerchantStatus, Store, Terminal
+from payments.reference import (
+    Key,
+    KeyOwner,
+    KeyType,
+    Merchant,
+    MerchantStatus,
+    Plate,
+    Record,
+    Store,
+    Terminal,
+)
 from payments.refund import Refund, RefundStatus
 from payments.view import PaymentView, Presentation, RefundView, payment_json, refund_json
 
@@ -48,6 +59,7 @@ SHOWN: Final = Presentation(livemode=False, public_url="http://127.0.0.1:8080")
 MERCHANT: Final = "mch_01M7Y4R8EA0004NX24X2R6GF"
 STORE: Final = "sto_01M7Y4R9DJ000ERQGS3GJT5F"
 TERMINAL: Final = "trm_01M7Y4R9X6000N5HKJDK4X76"
+PLATE: Final = "qrp_01M7Y4RA5T000W8Q2M6ZC0BD"
 PAYMENT: Final = "pay_01M7Y4WH5A000W7H0V64525C"
 CODE_PAYMENT: Final = "pay_01M7Y4WJ1E000P222NZMY6ZK"
 REFUND: Final = "rfd_01M7Y5PABJ000PFXP5FCQGR9"
@@ -55,6 +67,7 @@ KEY: Final = "key_01M7Y4RACT000CG8DT0ASVTJ"
 NEW_KEY: Final = "key_01M85W2P5A00062XHZRX9N8S"
 CLOCK: Final = "clk_01M7Y4R8B6000QNEY2EP0N66"
 TOKEN: Final = CODE_PAYMENT[4:] + "3f0c92d17ab8e645"
+_PLATE_URL: Final = "http://127.0.0.1:8080/p/" + PLATE[4:] + "8e1d07c6a2f4b935"
 
 NOODLES: Final = {"order_no": "20261121-0042", "amount": 3800, "currency": "cny"}
 BARCODE: Final = {
@@ -85,6 +98,8 @@ REQUESTS: Final[dict[str, dict[str, tuple[str, Json]]]] = {
         "store": ("A shop that closes at three", {"name": "Station Road", "closing_minute": 180})
     },
     "createTerminal": {"terminal": ("A till", {"name": "Front till", "store": STORE})},
+    "createQrPlate": {"plate": ("On the counter", {"store": STORE, "label": "Front counter"})},
+    "updateQrPlate": {"disable": ("Out of use", {"status": "disabled"})},
     "createKey": {
         "bearer": (
             "A bearer key, for test mode",
@@ -226,7 +241,7 @@ REFUNDING: Final = _refund(
 )  # fmt: skip
 
 
-def _record(record: Merchant | Store | Terminal | Key) -> Json:
+def _record(record: Record) -> Json:
     return view(record, livemode=False, real_ms=AT_MS)
 
 
@@ -252,6 +267,12 @@ SHAPES: Final[dict[type[Struct], Json]] = {
     ),
     StoreView: _record(Store(STORE, MERCHANT, "Station Road", 180, created=_EARLIER_MS)),
     TerminalView: _record(Terminal(TERMINAL, MERCHANT, STORE, "Front till", created=_EARLIER_MS)),
+    PlateView: {
+        **_record(Plate(PLATE, MERCHANT, STORE, "Front counter", created=_EARLIER_MS)),
+        "url": _PLATE_URL,
+        "payload": _PLATE_URL,
+        "image_svg_url": f"{_PLATE_URL}/code.svg",
+    },
     KeyView: A_KEY,
     CreatedKeyView: {**A_KEY, "secret": _SECRET},
     RotatedKeyView: {

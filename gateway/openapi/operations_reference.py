@@ -2,7 +2,13 @@
 
 from typing import Final
 
-from gateway.lists import KEY_FILTERS, MERCHANT_FILTERS, STORE_FILTERS, TERMINAL_FILTERS
+from gateway.lists import (
+    KEY_FILTERS,
+    MERCHANT_FILTERS,
+    PLATE_FILTERS,
+    STORE_FILTERS,
+    TERMINAL_FILTERS,
+)
 from gateway.openapi.operation import (
     ASKED,
     KEYS,
@@ -19,11 +25,21 @@ from gateway.openapi.shapes import (
     CreatedKeyView,
     KeyView,
     MerchantView,
+    PlateView,
     RotatedKeyView,
     StoreView,
     TerminalView,
 )
-from payments.directory import MerchantChange, NewKey, NewMerchant, NewStore, NewTerminal, Rotation
+from payments.directory import (
+    MerchantChange,
+    NewKey,
+    NewMerchant,
+    NewPlate,
+    NewStore,
+    NewTerminal,
+    PlateChange,
+    Rotation,
+)
 
 REFERENCE: Final[Operations] = {
     ("POST", "/v1/merchants"): making(
@@ -66,6 +82,29 @@ REFERENCE: Final[Operations] = {
     ),
     ("GET", "/v1/terminals/{id}"): reading(
         "getTerminal", MERCHANTS, TerminalView, "trm", scope="merchants:read",
+    ),
+    ("POST", "/v1/qr_plates"): making(
+        "createQrPlate", MERCHANTS, PlateView, NewPlate, scope="merchants:write",
+        text="A code that stands on a counter: whoever scans it keys the amount in, and the page "
+        "makes the payment (`entry: static`).",
+    ),
+    ("GET", "/v1/qr_plates"): listing(
+        "listQrPlates", MERCHANTS, PlateView, PLATE_FILTERS, scope="merchants:read",
+    ),
+    ("GET", "/v1/qr_plates/{id}"): reading(
+        "getQrPlate", MERCHANTS, PlateView, "qrp", scope="merchants:read",
+    ),
+    ("POST", "/v1/qr_plates/{id}"): Operation(
+        "updateQrPlate",
+        MERCHANTS,
+        "Change a plate, or take it out of use",
+        {200: Said("The plate.", PlateView), 201: Said("As it stands now.", PlateView)},
+        "What is given is changed. A disabled plate takes no payments; it can be enabled again.",
+        body=PlateChange,
+        key="optional",
+        scope="merchants:write",
+        prefix="qrp",
+        problems=(*WRITTEN, "conflict"),
     ),
     ("POST", "/v1/keys"): making(
         "createKey", KEYS, CreatedKeyView, NewKey, scope="keys:write",

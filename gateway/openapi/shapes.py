@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from payments.reference import KeyOwner, KeyType, MerchantStatus
+from payments.reference import KeyOwner, KeyType, MerchantStatus, PlateStatus
 
 Metadata = dict[str, str]
 
@@ -40,6 +40,23 @@ class StoreView(Struct):
     name: str
     closing_minute: int
     external_id: str | None
+
+
+class PlateView(Struct):
+    """A static code of a store (码牌)."""
+
+    id: str
+    object: Literal["qr_plate"]
+    created: str
+    livemode: bool
+    metadata: Metadata
+    merchant: str
+    store: str
+    label: str
+    status: PlateStatus
+    url: str
+    payload: str
+    image_svg_url: str
 
 
 class TerminalView(Struct):

@@ -4,7 +4,15 @@ from typing import Any, Final
 
 from actors.pages import PageView
 from gateway.errors import status_of
-from gateway.payer.html import LOCAL_TARGETS, POLL_MS, Shown, money, wallets_line
+from gateway.payer.html import (
+    LOCAL_TARGETS,
+    POLL_MS,
+    Shown,
+    amount_field,
+    hidden,
+    money,
+    wallets_line,
+)
 from gateway.payer.visit import Visit
 from gateway.payer.words import wallet_name, word
 from gateway.settings_shape import Settings
@@ -120,6 +128,37 @@ def _choice(view: PageView, visit: Visit, token: str, *, livemode: bool) -> dict
         ("wallet", wallet, wallet_name(language, wallet), False) for wallet in view.wallets
     )
     return {"message": word(language, "choose"), "actions": actions, "state": state}
+
+
+def plate_page(
+    visit: Visit,
+    shop: str,
+    label: str,
+    token: str,
+    session: str,
+    *,
+    trouble: str,
+    typed: str,
+    is_open: bool,
+    livemode: bool,
+) -> Shown:
+    """The page of a plate: an amount to key in, or the word that it is out of use."""
+    language = visit.language
+    facts: dict[str, Any] = {
+        "language": language,
+        "shop": shop,
+        "subject": label,
+        "is_test": not livemode,
+    }
+    if not is_open:
+        return Shown(**facts, trouble=word(language, "disabled"))
+    return Shown(
+        **facts,
+        target=f"/p/{token}/pay",
+        trouble=word(language, trouble) if trouble else "",
+        fields=hidden("session", session) + amount_field(language, typed),
+        actions=(("next", "1", word(language, "next"), True),),
+    )
 
 
 def message_page(error: PaymentError, visit: Visit, *, livemode: bool) -> tuple[int, Shown]:

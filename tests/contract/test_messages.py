@@ -68,7 +68,17 @@ from payments.channels.base import (
     Unpaid,
 )
 from payments.payment import Discount
-from payments.reference import Key, KeyOwner, KeyType, Merchant, MerchantStatus, Store, Terminal
+from payments.reference import (
+    Key,
+    KeyOwner,
+    KeyType,
+    Merchant,
+    MerchantStatus,
+    Plate,
+    PlateStatus,
+    Store,
+    Terminal,
+)
 
 SAMPLES = (
     Hello("shard", "shard-0", 2, 3, 1, 1, 1, b"c" * 4, b"p" * 4),
@@ -180,6 +190,11 @@ SAMPLES = (
         ),
         True,
     ),
+    Changes(
+        7,
+        (Plate("qrp_1", "mch_1", "sto_1", "counter", PlateStatus.DISABLED, 2, {"a": "b"}),),
+        False,
+    ),
     ClockSet(1, 1000),
     ClockQuiet(1, 2000),
     DirectoryAsk(
@@ -256,6 +271,8 @@ GOLDEN = (
     "6d696e616ca574726d5f31a56d63685f31a573746f5f31a474696c6c0280dc0010a36b6579a56b65795f31a6"
     "626561726572a86d65726368616e74a56d63685f31c4017391a12ac0c0c091a86f70657261746f72010203a1"
     "6bc2c3",
+    "91943d079198a871725f706c617465a57172705f31a56d63685f31a573746f5f31a7636f756e746572a86469"
+    "7361626c65640281a161a162c2",
     "91933e01cd03e8",
     "91933f01cd07d0",
     "919c4018b06d65726368616e74732e637265617465a56b65795f31a56d63685f31a56d63685f32c4027b7d81"

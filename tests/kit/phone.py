@@ -1,6 +1,7 @@
 """A payer's phone: a browser with cookies, a wallet's name in its User-Agent, and no script."""
 
 import http.client
+import json
 import re
 from html.parser import HTMLParser
 from http.cookies import SimpleCookie
@@ -86,7 +87,7 @@ class Phone:
         self.cookies: dict[str, dict[str, str]] = {}
         self.visited: list[str] = []
 
-    def send(self, method: str, url: str, form: dict[str, str] | None = None) -> Seen:
+    def send(self, method: str, url: str, form: dict[str, Any] | None = None) -> Seen:
         """One request, without following where it leads."""
         split = urlsplit(url)
         jar = self.cookies.setdefault(split.netloc, {})
@@ -94,7 +95,9 @@ class Phone:
         if jar:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in jar.items())
         body = None
-        if form is not None:
+        if form is not None and "Content-Type" in headers:
+            body = json.dumps(form)
+        elif form is not None:
             body = urlencode(form)
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         connection = http.client.HTTPConnection(split.netloc, timeout=TIMEOUT_S)
