@@ -33,6 +33,7 @@ from payments.channels.transport import (
     HttpRequest,
     NoAnswer,
     NotSent,
+    Verifier,
 )
 from payments.clock import Clock, SystemClock
 from payments.payment import Way
@@ -215,6 +216,22 @@ class Tap:
         return answer if self.edit is None else self.edit(request, answer)
 
 
+class OpenKeys:
+    """A signing pool whose verifiers a test may replace, call by call."""
+
+    def __init__(self, pool: SigningPool) -> None:
+        self.signer = pool.signer
+        self._pool = pool
+
+    def verifier(self, key: Any) -> Any:
+        return OpenVerifier(self._pool.verifier(key))
+
+
+class OpenVerifier:
+    def __init__(self, inner: Verifier) -> None:
+        self.verify = inner.verify
+
+
 def not_sent(_: HttpRequest) -> None:
     raise NotSent("refused by a test")
 
@@ -295,7 +312,7 @@ class Stand:
     def connect(self, base_url: str, timeout_s: float = 5.0) -> Any:
         """Make the connector anew, to send to another place."""
         wanted = Wanted(self.inbox.url, timeout_s)
-        channel = self.rig.connector(base_url, self.tap, self.clock, self.pool, wanted)
+        channel = self.rig.connector(base_url, self.tap, self.clock, OpenKeys(self.pool), wanted)
         self.inbox.hear = getattr(channel, "hear", None)
         self.channel = channel
         return channel

@@ -44,7 +44,6 @@ LATE_MS = (5_000, 60_000, 125_000)
 """Looks after the end; the last one is later than any request of a channel lives."""
 
 
-
 class InlineKeys:
     """Signers and verifiers that need no thread: time would jump over one."""
 
@@ -114,6 +113,8 @@ class WireWorld(Crashing):
     """`kind`: a name of `RIGS`."""
 
     schedule = Schedule(late_checks=LATE_MS)
+    deaf = False
+    """Callbacks are not answered."""
 
     def __init__(self, kind: str, path: Path | None = None, **more: Any) -> None:
         super().__init__(path, loop=HurriedLoop(), **more)
@@ -170,6 +171,7 @@ class WireWorld(Crashing):
         wire.http = Counting(http)
         wanted = Wanted(f"{self.url}/callbacks/{account}")
         channel = wire.rig.connector(wire.proxy.url, wire.http, self.clock, InlineKeys(), wanted)
+        self.plant(channel)
         wire.connector = channel
         links: dict[str, Link] = {}
 
@@ -193,6 +195,9 @@ class WireWorld(Crashing):
         self.boxes[name] = box
         return box
 
+    def plant(self, channel: Any) -> None:
+        """A test may make each new connector a wrong one."""
+
     def _cut_off(self, http: PooledClient) -> None:
         """The sockets of a process that died are closed by the kernel."""
         self.loop.create_task(http.close())
@@ -205,7 +210,7 @@ class WireWorld(Crashing):
         answered: asyncio.Future[CallbackAnswered] = self.loop.create_future()
         self._ref += 1
         message = HearCallback(self._ref, request.method, request.query_string, headers, body)
-        if f"lane-{account}" in self.boxes:
+        if f"lane-{account}" in self.boxes and not self.deaf:
             self.lanes[account].on_messages(_CallbackLink(answered), [message])
         try:
             async with asyncio.timeout(PATIENCE_S):
@@ -291,7 +296,7 @@ class WireWorld(Crashing):
 
         return self.loop.run_until_complete(look())
 
-    def settle(self, seconds: float = 3_600) -> list[str]:
+    def settle(self, seconds: float = 500) -> list[str]:
         self.heal()
         return super().settle(seconds)
 
