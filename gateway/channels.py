@@ -1,11 +1,13 @@
 """From an account's settings to its connector: its process reads the keys, nobody else."""
 
+import resource
 from random import Random
 from typing import Any, Final
 
 import msgspec
 
 from gateway.callbacks import callback_url
+from gateway.logs import get_logger
 from gateway.settings import SettingsError, read_reference
 from gateway.settings_shape import ChannelAccount, Settings
 from payments.channels.base import Channel
@@ -32,6 +34,10 @@ SECRETS: Final = frozenset(
 TOKENS: Final = "app_auth_tokens"
 NAMED_KEYS: Final = "public_keys"
 SEED_BYTES: Final = 16
+FILES_MORE: Final = 512
+"""Open files of a process beside its connections to a channel."""
+
+log = get_logger(__name__)
 
 
 def account_of(settings: Settings, account: ChannelAccount, digests: Digests) -> Account:
@@ -88,6 +94,7 @@ class Wired:
     def __init__(
         self, settings: Settings, account: ChannelAccount, lane: int, clock: Clock, digests: Digests
     ) -> None:
+        raise_file_limit(account.connections + FILES_MORE)
         self._http = PooledClient(HttpSettings(connections_max=account.connections))
         self._pool = SigningPool(f"lane-{account.account}-{lane}")
         # Nonces and their like come from it: seeded by the system, not by the clock.
@@ -123,6 +130,17 @@ class Wired:
             "signing_waiting": self._pool.waiting,
             "signing_refused": self._pool.refused,
         }
+
+
+def raise_file_limit(wanted: int) -> None:
+    """Let this process have so many open files, as far as the system allows it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        log.warning("too few files for the channel's connections", allowed=allowed, wanted=wanted)
 
 
 def check(settings: Settings, clock: Clock, digests: Digests) -> None:

@@ -58,6 +58,13 @@ if TYPE_CHECKING:
 BEHIND_MS: Final = 1_000
 """A lane gives a call up this long after its connector should have."""
 
+PAYS_PERCENT: Final = 75
+"""Share of a lane's connections that payments may take; the rest is for questions about them."""
+
+QUEUE_MS: Final = 8_000
+"""How long a call to a real channel may wait for room. A payment that was not sent by then is asked
+of the next channel; well before, "no such order" would begin to be believed."""
+
 SETTLE_S: Final = 0.1
 """How long the answer to a new terminal or key waits, so that all doors and shards have it."""
 
@@ -246,8 +253,14 @@ def lane_limits(account: AccountSettings, settings: Settings) -> LaneLimits:
     if not account.is_wired:
         return limits
     waits = account.timeouts
+    # Calls wait in the lane, where merchants take turns, and not in the pool of connections.
+    pays = account.connections * PAYS_PERCENT // 100
     return msgspec.structs.replace(
         limits,
+        pays_running_max=pays,
+        merchant_running_max=max(1, pays // 2),
+        asks_running_max=account.connections - pays,
+        queue_timeout_ms=QUEUE_MS,
         pay_timeout_ms=waits.pay_ms + waits.ask_ms + BEHIND_MS,
         # A reverse may be a query, a close, a query and a refund.
         ask_timeout_ms=3 * waits.ask_ms + waits.refund_ms + BEHIND_MS,

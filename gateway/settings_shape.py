@@ -174,7 +174,7 @@ class ChannelAccount(Section, frozen=True, kw_only=True):
     seed: Annotated[int, Meta(ge=0)] = 0
     base_url: Annotated[str, Meta(pattern=r"^(https?://[^/?#@]+(/[^?#]*)?)?$")] = ""
     sandbox: bool = False
-    connections: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    connections: Annotated[int, Meta(ge=8, le=10_000)] = 1_024
     sub_merchants: dict[str, Id] = {}
     timeouts: Timeouts = field(default_factory=Timeouts)
     inquiries: Inquiries = field(default_factory=Inquiries)

@@ -24,7 +24,7 @@ from payments.channels.transport import (
     NotSent,
 )
 
-CONNECT_S: Final = 2.0
+CONNECT_S: Final = 4.0
 """For a place in the pool, the name's address, TCP and TLS, together."""
 
 KEEPALIVE_S: Final = 15.0

@@ -124,6 +124,8 @@ def test_shards_are_told_that_the_account_is_outside(place):
     assert schedule.late_checks == DEFAULT_SCHEDULE.late_checks
     assert (limits.pay_timeout_ms, limits.ask_timeout_ms) == (6_000, 11_000)
     assert (limits.asks_per_second, limits.capacity) == (7, 10)
+    running = (limits.pays_running_max, limits.merchant_running_max, limits.asks_running_max)
+    assert running == (768, 384, 256)
     assert schedule_of(place.settings().channels[0]) == DEFAULT_SCHEDULE
 
 
