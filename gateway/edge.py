@@ -17,6 +17,8 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from gateway.errors import EdgeError, HeadersTooLarge, ReceiveTimeout, problem
+from gateway.quick import plain_request
+from gateway.signatures import Headers
 from payments.errors import Malformed, PaymentError
 from payments.ids import Entropy
 
@@ -45,11 +47,13 @@ class Connection(RequestHandler):
     without a task, a future or a request object of its own. Everything else goes aiohttp's way.
     """
 
-    __slots__ = ("_server", "in_express", "receiving_since")
+    __slots__ = ("_is_plain", "_server", "in_express", "receiving_since")
 
     def __init__(self, server: "EdgeServer", **options: Any) -> None:
         super().__init__(server, **options)
         self._server = server
+        self._is_plain = True
+        """Whether aiohttp's parser has seen nothing yet: it may hold half a request."""
         self.receiving_since = 0.0
         self.in_express = False
 
@@ -73,8 +77,15 @@ class Connection(RequestHandler):
             or self._force_close
             or self._close
         ):
+            self._is_plain = False
             super().data_received(data)
             return
+        if self._is_plain and not self.in_express:
+            plain = plain_request(data, self._server.express_line)
+            if plain is not None and len(plain[1]) <= self._server.body_max:
+                self._ride(*plain)
+                return
+        self._is_plain = False
         assert self._parser is not None
         try:
             messages, upgraded, tail = self._parser.feed_data(data)
@@ -110,12 +121,15 @@ class Connection(RequestHandler):
             return False
         body = payload.read_nowait(-1)
         self._parser.message_consumed()  # type: ignore[union-attr]
+        self._ride(message.headers, body)
+        return True
+
+    def _ride(self, headers: Headers, body: bytes) -> None:
         self._request_count += 1
         self._next_keepalive_close_time = self._server.now + KEEPALIVE_S + EXPRESS_MAX_S
         self.receiving_since = 0.0
         self.in_express = True
-        self._server.express(self, message, body)
-        return True
+        self._server.express(self, headers, body)
 
     def finish_express(self, data: bytes, *, close: bool) -> None:
         """Write the answer; then whatever the client sent meanwhile gets its turn."""
@@ -172,7 +186,8 @@ class EdgeServer(web.Server):
     ) -> None:
         self.body_max = body_max
         self.express_path = ""
-        self.express: Callable[[Connection, RawRequestMessage, bytes], None] = _no_express
+        self.express_line = b"\0"
+        self.express: Callable[[Connection, Headers, bytes], None] = _no_express
         self._deadline_s = receive_deadline_s
         self.closing = False
         self.unreadable = 0
@@ -187,6 +202,14 @@ class EdgeServer(web.Server):
             max_headers=HEADERS_MAX,
         )
         self.now = self._loop.time()
+
+    def take_express(
+        self, path: str, handler: Callable[[Connection, Headers, bytes], None]
+    ) -> None:
+        """POSTs to a path go to `handler` without a task of their own."""
+        self.express_path = path
+        self.express_line = f"POST {path} HTTP/1.1\r\n".encode("ascii")
+        self.express = handler
 
     def _request(
         self,
@@ -214,7 +237,7 @@ class EdgeServer(web.Server):
                     connection.too_slow()
 
 
-def _no_express(connection: Connection, message: RawRequestMessage, body: bytes) -> None:
+def _no_express(connection: Connection, headers: Headers, body: bytes) -> None:
     raise AssertionError("no path is express")
 
 

@@ -7,10 +7,9 @@ client repeats the request with the same key.
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
-from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_exceptions import HTTPRequestEntityTooLarge
 from msgspec import Struct
 
@@ -29,11 +28,14 @@ from gateway.handlers.payments import PATH, answer_lines, prepared
 from gateway.logs import get_logger
 from gateway.routes import Call, Route, Router
 from gateway.settings_shape import Settings
-from gateway.signatures import split_target
+from gateway.signatures import Headers, split_target
 from payments.clock import SystemClock
 from payments.errors import Malformed, Overloaded, PaymentError
 from payments.idempotency import Digests
 from payments.ids import IdMint
+
+if TYPE_CHECKING:
+    from multidict import CIMultiDictProxy
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
@@ -122,8 +124,7 @@ class FrontDoor:
             body_max=settings.http.body_max_bytes,
             receive_deadline_s=settings.http.receive_deadline_s,
         )
-        self.server.express_path = PATH
-        self.server.express = self.express
+        self.server.take_express(PATH, self.express)
         self._express_route, _ = router.find("POST", PATH)
         self.durations: dict[tuple[str, str, int], Histogram] = {}
         self.stages = Stages("auth", "reply")
@@ -157,10 +158,12 @@ class FrontDoor:
 
     # --- HTTP ----------------------------------------------------------------------------------
 
-    def express(self, connection: Connection, message: RawRequestMessage, body: bytes) -> None:
+    def express(self, connection: Connection, headers: Headers, body: bytes) -> None:
         """POST /v1/payments without a task of its own: decided now, answered when it is durable."""
         self._request_no += 1
-        call = Call(self, "POST", message.headers, PATH, "", self._next_id())
+        # This way asks for `get` and `getall` only, which both kinds of headers have.
+        both = cast("CIMultiDictProxy[str]", headers)
+        call = Call(self, "POST", both, PATH, "", self._next_id())
         call.body = body
         riding = Express(self, connection, call, self.clock.monotonic())
         self._in_flight += 1
