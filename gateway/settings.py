@@ -24,7 +24,9 @@ from payments.ids import Entropy
 
 ENV_PREFIX: Final = "TILLWAY_"
 FILE_SUFFIX: Final = "_FILE"
-ENV_OTHERS: Final = frozenset({"TILLWAY_API_KEY", "TILLWAY_URL", "TILLWAY_CONFIG"})
+ENV_OTHERS: Final = frozenset(
+    {"TILLWAY_API_KEY", "TILLWAY_API_KEY_FILE", "TILLWAY_URL", "TILLWAY_CONFIG"}
+)
 """Variables that are not settings: the client's key and address, and where the file is."""
 
 DEFAULT_FILES: Final = ("tillway.toml", "fees.toml", "risk.toml", "channels.toml")
@@ -99,9 +101,20 @@ def default_data_dir(name: str, environ: Mapping[str, str] | None = None) -> Pat
 
 
 def client_variables(environ: Mapping[str, str] | None = None) -> tuple[str | None, str | None]:
-    """The client's (TILLWAY_URL, TILLWAY_API_KEY)."""
+    """The client's (TILLWAY_URL, TILLWAY_API_KEY), the key also from TILLWAY_API_KEY_FILE."""
     environ = os.environ if environ is None else environ
-    return environ.get("TILLWAY_URL"), environ.get("TILLWAY_API_KEY")
+    key, file = environ.get("TILLWAY_API_KEY"), environ.get("TILLWAY_API_KEY_FILE")
+    if not key and file:
+        try:
+            key = Path(file).read_text("utf-8").strip()
+        except OSError as error:
+            raise SettingsError(f"TILLWAY_API_KEY_FILE={file}: {error.strerror}") from None
+    return environ.get("TILLWAY_URL"), key
+
+
+def forbid_color() -> None:
+    """As if NO_COLOR were set: for this process, and for those that it starts."""
+    os.environ["NO_COLOR"] = "1"
 
 
 def schema() -> dict[str, Any]:

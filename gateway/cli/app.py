@@ -21,6 +21,7 @@ from gateway.cli import (
     qr,
     sandbox,
     server,
+    status,
 )
 from gateway.cli.output import EXIT_CHECK_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, complain
 from gateway.settings import SettingsError
@@ -40,7 +41,7 @@ app.command(
     add_help_option=False,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )(server.bench)
-app.command()(client.status)
+app.command(cls=client.Asking)(status.status)
 app.command()(doctor.doctor)
 app.command()(openapi.openapi)
 app.add_typer(payments.app, name="payments", help="Create, read, refund and cancel payments.")
