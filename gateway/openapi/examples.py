@@ -66,6 +66,9 @@ REFUND: Final = "rfd_01M7Y5PABJ000PFXP5FCQGR9"
 KEY: Final = "key_01M7Y4RACT000CG8DT0ASVTJ"
 NEW_KEY: Final = "key_01M85W2P5A00062XHZRX9N8S"
 CLOCK: Final = "clk_01M7Y4R8B6000QNEY2EP0N66"
+ENDPOINT: Final = "whk_01M7Y4RB2M0003PZ7D5J9SWX"
+EVENT: Final = f"evt_{PAYMENT[4:]}S"
+HOOK_URL: Final = "http://127.0.0.1:9000/tillway"
 TOKEN: Final = CODE_PAYMENT[4:] + "3f0c92d17ab8e645"
 _PLATE_URL: Final = "http://127.0.0.1:8080/p/" + PLATE[4:] + "8e1d07c6a2f4b935"
 
@@ -112,6 +115,21 @@ REQUESTS: Final[dict[str, dict[str, tuple[str, Json]]]] = {
     "advanceTestClock": {
         "seconds": ("By a minute", {"seconds": 60}),
         "to": ("To an instant", {"to": "2026-12-01T00:00:00Z"}),
+    },
+    "createWebhookEndpoint": {
+        "all": ("Everything", {"url": HOOK_URL, "events": ["*"]}),
+        "refunds": ("Refunds alone", {"url": HOOK_URL, "events": ["refund.*"]}),
+    },
+    "updateWebhookEndpoint": {"pause": ("No more for now", {"status": "disabled"})},
+    "patchWebhookEndpoint": {"pause": ("No more for now", {"status": "disabled"})},
+    "rollWebhookSecret": {"hour": ("Both sign for an hour", {"overlap_seconds": 3_600})},
+    "enableWebhookEndpoint": {"enable": ("There is nothing to say", {})},
+    "resendEvent": {"all": ("To all that want it", {})},
+    "resendEvents": {
+        "day": (
+            "What happened in an hour",
+            {"from": "2026-11-21T04:00:00Z", "to": "2026-11-21T05:00:00Z"},
+        )
     },
     **{
         f"{verb}AsPayer": {"act": ("There is nothing to say", {})}

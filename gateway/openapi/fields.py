@@ -9,6 +9,7 @@ from typing import Any, Final
 from payments.ids import ALPHABET, BODY_LENGTH
 from payments.payment import Status, Way
 from payments.refund import RefundStatus
+from payments.view import EVENT_LETTER
 
 Extra = dict[str, Any]
 
@@ -17,7 +18,8 @@ _BODY: Final = f"[{ALPHABET}]{{{BODY_LENGTH}}}"
 
 def id_of(prefix: str, text: str) -> Extra:
     """The schema additions of an id."""
-    return {"description": text, "pattern": f"^{prefix}_{_BODY}$"}
+    body = f"{_BODY}[A-Z]" if prefix == "evt" else _BODY
+    return {"description": text, "pattern": f"^{prefix}_{body}$"}
 
 
 def instant(text: str) -> Extra:
@@ -58,6 +60,8 @@ COMMON: Final[dict[str, Extra]] = {
     "platform": says("The platform (service provider) that acts for the merchant."),
     "dedicated": says("Whether the merchant has a partition of its own, so that it shares none."),
     "fee_plan": says("The fee plan that its payments are charged by."),
+    "endpoint": says("The endpoint, `whk_…`."),
+    "description": says("What it is for, for people."),
     "closing_minute": says(
         "Minutes after local midnight at which the business day ends: 180 for a shop that closes "
         "at three in the morning."
@@ -137,6 +141,16 @@ REQUESTS: Final[dict[str, Extra]] = {
     "NewKey.type": says("How requests are authenticated with it."),
     "NewKey.terminal": says("Make a key for this terminal: it may only do what a till does."),
     "NewKey.platform": says("Make a key for this platform; operators only."),
+    "NewEndpoint.url": says("Where events go: https and public in live mode."),
+    "EndpointChange.url": says("Where events go."),
+    "NewEndpoint.events": says("Which types: `*`, `payment.*`, or exact ones."),
+    "EndpointChange.events": says("Which types: `*`, `payment.*`, or exact ones."),
+    "EndpointChange.status": says("Whether it gets events."),
+    "RollSecret.overlap_seconds": says("How long the old secret signs beside the new one."),
+    "ResendEvent.endpoint": says("To this one alone; else to all that want it."),
+    "ResendRange.after": says("Everything since this event, `evt_…`."),
+    "ResendRange.from": says("Or everything since this instant, RFC 3339,"),
+    "ResendRange.to": says("until this one."),
     "MerchantChange.status": says("The status to move to."),
     "NewMerchant.platform": says("The platform that acts for it; operators only."),
     "AdvanceClock.seconds": says("How far to move business time."),
@@ -207,6 +221,60 @@ ANSWERS: Final[dict[str, Extra]] = {
     "Plate.url": says("The page that it leads to."),
     "Plate.payload": says("What the code says: the same address."),
     "Plate.image_svg_url": says("The code as a picture, to print."),
+    "Endpoint.id": id_of("whk", "The endpoint."),
+    "Endpoint.merchant": id_of("mch", "Whose it is; null for a platform's."),
+    "Endpoint.platform": says("The platform whose it is; null for a merchant's."),
+    "Endpoint.url": {"description": "Where events go.", "format": "uri"},
+    "Endpoint.events": says("Which types: `*`, `payment.*`, or exact ones."),
+    "Endpoint.status": one_of("Whether it gets events.", "enabled", "disabled"),
+    "Endpoint.disabled_reason": one_of(
+        "Why it gets none: somebody asked for it, the receiver answered 410, or too much waited.",
+        "asked", "gone", "backlog",
+    ),
+    "Endpoint.old_secret_expires_at": instant("Until when the secret before this one signs too."),
+    "Endpoint.secret": says("`whsec_…`: shown once, when it was made."),
+    "Deleted.id": id_of("whk", "The endpoint."),
+    "Deleted.deleted": says("It is no more."),
+    "Event.id": id_of("evt", "The event; the `webhook-id` of its messages."),
+    "Event.type": one_of("What happened.", *EVENT_LETTER),
+    "Event.timestamp": instant("When it happened, as the webhook says it."),
+    "Event.data": {
+        "description": "The object as it then was.",
+        "anyOf": [
+            {"$ref": "#/components/schemas/Payment"}, {"$ref": "#/components/schemas/Refund"},
+        ],
+    },
+    "Delivery.id": says("The event's id, a point, and the endpoint's."),
+    "Delivery.event": id_of("evt", "The event."),
+    "Delivery.type": one_of("Its type.", *EVENT_LETTER),
+    "Delivery.endpoint": id_of("whk", "Where it goes."),
+    "Delivery.url": says("The endpoint's address; null when the endpoint is no more."),
+    "Delivery.status": one_of("How it stands.", "pending", "delivered", "failed", "canceled"),
+    "Delivery.tries": says("How often it was tried."),
+    "Delivery.next_attempt_at": instant("When it is tried next."),
+    "Delivery.ended_at": instant("When it was delivered or given up."),
+    "Delivery.attempts": says("Its latest tries, the newest first."),
+    "Attempt.number": says("Which try it was."),
+    "Attempt.at": instant("When."),
+    "Attempt.outcome": one_of(
+        "What it came to; `refused` is an answer that is no 2xx.",
+        "delivered", "refused", "no_answer", "address_refused",
+    ),
+    "Attempt.status_code": says("The receiver's HTTP status; null without an answer."),
+    "Attempt.duration_ms": says("How long it took."),
+    "Attempt.trouble": says("What went wrong before there was an answer."),
+    "Attempt.answer": says("The beginning of what the receiver said, masked."),
+    "Resend.events": says("Events sent again."),
+    "Resend.deliveries": says("To how many endpoints, together."),
+    "Resend.has_more": says("Whether the range goes on after `last`."),
+    "Resend.last": id_of("evt", "The last event of this part."),
+    "TimelineLine.event": says("Of webhooks: the event."),
+    "TimelineLine.endpoint": says("Of webhooks: where it goes."),
+    "TimelineLine.attempt": says("Of `webhook`: which try it was."),
+    "TimelineLine.outcome": says("Of `webhook`: what it came to."),
+    "TimelineLine.status_code": says("Of `webhook`: the receiver's HTTP status."),
+    "TimelineLine.duration_ms": says("Of `webhook`: how long it took."),
+    "TimelineLine.trouble": says("Of `webhook`: what went wrong."),
     "Key.id": id_of("key", "The key; the `keyid` of signatures."),
     "Key.type": says("How requests are authenticated with it."),
     "Key.owner": says("Whose key it is, which decides what it can see."),

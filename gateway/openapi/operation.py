@@ -21,7 +21,11 @@ class Said(Struct, frozen=True):
 
 
 class Operation(Struct, frozen=True):
-    """One route. `key`: whether it takes an Idempotency-Key. `problems`: codes of its own."""
+    """One route. `key`: whether it takes an Idempotency-Key. `problems`: codes of its own.
+
+    `prefix`: of the ids in its path. `cursor`, `back`: what a list is paged by, and whether
+    backward too.
+    """
 
     id: str
     tag: str
@@ -36,6 +40,8 @@ class Operation(Struct, frozen=True):
     prefers: bool = False
     waits: bool = False
     prefix: str = ""
+    cursor: str = "any"
+    back: bool = True
     media: tuple[str, ...] = (JSON,)
 
 
@@ -60,7 +66,7 @@ TAGS: Final = {
     RUNNING: "How the gateway is, and whether its books balance.",
     CHANNELS: "Called by payment channels, not by you.",
     PAYERS: "What a payer's phone opens. The token in the path is the only key it has.",
-    WEBHOOKS: "What we send to you.",
+    WEBHOOKS: "Where events go, what happened, and how often we tried to tell.",
     DESCRIPTION: "What you are reading.",
 }
 
@@ -87,7 +93,7 @@ def reading(name: str, tag: str, shape: type[Struct], prefix: str, **more: Any) 
 
 
 def listing(name: str, tag: str, shape: type[Struct], filters: Filters, **more: Any) -> Operation:
-    kinds = name.removeprefix("list").lower()
+    kinds = more.pop("kinds", name.removeprefix("list").lower())
     said = {200: Said(f"A page of {kinds}, newest first.", shape, "page")}
     problems = more.pop("problems", ASKED)
     return Operation(name, tag, f"List {kinds}", said, filters=filters, problems=problems, **more)

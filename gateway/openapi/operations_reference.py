@@ -56,7 +56,7 @@ REFERENCE: Final[Operations] = {
         "updateMerchant",
         MERCHANTS,
         "Change a merchant",
-        {200: Said("The merchant.", MerchantView), 201: Said("As it stands now.", MerchantView)},
+        {200: Said("The merchant.", MerchantView)},
         "What is given is changed. `status` goes `application → in_review → active → suspended → "
         "closed`.",
         body=MerchantChange,
@@ -98,7 +98,7 @@ REFERENCE: Final[Operations] = {
         "updateQrPlate",
         MERCHANTS,
         "Change a plate, or take it out of use",
-        {200: Said("The plate.", PlateView), 201: Said("As it stands now.", PlateView)},
+        {200: Said("The plate.", PlateView)},
         "What is given is changed. A disabled plate takes no payments; it can be enabled again.",
         body=PlateChange,
         key="optional",

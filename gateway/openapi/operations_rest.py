@@ -131,6 +131,7 @@ PAYER_PAGES: Final[Operations] = {
         {
             200: Said("The page.", media=(JSON, _HTML)),
             303: Said("Back from the wallet's OAuth: on to the page.", media=(_HTML,)),
+            410: Said("A plate that takes no payments.", media=(_HTML,)),
         },
         _PAGE,
         problems=("invalid_field", "quota_exceeded", "outcome_unknown", "no_channel"),

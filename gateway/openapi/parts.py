@@ -9,7 +9,7 @@ from msgspec.json import decode
 from gateway.edge import VERSION
 from gateway.errors import EdgeError, FieldProblem, Problem, problem
 from gateway.headers import IDEMPOTENCY_KEY_MAX, WAIT_S_MAX
-from gateway.lists import LIMIT_DEFAULT, LIMIT_MAX, OneOf, day, identifier, instant
+from gateway.lists import LIMIT_DEFAULT, LIMIT_MAX, OneOf, day, instant
 from gateway.openapi.fields import id_of
 from gateway.openapi.problems import KINDS
 from gateway.openapi.schemas import Schema, ref
@@ -19,6 +19,13 @@ PROBLEM_MEDIA: Final = "application/problem+json"
 EXAMPLE_REQUEST: Final = "req_5T0QK3ZN00000042"
 
 ID: Final = "^[a-z]{3}_[0-9A-Z]{24}$"
+CURSORS: Final = {
+    "any": ID,
+    "endpoint": "^whk_[0-9A-Z]{24}$",
+    "event": "^evt_[0-9A-Z]{25}$",
+    "delivery": "^evt_[0-9A-Z]{25}\\.whk_[0-9A-Z]{24}$",
+}
+"""What the ids of a list look like, by kind."""
 
 FILTER_TEXTS: Final = {
     "order_no": "Only of this order number.",
@@ -30,6 +37,7 @@ FILTER_TEXTS: Final = {
     "business_date": "Only of this business day, `yyyymmdd`.",
     "payment": "Only of this payment.",
     "platform": "Only of this platform.",
+    "type": "Only of this type; `payment.*` is all of payments.",
     "created[gt]": "Only after this instant.",
     "created[gte]": "Only at this instant or after it.",
     "created[lt]": "Only before this instant.",
@@ -130,18 +138,6 @@ PARAMETERS: Final[dict[str, Schema]] = {
             "type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT,
         },
     },
-    "StartingAfter": {
-        "name": "starting_after",
-        "in": "query",
-        "description": "The id of the last object you have: the page begins after it.",
-        "schema": {"type": "string", "pattern": ID},
-    },
-    "EndingBefore": {
-        "name": "ending_before",
-        "in": "query",
-        "description": "The id of the first object you have: the page ends before it.",
-        "schema": {"type": "string", "pattern": ID},
-    },
 }  # fmt: skip
 
 SECURITY: Final[dict[str, Schema]] = {
@@ -184,6 +180,18 @@ NEEDED: Final[list[dict[str, list[str]]]] = [
 """Either of the two ways to authenticate."""
 
 
+def cursor_parameters(kind: str, *, back: bool) -> list[Schema]:
+    """Where a page begins or ends. `back`: it can be paged backward."""
+    schema = {"type": "string", "pattern": CURSORS[kind]}
+    texts = {"starting_after": "The id of the last object you have: the page begins after it."}
+    if back:
+        texts["ending_before"] = "The id of the first object you have: the page ends before it."
+    return [
+        {"name": name, "in": "query", "description": text, "schema": schema}
+        for name, text in texts.items()
+    ]
+
+
 def filter_parameter(name: str, check: Any) -> Schema:
     """A filter of a list as a query parameter; its check says what may stand there."""
     schema: Schema = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"}
@@ -193,7 +201,9 @@ def filter_parameter(name: str, check: Any) -> Schema:
         schema = {"type": "string", "format": "date-time"}
     elif check is day:
         schema = {"type": "string", "pattern": "^[0-9]{8}$"}
-    elif check is identifier:
+    elif name == "type":
+        schema = {"type": "string", "pattern": "^[a-z_.*]+$", "maxLength": 64}
+    elif name in PREFIXES:
         schema = {"type": "string", "pattern": ID.replace("[a-z]{3}", PREFIXES[name])}
     return {"name": name, "in": "query", "description": FILTER_TEXTS[name], "schema": schema}
 

@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from gateway.openapi import examples
+from gateway.openapi import examples, examples_webhooks
 from gateway.openapi.fields import id_of
 from gateway.openapi.operation import JSON, Operation, Operations, Said
 from gateway.openapi.parts import (
     NEEDED,
     by_status,
+    cursor_parameters,
     filter_parameter,
     header_refs,
     response_name,
@@ -18,6 +19,8 @@ from gateway.openapi.schemas import PREFIX, Schema, page_name, ref
 from gateway.routes import Route
 from gateway.schemas import EMPTY_ALLOWED
 
+SHAPES: Final = {**examples.SHAPES, **examples_webhooks.SHAPES}
+ANSWERS: Final = {**examples.ANSWERS, **examples_webhooks.ANSWERS}
 PARAMETER: Final = "#/components/parameters/"
 _STEP: Final = re.compile(r"\{([a-z_]+)\}")
 
@@ -115,7 +118,8 @@ def _parameters(route: Route, operation: Operation) -> list[Schema]:
     if operation.waits:
         named.append("Wait")
     if operation.filters is not None:
-        named += ["Limit", "StartingAfter", "EndingBefore"]
+        named.append("Limit")
+        found += cursor_parameters(operation.cursor, back=operation.back)
         found += [filter_parameter(*pair) for pair in operation.filters.items()]
     if route.authenticated:
         named += ["TillwayMerchant", "TillwayVersion"]
@@ -161,13 +165,13 @@ def _content(route: Route, operation: Operation, status: int, said: Said) -> Sch
     if shape is None:
         return {}
     schema: Schema = ref(shape)
-    example: Any = examples.SHAPES.get(shape)
+    example: Any = SHAPES.get(shape)
     if said.form == "page":
         schema = {"$ref": PREFIX + page_name(shape)}
         example = {"object": "list", "url": route.template, "has_more": False, "data": [example]}
     elif said.form == "array":
         schema, example = {"type": "array", "items": schema}, [example]
-    given = examples.ANSWERS.get((operation.id, status))
+    given = ANSWERS.get((operation.id, status))
     if given is None:
         return {"schema": schema, "example": example}
     shown = {name: {"summary": summary, "value": value} for name, (summary, value) in given.items()}

@@ -25,6 +25,7 @@ WORDS: Final = {
     "Code": "A code to show to the payer.",
     "MerchantStatus": "How far a merchant is.",
     "KeyType": "How requests are authenticated.",
+    "PlateStatus": "Whether a plate takes payments.",
     "KeyOwner": "Whose key it is.",
 }
 """Structs and enums that have no sentence of their own in the code."""
@@ -80,6 +81,8 @@ def components(kinds: Iterable[type[Struct]]) -> dict[str, Schema]:
     for raw, schema in found.items():
         name = _plain(raw)
         made[name] = _improved(name, schema, parents.get(name, [name]))
+        if raw.endswith("View"):
+            _require_all(made[name])
     return dict(sorted(made.items()))
 
 
@@ -107,6 +110,16 @@ def _improved(name: str, schema: Schema, names: list[str]) -> Schema:
         if not made.get("required"):
             made.pop("required", None)
     return made
+
+
+def _require_all(schema: Schema) -> None:
+    """What an answer may leave out has no default; what has one is always there."""
+    properties = schema["properties"]
+    given = [field for field, one in properties.items() if "default" in one]
+    for field in given:
+        del properties[field]["default"]
+    required = {*schema.get("required", ()), *given}
+    schema["required"] = [field for field in properties if field in required]
 
 
 def _renamed(value: Any) -> Any:

@@ -152,6 +152,13 @@ class TimelineLine(Struct):
     id: str | UnsetType = UNSET
     type: str | UnsetType = UNSET
     postings: tuple[PostingView, ...] | UnsetType = UNSET
+    event: str | UnsetType = UNSET
+    endpoint: str | UnsetType = UNSET
+    attempt: int | UnsetType = UNSET
+    outcome: str | UnsetType = UNSET
+    status_code: int | UnsetType | None = UNSET
+    duration_ms: int | UnsetType = UNSET
+    trouble: str | UnsetType | None = UNSET
 
 
 class TimelineView(Struct):

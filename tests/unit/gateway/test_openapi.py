@@ -36,8 +36,10 @@ def described():
 def check(described):
     """check(schema, value): the complaints; objects have no more fields than are described."""
 
+    components = closed(described["components"])
+
     def complaints(schema, value):
-        whole = {**schema, "components": closed(described["components"])}
+        whole = {**schema, "components": components}
         found = Draft202012Validator(whole).iter_errors(value)
         return [f"{error.json_path}: {error.message}" for error in found]
 
