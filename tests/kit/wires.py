@@ -167,7 +167,7 @@ class WireWorld(Crashing):
 
     def _lane(self, spec: Spec, host: LocalHost, account: str) -> Boxed:
         name, wire = f"lane-{account}", self.wires[account]
-        http = PooledClient(HttpSettings(connections_max=256))
+        http = PooledClient(HttpSettings(connections_max=1_024))
         wire.http = Counting(http)
         wanted = Wanted(f"{self.url}/callbacks/{account}")
         channel = wire.rig.connector(wire.proxy.url, wire.http, self.clock, InlineKeys(), wanted)
