@@ -56,6 +56,7 @@ QUIET_POLL_S: Final = 0.01
 QUIET_PATIENCE_S: Final = 5.0
 """How long the test clock waits for receivers; one that is slower is left behind."""
 
+CATCH_UP_S: Final = 1.0
 UNKNOWN_MERCHANT_S: Final = 0.05
 """A merchant that a shard knows and our snapshot does not yet: looked for again after this."""
 
@@ -205,6 +206,17 @@ class CourierActor:
     def positions(self) -> list[Step]:
         """How far each shard was read: what is older is not for an endpoint that changes now."""
         return [("set_cursor", (tail.shard, tail.cursor)) for tail in self.tails]
+
+    async def caught_up(self) -> None:
+        """Wait, not for long, until what the shards have committed by now was read.
+
+        So that an endpoint hears of what happens after it was made, and of nothing before.
+        """
+        try:
+            async with asyncio.timeout(CATCH_UP_S):
+                await asyncio.gather(*(tail.catch_up() for tail in self.tails))
+        except TimeoutError:
+            log.info("a shard is behind: an endpoint may hear of what happened just before it")
 
     @property
     def is_loaded(self) -> bool:

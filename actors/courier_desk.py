@@ -81,6 +81,10 @@ class Book(Protocol):
         """How far each shard was read: what is older is not for an endpoint that changes now."""
         ...
 
+    async def caught_up(self) -> None:
+        """Wait, not for long, until what the shards have committed by now was read."""
+        ...
+
     @property
     def is_loaded(self) -> bool: ...
 
@@ -207,6 +211,7 @@ class Desk:
         wish = wish_of(NewEndpoint, ask.body)
         events = check_filters(wish.events)
         await self._check_url(wish.url)
+        await self._book.caught_up()
         merchant = self._book.reference.merchant(ask.merchant) if ask.merchant else None
         if not self._book.is_loaded or (ask.merchant and merchant is None):
             raise Overloaded("the courier is starting; try again", retry_after_s=1)
@@ -272,6 +277,8 @@ class Desk:
         if wish.url is not UNSET:
             await self._check_url(wish.url)
             changes["url"] = wish.url
+        if wish.events is not UNSET or wish.status is not UNSET:
+            await self._book.caught_up()
         if wish.description is not UNSET:
             changes["description"] = wish.description
         if wish.metadata is not UNSET:
@@ -288,6 +295,8 @@ class Desk:
 
     async def _enable(self, ask: CourierAsk) -> Answer:
         wish_of(EnableEndpoint, ask.body)
+        self._mine(ask, ask.target)
+        await self._book.caught_up()
         endpoint = replace(self._mine(ask, ask.target), status=ENABLED, reason=None)
         await self._write(endpoint, *self._answered(ask, 200, endpoint.id))
         return Answer(0, 200, encode(self._view(endpoint)))
