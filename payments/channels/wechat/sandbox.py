@@ -39,7 +39,7 @@ from payments.channels.wechat import crypto, sandbox_fields, sandbox_view, wire
 from payments.channels.wechat.errors import Refusal, wrong_field
 from payments.channels.wechat.sandbox_control import Extras
 from payments.channels.wechat.sandbox_door import Caller, Door
-from payments.channels.wechat.sandbox_keys import Account, Key, Keyring
+from payments.channels.wechat.sandbox_keys import PUBLIC_KEY, Account, Key, Keyring
 from payments.channels.wechat.sandbox_orders import Orders
 
 RETRY_PLAN_S: Final = (
@@ -202,7 +202,7 @@ class WeChatSandbox(SandboxApp):
         async def serve(call: Call, caller: Caller) -> Reply:
             body = sandbox_fields.read(call.raw, rules)
             self._orders.check_parties(body, caller, is_partner=is_partner)
-            asked = self._orders.asked(kind, body, is_partner=is_partner)
+            asked = self._orders.asked(kind, body, caller, is_partner=is_partner)
             turn = self.engine.pay(asked)
             self._check_turn(turn)
             if kind == "codepay":
@@ -419,7 +419,8 @@ class WeChatSandbox(SandboxApp):
             },
         }
         body = msgspec.json.encode(told)
-        headers = self._seal(self.keys.for_callbacks(), body, turn.unsigned)
+        key = self.keys.for_callbacks(news.order.extra.get("signed_by", PUBLIC_KEY))
+        headers = self._seal(key, body, turn.unsigned)
         if is_probe:
             headers["Wechatpay-Signature"] = wire.PROBE_PREFIX + headers["Wechatpay-Signature"]
         headers |= self._request_id() | {"Content-Type": "application/json; charset=utf-8"}

@@ -64,7 +64,8 @@ class Stored(Struct):
     api_v3_key: str
     merchant: Key
     keys: list[Key]
-    certificate_signs_callbacks: bool = False
+    callbacks: str = ""
+    """The kind that signs all callbacks. Empty: each order's as its request asked for answers."""
 
 
 class Keyring:
@@ -109,12 +110,13 @@ class Keyring:
     def newest(self, kind: str) -> Key:
         return [key for key in self._stored.keys if key.kind == kind][-1]
 
-    def for_callbacks(self) -> Key:
-        kind = CERTIFICATE if self._stored.certificate_signs_callbacks else PUBLIC_KEY
-        return self.newest(kind)
+    def for_callbacks(self, asked: str = PUBLIC_KEY) -> Key:
+        """`asked`: the kind that the order's request wanted its answer signed with."""
+        return self.newest(self._stored.callbacks or asked)
 
     def sign_callbacks_with(self, kind: str) -> None:
-        self._stored.certificate_signs_callbacks = kind == CERTIFICATE
+        """From now on with this kind, whatever the requests asked for."""
+        self._stored.callbacks = kind
         self._keep()
 
     def rotate(self, kind: str, now_ms: int) -> Key | None:

@@ -65,7 +65,7 @@ class Orders:
 
     # --- what ----------------------------------------------------------------------------------
 
-    def asked(self, kind: str, body: dict[str, Any], *, is_partner: bool) -> Asked:
+    def asked(self, kind: str, body: dict[str, Any], caller: Caller, *, is_partner: bool) -> Asked:
         """The order for the engine. Raise Refusal where a rule needs more than one field."""
         now = self._clock.now_ms()
         expires = 0 if kind == "codepay" else now + CODE_LIFE_MS
@@ -82,6 +82,8 @@ class Orders:
             "attach": body.get("attach") or "",
             "device_id": scene.get("device_id") or "",
             "description": body["description"],
+            # A client that verifies by certificates cannot verify callbacks by public key.
+            "signed_by": caller.reply_key.kind,
         }
         return Asked(
             body["out_trade_no"],

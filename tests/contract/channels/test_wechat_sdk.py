@@ -223,8 +223,8 @@ async def test_a_payment_code_and_its_reverse(shop, partner):
 
 
 async def test_platform_certificates_are_downloaded_by_the_client(shop):
+    """Who has no public key of the channel's is called back by certificate, too."""
     client = await shop.client(certificates=True)
-    shop.sandbox.keys.sign_callbacks_with("certificate")
 
     await ok(client.pay, "午餐", NUMBER, {"total": 3800})
     await shop.payer("pay")

@@ -14,8 +14,10 @@ REFUNDS = "/v3/refund/domestic/refunds"
 NUMBER = "order-0001"
 
 
-async def pay_native(shop, **more):
-    said = await shop.call("POST", NATIVE, shop.order(**more))
+async def pay_native(shop, *, by="public_key_id", **more):
+    """`by`: the key that answers are asked for with; None: the request names none."""
+    named = {"Wechatpay-Serial": shop.given[by]} if by else {}
+    said = await shop.call("POST", NATIVE, shop.order(**more), headers=named)
     assert said.status == 200, said.body
     await shop.control("pay", {"out_trade_no": NUMBER})
 
@@ -128,6 +130,21 @@ async def test_a_rotated_key_signs_callbacks_and_the_old_one_stays_valid(shop):
     assert new == (await shop.callback()).headers["wechatpay-serial"]
     assert old == said.headers["wechatpay-serial"]
     assert shop.verifies(said, "public_key_pem")
+
+
+@pytest.mark.parametrize(
+    ("by", "signer"),
+    [
+        ("public_key_id", "public_key_id"),
+        ("platform_serial", "platform_serial"),
+        (None, "platform_serial"),
+    ],
+)
+async def test_callbacks_are_signed_like_the_answer_to_their_order(shop, by, signer):
+    """A client that has only certificates, or only the public key, can verify them."""
+    await pay_native(shop, by=by)
+
+    assert shop.given[signer] == (await shop.callback()).headers["wechatpay-serial"]
 
 
 async def test_callbacks_can_be_signed_by_a_certificate(shop):
