@@ -56,13 +56,14 @@ install_packages() {
 }
 
 # wrk makes the load, fuser (psmisc) finds who holds a port, strace lets a test see fsync fail,
-# systemd-analyze reads our unit.
+# systemd-analyze reads our unit, chromium opens the payer's page.
 install_tools() {
     local missing=()
     command -v wrk >/dev/null || missing+=(wrk)
     command -v strace >/dev/null || missing+=(strace)
     command -v fuser >/dev/null || missing+=(psmisc)
     command -v systemd-analyze >/dev/null || missing+=(systemd)
+    command -v chromium >/dev/null || missing+=(chromium)
     [[ "${#missing[@]}" -eq 0 ]] || install_packages "${missing[@]}"
 }
 

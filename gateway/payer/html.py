@@ -101,7 +101,9 @@ def render(shown: Shown) -> bytes:
 def _refresh(shown: Shown) -> str:
     if shown.state is None or not shown.state.get("poll_ms"):
         return ""
-    return f'<noscript><meta http-equiv="refresh" content="{REFRESH_S}"></noscript>'
+    # With its address: a wallet's return leaves a fragment, and that alone would load nothing.
+    target = escape(f"{REFRESH_S};url={shown.state['page_url']}")
+    return f'<noscript><meta http-equiv="refresh" content="{target}"></noscript>'
 
 
 def _facts(shown: Shown) -> list[str]:
