@@ -21,7 +21,7 @@ from actors.paying import PAY, Paying
 from actors.reading import Reading
 from actors.refunding import Refunding
 from actors.shard import MerchantShard
-from payments import bookings, lifecycle
+from payments import bookings, lifecycle, pages
 from payments.channels.base import Approved, Unknown
 from payments.payment import Payment
 from payments.storage.memory import MemoryStore
@@ -248,7 +248,7 @@ def timers_not_found_after_a_restart(patch: Any) -> None:
 
 @defect
 def a_refused_payment_counted_as_paid(patch: Any) -> None:
-    refused = lifecycle._refused
+    refused = pages.refused
 
     def generous(outcome: Any, now: int) -> Any:
         made = refused(outcome, now)
@@ -256,7 +256,8 @@ def a_refused_payment_counted_as_paid(patch: Any) -> None:
             return made
         return lifecycle.Succeeded(now, None, 1, 1, (), 0)
 
-    patch.setattr(lifecycle, "_refused", generous)
+    patch.setattr(lifecycle, "refused", generous)
+    patch.setattr(pages, "refused", generous)
 
 
 @defect
