@@ -1,117 +1,23 @@
 """A payer's page: one attempt at a time, and one charge at most, whatever is answered."""
 
-import random
-
 import pytest
 from msgspec.msgpack import Decoder, Encoder
 from msgspec.structs import replace
 
-from payments.channels.base import Approved, Awaiting, Declined, Unknown, Unpaid
-from payments.fees import DEFAULT_PLAN
+from page_shop import ALIPAY, EXPIRES_AT, SHEET, WECHAT, S, Shop
+from payments.channels.base import Approved, Declined, Unknown, Unpaid
 from payments.folding import apply
-from payments.ids import out_trade_no
 from payments.lifecycle import (
     CHOICES_MAX,
     DEFAULT_SCHEDULE,
-    answered_inquiry,
     answered_look,
-    answered_pay,
-    answered_undo,
-    cancel,
     choose,
-    due,
     number_of,
 )
-from payments.pages import begin, cannot_begin, is_ready
-from payments.payment import (
-    AttemptState,
-    Choice,
-    Failure,
-    Page,
-    Payment,
-    Status,
-    Way,
-)
+from payments.pages import cannot_begin, is_ready
+from payments.payment import Failure, Page, Payment, Status, Way
 from payments.payment_events import AttemptEnded, ChoiceDropped, StrayPaid
-from payments.testing import NOW_MS, a_payment
-
-WECHAT = Choice("wechat", "openid-1", "wechat-1", b"browser-1")
-ALIPAY = Choice("alipay", "2088000000000001", "alipay-1", b"browser-2")
-SHEET = Awaiting(None, {"package": "prepay_id=1"})
-EXPIRES_AT = NOW_MS + 300_000
-S = AttemptState
-
-
-def a_page(**changes):
-    """A cashier payment that nobody has opened yet."""
-    fields = {
-        "attempt": None,
-        "way": Way.CASHIER,
-        "wallet": None,
-        "status": Status.REQUIRES_PAYER,
-        "page": Page(),
-        "expires_at": EXPIRES_AT,
-        "next_action_at": EXPIRES_AT,
-        "verdict_by": EXPIRES_AT + 120_000,
-    }
-    return replace(a_payment(), **{**fields, **changes})
-
-
-class Shop:
-    """A page, and what its shard would have asked the channels."""
-
-    def __init__(self, payment=None):
-        self.payment = payment or a_page()
-        self.now = NOW_MS
-        self.asks = []
-
-    def did(self, decision):
-        for event in decision.events:
-            self.payment = apply(self.payment, event)
-        if decision.ask is not None:
-            self.asks.append((decision.ask, number_of(self.payment)))
-        if is_ready(self.payment, self.now):
-            choice = self.payment.page.wanted
-            sent = begin(self.payment, choice.wallet, choice.account, self.now, self.now + 2_000)
-            self.payment = apply(self.payment, sent)
-            self.asks.append(("pay", number_of(self.payment)))
-        return decision
-
-    def choose(self, choice):
-        return self.did(choose(self.payment, choice, self.now, DEFAULT_SCHEDULE))
-
-    def pay_answered(self, outcome):
-        return self.did(
-            answered_pay(self.payment, outcome, self.now, DEFAULT_SCHEDULE, DEFAULT_PLAN)
-        )
-
-    def inquiry_answered(self, outcome):
-        return self.did(
-            answered_inquiry(self.payment, outcome, self.now, DEFAULT_SCHEDULE, DEFAULT_PLAN)
-        )
-
-    def undo_answered(self, outcome):
-        return self.did(answered_undo(self.payment, outcome, self.now, DEFAULT_SCHEDULE))
-
-    def cancel(self):
-        return self.did(cancel(self.payment, self.now, DEFAULT_SCHEDULE, None))
-
-    def pass_ms(self, ms):
-        self.now += ms
-        at = self.payment.next_action_at
-        if at is not None and at <= self.now:
-            self.did(due(self.payment, self.now, DEFAULT_SCHEDULE))
-
-    def paid(self, attempt=None):
-        number = number_of(self.payment)
-        if attempt is not None:
-            number = out_trade_no(self.payment.id, attempt)
-        return Approved(number, self.payment.amount, "ch-1")
-
-    @property
-    def state(self):
-        attempt = self.payment.attempt
-        return (self.payment.status, None if attempt is None else attempt.state)
+from payments.testing import NOW_MS
 
 
 @pytest.fixture
@@ -471,84 +377,3 @@ def test_an_ended_attempt_keeps_its_number():
         shop.payment = replace(apply(shop.payment, event), page=Page())
 
     assert len(set(seen)) == len(seen) == 8
-
-
-class Channels:
-    """Channels that do what they are asked, late, twice or not at all, and payers who pay."""
-
-    def __init__(self, seed):
-        self.random = random.Random(seed)
-        self.shop = Shop()
-        self.orders = {}
-        self.sheets = set()
-
-    def answer(self):
-        """Take one question that waits, do it, and perhaps lose the answer."""
-        if not self.shop.asks:
-            return
-        ask, number = self.shop.asks.pop(self.random.randrange(len(self.shop.asks)))
-        outcome = getattr(self, ask)(number)
-        attempt = self.shop.payment.attempt
-        if attempt is None or number != number_of(self.shop.payment):
-            return
-        if self.random.random() < 0.2:
-            outcome = Unknown("lost")
-        if isinstance(outcome, Awaiting):
-            self.sheets.add(number)
-        if self.shop.payment.is_final:
-            self.shop.did(
-                answered_look(self.shop.payment, outcome, self.shop.now, DEFAULT_SCHEDULE)
-            )
-        elif ask == "pay":
-            self.shop.pay_answered(outcome)
-        elif ask == "close":
-            self.shop.undo_answered(outcome)
-        else:
-            self.shop.inquiry_answered(outcome)
-
-    def pay(self, number):
-        if self.random.random() < 0.2:
-            return Declined("channel_error", "no")
-        self.orders.setdefault(number, "open")
-        return SHEET if self.orders[number] == "open" else Declined("channel_error", "closed")
-
-    def close(self, number):
-        if self.orders.get(number) == "paid":
-            return Declined("channel_error", "paid", "ORDERPAID")
-        self.orders[number] = "closed"
-        return Approved(number, self.shop.payment.amount)
-
-    def inquire(self, number):
-        state = self.orders.get(number, "absent")
-        return Approved(number, self.shop.payment.amount) if state == "paid" else Unpaid(state)
-
-    def step(self):
-        dice = self.random.random()
-        page = self.shop.payment
-        if dice < 0.25 and page.is_page_open and page.page.choices < CHOICES_MAX:
-            self.shop.choose(self.random.choice([WECHAT, ALIPAY, replace(ALIPAY, payer="x")]))
-        elif dice < 0.35:
-            # Whoever has a sheet may pay, also one that was closed meanwhile: the channel decides.
-            for number in sorted(self.sheets):
-                if self.orders[number] == "open" and self.random.random() < 0.5:
-                    self.orders[number] = "paid"
-        elif dice < 0.37 and not page.is_final and not page.cancel_requested:
-            self.shop.cancel()
-        elif dice < 0.7:
-            self.answer()
-        else:
-            self.shop.pass_ms(self.random.choice([100, 2_000, 20_000]))
-
-
-@pytest.mark.parametrize("seed", range(200))
-def test_one_charge_at_most(seed):
-    """Whatever is chosen, lost or late: never two open orders with a sheet, never two charges."""
-    world = Channels(seed)
-    for _ in range(150):
-        world.step()
-        open_sheets = [n for n in world.sheets if world.orders[n] == "open"]
-        charged = [n for n, state in world.orders.items() if state == "paid"]
-        assert len(open_sheets) <= 1, seed
-        assert len(charged) <= 1, seed
-        if world.shop.payment.status is Status.SUCCEEDED:
-            assert charged == [number_of(world.shop.payment)], seed
