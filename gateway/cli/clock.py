@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from gateway.cli.client import call
+from gateway.cli.client import Asking, call
 from gateway.cli.options import AsJson, DataDir
 from gateway.cli.output import EXIT_CHECK_FAILED, complain, say
 
@@ -16,13 +16,16 @@ SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 POLL_S: Final = 0.1
 
 
-@app.command()
+@app.command(cls=Asking)
 def get(data: DataDir = None, as_json: AsJson = False) -> None:
-    """What time it is for the business."""
+    """What time it is for the business.
+
+    Example: tillway clock get --json
+    """
     say(call("POST", PATH, {}, data=data), as_json=as_json)
 
 
-@app.command()
+@app.command(cls=Asking)
 def advance(
     by: Annotated[str, typer.Argument(help="90, 90s, 5m, 2h or 1d; or an instant, RFC 3339.")],
     timeout: Annotated[int, typer.Option("--timeout", min=1, help="Seconds to wait.")] = 60,
@@ -46,5 +49,5 @@ def advance(
         clock = call("GET", f"{PATH}/{clock['id']}", data=data)
     say(clock, as_json=as_json)
     if clock["status"] != "ready":
-        complain(f"still advancing after {timeout} s")
+        complain(f"still advancing after {timeout} s; ask again with `tillway clock get`")
         raise typer.Exit(EXIT_CHECK_FAILED)

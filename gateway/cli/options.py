@@ -12,6 +12,15 @@ DataDir = Annotated[
     Path | None, typer.Option("--data", help="The data directory.", show_default=False)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=100, help="How many.")]
+StartingAfter = Annotated[
+    str | None, typer.Option("--starting-after", help="The last id of the page before.")
+]
+
+
+def query_of(**wanted: str | int | None) -> dict[str, str]:
+    """Parameters of a request: what was given, as text."""
+    return {name: str(value) for name, value in wanted.items() if value is not None}
 
 
 def settings_from(config: Path | None, flags: dict[str, Any]) -> Any:

@@ -113,12 +113,13 @@ def fields(value: Mapping[str, Any]) -> str:
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """Rows as text, a column as wide as its widest value."""
+    """Rows as text, a column as wide as its widest value; only the last may be of any width."""
     if not rows:
         return "none"
-    cells = [list(columns)] + [
-        [_plain(row.get(name))[:COLUMN_MAX] for name in columns] for row in rows
-    ]
+    cells = [list(columns)]
+    for row in rows:
+        texts = [_plain(row.get(name)) for name in columns]
+        cells.append([*(text[:COLUMN_MAX] for text in texts[:-1]), texts[-1]])
     widths = [max(len(row[at]) for row in cells) for at in range(len(columns))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

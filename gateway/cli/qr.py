@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli.client import call
+from gateway.cli.client import Asking, call
 from gateway.cli.options import AsJson, DataDir
 from gateway.cli.output import EXIT_CHECK_FAILED, complain, say, table
 
@@ -26,7 +26,7 @@ class TextOrCommand(TyperGroup):
 app: Final = typer.Typer(cls=TextOrCommand, no_args_is_help=True)
 
 
-@app.command()
+@app.command(cls=Asking)
 def encode(
     text: Annotated[str | None, typer.Argument(help="What the code says.")] = None,
     payment: Annotated[str | None, typer.Option("--payment", help="pay_…: its own code.")] = None,

@@ -40,7 +40,10 @@ def status(
     if until_ready:
         code = asyncio.run(_until_ready(data, as_json, timeout, poll_rate))
     elif poll:
-        code = asyncio.run(_poll(data, as_json, poll_rate))
+        try:
+            code = asyncio.run(_poll(data, as_json, poll_rate))
+        except KeyboardInterrupt:
+            code = 0  # That is how it ends.
     else:
         answer = call("GET", "/v1/status", data=data)
         _show(answer, as_json)
