@@ -5,7 +5,8 @@
 
 Passes when after each kill payments are acknowledged again within 10 s, and in the end nothing that
 was acknowledged is lost, no order was paid twice, every payment is final by its `verdict_by`, the
-simulated channel's own books agree to the fen, and the books balance.
+simulated channel's own books agree to the fen, the books balance, and every event that was
+committed has reached a receiver of webhooks, in order per payment.
 """
 
 import argparse
@@ -30,15 +31,19 @@ from load_tests.crowd import Crowd
 from load_tests.gateway import Gateway, Options, verify_ledger
 from load_tests.lookup import payments_of
 from load_tests.presign import fresh_tag
+from load_tests.receiver import Receiver, Taken
 from load_tests.seed import SeedPlan
 
-VICTIMS: Final = ("front-door", "shard", "lane", "directory")
+VICTIMS: Final = ("front-door", "shard", "lane", "courier", "directory")
 SERVING_WITHIN_S: Final = 10.0
 BETWEEN_S: Final = 3.0
 """Undisturbed load between a recovery and the next kill."""
 
 FINAL_WITHIN_S: Final = 75.0
 """After the last kill every payment must be final: a minute for the verdict, and the way there."""
+
+BROUGHT_WITHIN_S: Final = 30.0
+"""Then every event must have reached its receiver; a refused one comes again after seconds."""
 
 FINAL: Final = ("succeeded", "failed", "reversed", "closed")
 POLL_S: Final = 0.05
@@ -62,6 +67,7 @@ class Outcome:
     unexpected: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     ledger: dict[str, Any] = field(default_factory=dict)
+    webhooks: Taken = field(default_factory=Taken)
 
     @property
     def passed(self) -> bool:
@@ -74,6 +80,7 @@ class Outcome:
             and self.never_acknowledged == 0
             and not self.unexpected
             and not self.complaints
+            and self.webhooks.passed
             and bool(self.ledger.get("ok"))
         )
 
@@ -221,11 +228,24 @@ def _judge(
 async def _live(
     gateway: Gateway, crowd: Crowd, outcome: Outcome, kills: int, victims: tuple[str, ...]
 ) -> dict[str, dict[str, Any]]:
+    receiver = Receiver()
+    await receiver.start()
+    operator = _operator_key(gateway.data) or gateway.api_key
+    merchants = [key.merchant for key in gateway.keys]
+    await asyncio.to_thread(receiver.register, gateway.url, operator, merchants)
     paying = asyncio.create_task(crowd.run())
     await Executioner(gateway, crowd, outcome, Progress()).run(kills, victims)
     crowd.stop()
     await paying
-    return await _wait_final(gateway, crowd)
+    payments = await _wait_final(gateway, crowd)
+    deadline = time.monotonic() + BROUGHT_WITHIN_S
+    while await asyncio.to_thread(receiver.missing, gateway.url, operator):
+        if time.monotonic() > deadline:
+            break
+        await asyncio.sleep(1.0)
+    outcome.webhooks = await asyncio.to_thread(receiver.audit, gateway.url, operator)
+    await receiver.stop()
+    return payments
 
 
 def run(

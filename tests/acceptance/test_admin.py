@@ -34,6 +34,8 @@ AT_REST = {
     "tillway_channel_callbacks_total": "the simulated channel has no address to call",
     "tillway_channel_calls_running": "all were answered",
     "tillway_channel_calls_queued": "there was room",
+    "tillway_webhook_in_flight": "all were answered",
+    "tillway_webhook_unread_events": "all were read",
     "tillway_http_requests_in_flight": "all were answered",
     "tillway_shard_mailbox_depth": "all was committed",
     "tillway_shard_nonces": "a bearer key signs nothing",
@@ -183,6 +185,12 @@ def test_every_documented_metric_exists_and_moves(deploy):
     shop = deploy(
         "--rate", "0", "--front-doors", "1", "--channels", "simulated", command="demo"
     ).ready()
+    hook = {"url": "http://127.0.0.1:1/", "events": ["*"]}
+    headers = {
+        "Authorization": f"Bearer {shop.line['api_key']}",
+        "Content-Type": "application/json",
+    }
+    assert shop.ask(shop.api, "/v1/webhook_endpoints", "POST", hook, **headers)[0] == 201
     documented = re.findall(r"^\| `(tillway_\w+)`", OPERATIONS.read_text("utf-8"), re.MULTILINE)
     assert len(documented) > 20
     for number in range(70):

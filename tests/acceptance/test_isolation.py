@@ -24,6 +24,15 @@ ROUTES = """
     GET     /v1/keys/{}                                 key
     POST    /v1/keys/{}/rotate                          key
     DELETE  /v1/keys/{}                                 key
+    GET     /v1/webhook_endpoints/{}                    endpoint
+    POST    /v1/webhook_endpoints/{}                    endpoint
+    POST    /v1/webhook_endpoints/{}/roll               endpoint
+    POST    /v1/webhook_endpoints/{}/enable             endpoint
+    GET     /v1/webhook_endpoints/{}/deliveries         endpoint
+    DELETE  /v1/webhook_endpoints/{}                    endpoint
+    GET     /v1/events/{}                               event
+    GET     /v1/events/{}/deliveries                    event
+    POST    /v1/events/{}/resend                        event
 """
 ROWS = [line.split() for line in ROUTES.strip().splitlines()]
 UNKNOWN = {
@@ -33,6 +42,8 @@ UNKNOWN = {
     "store": "sto_01ZZZZZZZZ0000000000000Z",
     "terminal": "trm_01ZZZZZZZZ0000000000000Z",
     "key": "key_01ZZZZZZZZ0000000000000Z",
+    "endpoint": "whk_01ZZZZZZZZ0000000000000Z",
+    "event": "evt_01ZZZZZZZZ0000000000000ZS",
 }
 
 
@@ -48,7 +59,12 @@ def owner(gateway):
     payment = shop.paid(terminal=shop.terminal)["id"]
     refund = shop.refund(payment, 100)["id"]
     ids = {"payment": payment, "refund": refund, "merchant": shop.id, "store": shop.store}
-    return shop, {**ids, "terminal": shop.terminal, "key": shop.key["id"]}
+    hook = shop.client.post(
+        "/v1/webhook_endpoints", {"url": "http://127.0.0.1:1/", "events": ["refund.failed"]}
+    )
+    events = shop.client.get(f"/v1/events?payment={payment}")["data"]
+    more = {"endpoint": hook["id"], "event": events[0]["id"]}
+    return shop, {**ids, **more, "terminal": shop.terminal, "key": shop.key["id"]}
 
 
 def asked(client, method, path, identifier):
@@ -82,7 +98,10 @@ def test_anothers_object_is_none(gateway, owner, stranger, expect_problem, metho
     assert shop.read(ids["payment"])["amount_refunded"] == 100
 
 
-@pytest.mark.parametrize("kind", ["payments", "refunds", "stores", "terminals", "keys"])
+@pytest.mark.parametrize(
+    "kind",
+    ["payments", "refunds", "stores", "terminals", "keys", "webhook_endpoints", "events"],
+)
 def test_lists_hold_only_ones_own(owner, stranger, kind):
     """Nothing of the other is in any list."""
     _, ids = owner

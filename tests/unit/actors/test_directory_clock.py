@@ -156,6 +156,23 @@ async def test_an_actor_that_never_becomes_quiet_is_left_behind(world, until_tru
     assert world.directory.stats()["clock_timeouts"] >= 1
 
 
+async def test_the_courier_is_asked_when_the_others_are_quiet(world, until_true):
+    """It passes on what they did: only then can it say that all was passed on."""
+    shard = world.link("shard-0", "shard", since=0)
+    courier = world.link("courier", "courier", since=0)
+    shard.is_mute = True
+    clock = await a_clock(world)
+    greeted = len(courier.all(ClockSet))
+    await world.ask("clocks.advance", {"seconds": 60}, target=clock["id"])
+    await until_true(lambda: len(shard.all(ClockSet)) > 1)
+    assert greeted == len(courier.all(ClockSet))
+
+    world.directory.on_link_lost(shard)
+    await until_true(lambda: world.directory.test_clock.state.target_ms is None)
+    assert len(courier.all(ClockSet)) > greeted
+    assert world.directory.stats()["clock_timeouts"] == 0
+
+
 async def test_a_lost_link_is_not_waited_for(world, until_true):
     """Its shard hears the time when it comes back."""
     mute = world.link("shard-0", "shard", since=0)

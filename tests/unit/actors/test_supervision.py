@@ -36,7 +36,7 @@ class World:
         self.refused: set[str] = set()
         self.born: list[Spec] = []
         self.network = LocalNetwork()
-        roles = ("front_door", "shard", "lane", "directory")
+        roles = ("front_door", "shard", "lane", "courier", "directory")
         self.supervisor = Supervisor(
             LocalSystem(self.network, SystemClock()),
             self.network,
@@ -140,12 +140,12 @@ async def test_a_box_that_was_ready_once_is_never_given_up(world, monkeypatch):
 
 
 async def test_who_asks_is_drained_before_who_is_asked(world):
-    """Front doors, shards, lanes, the directory; everybody is drained before anybody is stopped."""
-    await world.start("directory", "lane.0", "shard.0", "front_door.0")
+    """Front doors, shards, lanes, courier, directory; all are drained before any is stopped."""
+    await world.start("directory", "courier", "lane.0", "shard.0", "front_door.0")
     assert await world.supervisor.wait_ready(5)
 
     await world.supervisor.drain(1.0)
 
-    order = ["front_door.0", "shard.0", "lane.0", "directory"]
+    order = ["front_door.0", "shard.0", "lane.0", "courier", "directory"]
     assert world.diary == [f"drain {name}" for name in order] + [f"stop {name}" for name in order]
     assert not any(world.supervisor.restarts.values())
