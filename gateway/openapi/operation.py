@@ -8,6 +8,7 @@ from msgspec import Struct
 from gateway.lists import Filters
 
 JSON: Final = "application/json"
+HTML: Final = "text/html; charset=utf-8"
 
 
 class Said(Struct, frozen=True):
@@ -24,7 +25,7 @@ class Operation(Struct, frozen=True):
     """One route. `key`: whether it takes an Idempotency-Key. `problems`: codes of its own.
 
     `prefix`: of the ids in its path. `cursor`, `back`: what a list is paged by, and whether
-    backward too.
+    backward too. `is_page`: people see its problems as pages.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Operation(Struct, frozen=True):
     cursor: str = "any"
     back: bool = True
     media: tuple[str, ...] = (JSON,)
+    is_page: bool = False
 
 
 PAYMENTS: Final = "Payments"

@@ -6,6 +6,7 @@ from gateway.openapi.operation import (
     ASKED,
     CHANNELS,
     DESCRIPTION,
+    HTML,
     JSON,
     PAYERS,
     RUNNING,
@@ -118,10 +119,9 @@ OTHERS: Final[Operations] = {
 }
 
 _PAGE: Final = (
-    "What a phone opens that scanned the code. A browser gets a page, problems too; a program that "
-    "does not ask for HTML gets JSON, which may change."
+    "What a phone opens that scanned the code. It gets a page, and problems as pages; who asks for "
+    "`application/json` gets JSON, which may change."
 )
-_HTML: Final = "text/html; charset=utf-8"
 
 PAYER_PAGES: Final[Operations] = {
     ("GET", "/p/{token}"): Operation(
@@ -129,11 +129,12 @@ PAYER_PAGES: Final[Operations] = {
         PAYERS,
         "Open the payer's page",
         {
-            200: Said("The page.", media=(JSON, _HTML)),
-            303: Said("Back from the wallet's OAuth: on to the page.", media=(_HTML,)),
-            410: Said("A plate that takes no payments.", media=(_HTML,)),
+            200: Said("The page.", media=(JSON, HTML)),
+            303: Said("Back from the wallet's OAuth: on to the page.", media=(HTML,)),
+            410: Said("A plate that takes no payments.", media=(HTML,)),
         },
         _PAGE,
+        is_page=True,
         problems=("invalid_field", "quota_exceeded", "outcome_unknown", "no_channel"),
     ),
     ("GET", "/p/{token}/status"): Operation(
@@ -148,10 +149,12 @@ PAYER_PAGES: Final[Operations] = {
         PAYERS,
         "Choose a wallet, and pay",
         {
-            200: Said("The page.", media=(JSON, _HTML)),
-            303: Said("On to the wallet's OAuth, or back to the page.", media=(_HTML,)),
+            200: Said("The page.", media=(JSON, HTML)),
+            303: Said("On to the wallet's OAuth, or back to the page.", media=(HTML,)),
+            410: Said("A plate that takes no payments.", media=(HTML,)),
         },
         "The form of the page.",
+        is_page=True,
         media=("application/x-www-form-urlencoded", JSON),
         problems=(
             "invalid_field", "quota_exceeded", "outcome_unknown", "no_channel",
@@ -175,8 +178,8 @@ def _page(name: str, summary: str, media: str) -> Operation:
 
 DESCRIPTIONS: Final[Operations] = {
     ("GET", "/openapi.json"): _page("getOpenApi", "This document", JSON),
-    ("GET", "/docs"): _page("getReader", "This document, to read and to try", _HTML),
-    ("GET", "/docs/errors"): _page("getErrors", "A paragraph for each problem code", _HTML),
+    ("GET", "/docs"): _page("getReader", "This document, to read and to try", HTML),
+    ("GET", "/docs/errors"): _page("getErrors", "A paragraph for each problem code", HTML),
     ("GET", "/docs/scalar.js"): _page(
         "getReaderScript", "The reader's script", "text/javascript; charset=utf-8"
     ),

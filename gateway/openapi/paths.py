@@ -6,13 +6,14 @@ from typing import Any, Final
 
 from gateway.openapi import examples, examples_webhooks
 from gateway.openapi.fields import id_of
-from gateway.openapi.operation import JSON, Operation, Operations, Said
+from gateway.openapi.operation import HTML, JSON, Operation, Operations, Said
 from gateway.openapi.parts import (
     NEEDED,
     by_status,
     cursor_parameters,
     filter_parameter,
     header_refs,
+    problem_response,
     response_name,
 )
 from gateway.openapi.schemas import PREFIX, Schema, page_name, ref
@@ -68,6 +69,7 @@ def problem_sets(routes: Iterable[Route], operations: Operations) -> dict[str, t
         response_name(codes): codes
         for route in routes
         if (operation := operations.get((route.method, route.template))) is not None
+        and not operation.is_page
         for codes in by_status(codes_of(route, operation)).values()
     }
 
@@ -154,9 +156,11 @@ def _responses(route: Route, operation: Operation) -> Schema:
             answer["content"] = {media: content for media in said.media}
         made[str(status)] = answer
     for status, codes in by_status(codes_of(route, operation)).items():
-        shared = {"$ref": f"#/components/responses/{response_name(codes)}"}
-        if str(status) not in made:
-            made[str(status)] = shared
+        shared: Schema = {"$ref": f"#/components/responses/{response_name(codes)}"}
+        if operation.is_page:
+            shared = problem_response(codes)
+            shared["content"][HTML] = {}
+        made.setdefault(str(status), shared)
     return dict(sorted(made.items()))
 
 

@@ -283,6 +283,27 @@ def test_the_judge_sees_an_answer_that_is_not_described(judge, shop):
         judge.check("GET", path, read)
 
 
+def test_nothing_is_said_without_a_key(document, gateway, kit):
+    """Each operation that asks for a key answers 401 without one, and with one that nobody has."""
+    strangers = [
+        kit.Client(gateway.api),
+        kit.Client(gateway.api, "sk_test_nobody"),
+        kit.Client(gateway.api, Signature="sig1=:AAAA:", Signature_Input="sig1=()"),
+    ]
+    asked = 0
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if not operation["security"]:
+                continue
+            somewhere = ID.sub("pay_01M7Y4WH5A000W7H0V64525C", path)
+            for stranger in strangers:
+                body = {} if "requestBody" in operation else None
+                answer = stranger.send(method.upper(), somewhere, body, key="k")
+                assert (401, "unauthorized") == (answer.status, answer["code"]), (method, path)
+                asked += 1
+    assert asked > 100
+
+
 # --- examples -------------------------------------------------------------------------------
 
 

@@ -183,6 +183,7 @@ def test_every_example_fits_its_schema(described, check):
         for path, method, operation in operations(described)
         for part in (operation.get("requestBody", {}), *operation["responses"].values())
         for content in part.get("content", {}).values()
+        if "$ref" not in str(content.get("examples"))
     ]
     contents += [
         (kind, item["post"]["requestBody"]["content"]["application/json"])
