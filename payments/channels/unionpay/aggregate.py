@@ -50,6 +50,21 @@ EXPIRY_MARGIN_MS: Final = 2_000
 
 CLIENT_PARAMS_MAX: Final = 32
 
+FOREIGN: Final[Mapping[str, tuple[str, ...]]] = {
+    "micropay": ("origRespCode", "payData", "origOrderNo"),
+    "unifiedorder": ("origRespCode", "payTime", "origOrderNo"),
+    "queryOrder": ("payData", "origOrderNo"),
+    "closeOrder": ("origRespCode", "payTime", "payData", "origOrderNo"),
+    "refund": ("origRespCode", "payData"),
+    "refundQuery": ("payData",),
+}
+"""Fields that an answer to this call never has. All answers are signed alike and `respCode` 00 of
+one means something else in another, so none may be taken for the other."""
+
+ANSWERS_ALONE: Final = ("payData", "origOrderNo")
+"""Fields of an answer to us that no notification of a payment has. Both are signed alike: the
+answer that a page was made for an order, or that a refund was, must not pass for a payment."""
+
 
 class Aggregate:
     """The six calls. They may raise Doubt and NotSent."""
@@ -264,6 +279,8 @@ class Aggregate:
         request = HttpRequest("POST", url, dict(HEADERS), body, timeout_s)
         answer = await self._read(await body_of(self._http, request))
         compare(answer, {**ours, "orderNo": fields["orderNo"]})
+        if any(name in answer for name in FOREIGN[operation]):
+            raise Doubt("an answer to another question")
         return answer
 
     async def _read(self, body: bytes) -> dict[str, str]:
@@ -284,6 +301,8 @@ class Aggregate:
         fields = await self._read(body)
         is_provider = fields.get("serProvId") == self._settings.serv_prov_id
         if not is_provider or not self._settings.is_ours(fields.get("merId")):
+            return None
+        if any(name in fields for name in ANSWERS_ALONE):
             return None
         if fields.get("respCode", codes.OK) != codes.OK:
             return None

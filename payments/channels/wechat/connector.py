@@ -268,6 +268,9 @@ class WeChatChannel:
                 return Unknown("an answer about another order")
             if undone.parties != ours:
                 return Unknown("an answer about another merchant or app")
+            if undone.trade_state is not None:
+                # Signed, and about our order: but "found" is not "undone".
+                return Unknown("an answer to another question")
             return Approved(ref.out_trade_no, ref.amount)
         return self._undo_refused(said)
 
@@ -279,7 +282,9 @@ class WeChatChannel:
             self._settings.ask_timeout_s,
         )
         if isinstance(said, Verified):
-            return Approved(ref.out_trade_no, ref.amount)
+            # "Closed" has no content; what has one is the answer to another question.
+            is_closed = said.body == b""
+            return Approved(ref.out_trade_no, ref.amount) if is_closed else Unknown(_why(said))
         if not isinstance(said, Refused) or said.code not in CLOSED | ALREADY_PAID:
             return self._undo_refused(said)
         # "It is over": how, only a verified answer may say.

@@ -72,7 +72,7 @@ class Transaction(Struct, frozen=True):
 
 
 class Undone(Struct, frozen=True):
-    """The answer to a reverse."""
+    """The answer to a reverse. One with a `trade_state` is the answer to something else."""
 
     out_trade_no: str
     appid: str | None = None
@@ -80,6 +80,7 @@ class Undone(Struct, frozen=True):
     sp_appid: str | None = None
     sp_mchid: str | None = None
     sub_mchid: str | None = None
+    trade_state: str | None = None
 
     @property
     def parties(self) -> Parties:
