@@ -30,6 +30,10 @@ BODY_MAX_BYTES: Final = 262_144
 CALLS_MAX: Final = 4_096
 """Calls at one time; more are answered with the channel's "too many requests"."""
 
+BACKLOG: Final = 1_024
+"""Connections that come in one moment and wait to be accepted. What is above is dropped by the
+kernel, and its client tries again after a second."""
+
 SILENCE_S: Final = 60.0
 """A call that is never answered ends by itself after this long, should the client stay."""
 
@@ -302,7 +306,7 @@ async def serve(sandbox: SandboxApp, host: str = "127.0.0.1", port: int = 0) -> 
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
     except OSError:
         await runner.cleanup()
         raise
