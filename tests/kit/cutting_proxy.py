@@ -17,6 +17,9 @@ from msgspec import Struct
 
 HEAD_MAX: Final = 65_536
 BODY_MAX: Final = 4 << 20
+BACKLOG: Final = 1_024
+"""Connections that come in one moment; for one too many the kernel would wait a second."""
+
 RST: Final = struct.pack("ii", 1, 0)
 """SO_LINGER of zero seconds: closing the socket resets the connection."""
 
@@ -168,7 +171,12 @@ class CuttingProxy:
         """Listen; after `refuse` on the same port as before."""
         assert self._server is None, "listens already"
         self._server = await asyncio.start_server(
-            self._connected, "127.0.0.1", self._port, limit=HEAD_MAX, reuse_address=True
+            self._connected,
+            "127.0.0.1",
+            self._port,
+            limit=HEAD_MAX,
+            reuse_address=True,
+            backlog=BACKLOG,
         )
         self._port = self._server.sockets[0].getsockname()[1]
 

@@ -204,7 +204,7 @@ def _channels(
     """6, 7, 8: what the channels took is what we say they took."""
     ours: dict[tuple[str, str], Payment] = {}
     for payment in payments.values():
-        attempts = (*payment.earlier, payment.attempt) if payment.attempt is not None else ()
+        attempts = (*payment.earlier, *((payment.attempt,) if payment.attempt else ()))
         paid = 0
         for attempt in attempts:
             number = out_trade_no(payment.id, attempt.number)

@@ -32,6 +32,7 @@ from hurried_loop import HurriedLoop
 from payments.channels.base import Book
 from payments.channels.http import HttpSettings, PooledClient
 from payments.channels.sandbox.app import SandboxApp, Served, serve
+from payments.channels.sandboxed import Sandboxed
 from payments.channels.transport import HttpAnswer, HttpRequest
 from payments.lifecycle import Schedule
 from payments.routing import ChannelAccount
@@ -100,7 +101,6 @@ class Wire:
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
         self.http: Counting | None = None
-        self.connector: Any = None
         self.callbacks: list[int] = []
         """The status of every answer to a callback."""
 
@@ -172,7 +172,8 @@ class WireWorld(Crashing):
         wanted = Wanted(f"{self.url}/callbacks/{account}")
         channel = wire.rig.connector(wire.proxy.url, wire.http, self.clock, InlineKeys(), wanted)
         self.plant(channel)
-        wire.connector = channel
+        # As in production: what a test ordered is no sign of the channel's health.
+        channel = Sandboxed(channel, http, wire.served.url)
         links: dict[str, Link] = {}
 
         def send(_: int, message: Message) -> bool:

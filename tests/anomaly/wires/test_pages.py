@@ -1,0 +1,268 @@
+"""A payer changes the wallet while wires are cut and boxes die: one charge at most, all the same.
+
+Two channels behind real sockets, WeChat's and Alipay's; the shard on real files. Whatever was lost,
+the books of both sandboxes, the ledger and the merchants' events are compared at the end.
+"""
+
+import pytest
+
+from actors.live import decode_payment
+from actors.messages import PageAsk
+from all_rigs import RIGS
+from cutting_proxy import HALF_OPEN, LOSE_ANSWER, RESET, cut_request
+from oracle import rows_of
+from payments.ids import out_trade_no
+from payments.payment import Way
+from payments.testing import an_account
+from wires import Wire, WireWorld
+from world import ACCOUNTS
+
+WALLETS = ("wechat", "alipay")
+LANES = ("lane-sim-a", "lane-sim-b")
+DEATHS = {"nobody": (), "shard": ("shard-0",), "lanes": LANES, "everything": ("shard-0", *LANES)}
+CREATE = {"wechat": b"/v3/pay/transactions/jsapi ", "alipay": b"alipay.trade.create"}
+CLOSE = {"wechat": b"/close ", "alipay": b"alipay.trade.close"}
+CUTS = {
+    "answer lost": LOSE_ANSWER,
+    "half-open": HALF_OPEN,
+    "reset": RESET,
+    "request cut": cut_request(40),
+}
+cuts = pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+deaths = pytest.mark.parametrize("victims", DEATHS.values(), ids=DEATHS)
+
+
+class PageWorld(WireWorld):
+    """A channel for each wallet, and a merchant's page before them."""
+
+    def __init__(self, path):
+        super().__init__("wechat", path)
+
+    async def _open(self):
+        self.wires = {
+            account: Wire(RIGS[wallet]()) for account, wallet in zip(ACCOUNTS, WALLETS, strict=True)
+        }
+        await super()._open()
+
+    def accounts(self):
+        return tuple(
+            an_account(
+                account,
+                channel=wallet,
+                wallets=(wallet,),
+                ways=(Way.BARCODE, Way.JSAPI),
+                priority=number,
+                is_wired=True,
+            )
+            for number, (account, wallet) in enumerate(zip(ACCOUNTS, WALLETS, strict=True))
+        )
+
+    def page(self):
+        """A cashier payment; its id."""
+        return self.pay(way="cashier").body["id"]
+
+    def ask(self, payment, op, **more):
+        """A question of a front door about a page, without waiting for the answer."""
+        ack = self.client.send(PageAsk(0, payment, op, **more))
+        self.client.log.remove(ack)  # A payer was told something, not a merchant.
+        return ack
+
+    def choose(self, payment, wallet):
+        """The payer taps; what the page was told, if anything."""
+        consent = f"browser of {wallet}".encode()
+        return self.ask(payment, "authorize", wallet=wallet, consent=consent, wait_ms=3_000)
+
+    def chosen(self, payment, wallet):
+        """The same, and wait."""
+        return self.wait(self.choose(payment, wallet)).body
+
+    def view(self, payment):
+        return self.wait(self.ask(payment, "view")).body
+
+    def cut_at(self, wallet, cut, matching, then=None):
+        wire = self.wires[ACCOUNTS[WALLETS.index(wallet)]]
+        return wire.proxy.cut(cut, matching=matching[wallet], times=1, then=then)
+
+    def dying(self, victims):
+        """What a cut does besides: the victims die in this very moment."""
+        self.crashed = not victims
+
+        def die():
+            self.crashed = True
+            if victims:
+                self.kill(*victims)
+
+        return die
+
+    def charges(self, payment):
+        """(wallet, state, charges) of each order of a payment, by its number."""
+        found = {}
+        for wallet, books in zip(WALLETS, self.taken().values(), strict=True):
+            found |= {
+                number: (wallet, book.state, book.charges)
+                for number, book in books.items()
+                if number.startswith(payment[4:])
+            }
+        return [found[number] for number in sorted(found)]
+
+
+def stored(world, payment):
+    """The payment as the shard's file has it."""
+    payments = [decode_payment(row[8]) for row in rows_of(world).payments]
+    return next(each for each in payments if each.id == payment)
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = PageWorld(tmp_path).start()
+    yield made
+    made.close()
+
+
+def passed(world, seconds=20):
+    """Time enough for whatever is asked again; the boxes that died are there again."""
+    if world.crashed and len(world.boxes) < 1 + len(LANES):
+        world.start()
+    world.advance(seconds)
+
+
+def test_a_change_of_wallets_without_any_trouble(world):
+    """The story that the others spoil."""
+    payment = world.page()
+    first = world.chosen(payment, "wechat")
+    second = world.chosen(payment, "alipay")
+
+    assert ("shown", "shown") == (first["attempt"], second["attempt"])
+    assert first["client_params"]["package"].startswith("prepay_id=")
+    assert "tradeNO" in second["client_params"]
+    assert [("wechat", "closed", 0), ("alipay", "unpaid", 0)] == world.charges(payment)
+    world.pays(out_trade_no(payment, 1))
+    world.proven()
+    assert stored(world, payment).status == "succeeded"
+
+
+@cuts
+@deaths
+def test_the_close_is_lost(world, cut, victims):
+    """Nothing else begins before the channel has said that the first order is over."""
+    payment = world.page()
+    world.chosen(payment, "wechat")
+    world.cut_at("wechat", cut, CLOSE, world.dying(victims))
+
+    world.choose(payment, "alipay")
+    world.advance(1)
+    before = world.charges(payment)
+    passed(world)
+
+    assert len([order for order in before if order[1] == "unpaid"]) <= 1
+    assert [("wechat", "closed", 0), ("alipay", "unpaid", 0)] == world.charges(payment)
+    world.pays(out_trade_no(payment, 1))
+    world.proven()
+    assert [("wechat", "closed", 0), ("alipay", "paid", 1)] == world.charges(payment)
+
+
+@cuts
+@deaths
+def test_the_payer_pays_while_the_close_is_lost(world, cut, victims):
+    """The first order stands: the payment has succeeded with it, and nothing else began."""
+    payment = world.page()
+    world.chosen(payment, "wechat")
+    die = world.dying(victims)
+
+    def pay_and_die():
+        wire = world.wires[ACCOUNTS[0]]
+        for order in wire.sandbox.books.all_with(out_trade_no(payment, 0)):
+            wire.sandbox.engine.act(order, "pay")
+        die()
+
+    world.cut_at("wechat", HALF_OPEN if cut is LOSE_ANSWER else cut, CLOSE, pay_and_die)
+    world.choose(payment, "alipay")
+    world.advance(1)
+    passed(world)
+
+    assert [("wechat", "paid", 1)] == world.charges(payment)
+    world.proven()
+    assert (stored(world, payment).status, stored(world, payment).wallet) == (
+        "succeeded",
+        "wechat",
+    )
+
+
+@cuts
+@deaths
+def test_the_next_order_is_lost(world, cut, victims):
+    """Nobody has what it takes to pay it: it is closed, and made anew under the next number."""
+    payment = world.page()
+    world.chosen(payment, "wechat")
+    world.cut_at("alipay", cut, CREATE, world.dying(victims))
+
+    world.choose(payment, "alipay")
+    world.advance(1)
+    passed(world, 40)
+
+    orders = world.charges(payment)
+    assert ("wechat", "closed", 0) == orders[0]
+    assert [order for order in orders if order[1] == "unpaid"] == [("alipay", "unpaid", 0)]
+    shown = stored(world, payment)
+    assert shown.attempt.client_params
+    world.pays(out_trade_no(payment, shown.attempt.number))
+    world.proven()
+    assert stored(world, payment).status == "succeeded"
+
+
+@deaths
+def test_the_first_choice_is_lost(world, victims):
+    """Whoever dies right after a tap: the payer taps again, and there is one order to pay."""
+    payment = world.page()
+    world.cut_at("wechat", LOSE_ANSWER, CREATE, world.dying(victims))
+    world.choose(payment, "wechat")
+    world.advance(1)
+    passed(world, 40)
+
+    again = world.chosen(payment, "wechat")
+
+    assert again["attempt"] == "shown"
+    assert [order[1] for order in world.charges(payment)].count("unpaid") == 1
+    number = stored(world, payment).attempt.number
+    world.pays(out_trade_no(payment, number))
+    world.proven()
+    assert [order[2] for order in world.charges(payment)].count(1) == 1
+
+
+@deaths
+def test_money_on_the_closed_order_goes_back(world, victims):
+    """A channel that charges what it had closed: late, and returned; the payment goes on."""
+    payment = world.page()
+    world.chosen(payment, "wechat")
+    world.chosen(payment, "alipay")
+    world.crashed = not victims
+    if victims:
+        world.kill(*victims)
+        world.crashed = True
+        world.start()
+    world.pays(out_trade_no(payment, 0), "pay_late")
+    world.pays(out_trade_no(payment, 1))
+    passed(world, 30)
+
+    world.proven()
+    found = stored(world, payment)
+    assert (found.status, found.has_stray, found.amount_refunded) == ("succeeded", True, 0)
+    books = world.taken()[ACCOUNTS[0]][out_trade_no(payment, 0)]
+    assert (books.charges, books.refunded_minor) == (1, 3800)
+
+
+@deaths
+def test_an_open_page_survives_everybody(world, victims):
+    """Chosen or not, it closes at its expiry, confirmed."""
+    untouched, chosen = world.page(), world.page()
+    world.chosen(chosen, "alipay")
+    world.crashed = True
+    if victims:
+        world.kill(*victims)
+        world.start()
+
+    world.advance(310)
+
+    world.proven()
+    assert {"closed"} == {stored(world, each).status for each in (untouched, chosen)}
+    assert [("alipay", "closed", 0)] == world.charges(chosen)
