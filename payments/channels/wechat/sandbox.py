@@ -60,6 +60,7 @@ BOX_KEY: Final = "certificate"
 _PARTNER_PATH: Final = "/v3/pay/partner/transactions"
 _DIRECT_PATH: Final = "/v3/pay/transactions"
 _REFUNDS_PATH: Final = "/v3/refund/domestic/refunds"
+_ABNORMAL_PATH: Final = _REFUNDS_PATH + "/{refund_id}/apply-abnormal-refund"
 
 _FAILURES: Final = {
     "insufficient_funds": "NOT_ENOUGH",
@@ -134,6 +135,7 @@ class WeChatSandbox(SandboxApp):
         for method, at, direct, name in (
             ("POST", _REFUNDS_PATH, self._refund, "refund"),
             ("GET", f"{_REFUNDS_PATH}/{{out_refund_no}}", self._query_refund, "inquire_refund"),
+            ("POST", _ABNORMAL_PATH, self._refund_abnormal, "refund"),
             ("GET", "/v3/certificates", self._certificates, "certificates"),
         ):
             routes.append(Route(method, at, self._signed(direct, name), name))
@@ -334,6 +336,17 @@ class WeChatSandbox(SandboxApp):
         merchant = self._refund_merchant(caller, call.request.query.get("sub_mchid"), "query")
         number = call.request.match_info["out_refund_no"]
         return self._refund_shown(self.engine.inquire_refund(number, None, merchant))
+
+    async def _refund_abnormal(self, call: Call, caller: Caller) -> Reply:
+        """Refused for every refund: none here ever comes back from a payer's bank."""
+        rules = sandbox_fields.abnormal_rules(is_partner=caller.is_partner)
+        body = sandbox_fields.read(call.raw, rules)
+        merchant = self._refund_merchant(caller, body.get("sub_mchid"), "body")
+        turn = self.engine.inquire_refund(body["out_refund_no"], None, merchant)
+        refund = turn.refund
+        if refund is None or refund.trade_no != call.request.match_info["refund_id"]:
+            raise Refusal("RESOURCE_NOT_EXISTS")
+        raise Refusal("INVALID_REQUEST", "退款单状态不是退款异常")
 
     def _refund_merchant(self, caller: Caller, sub_mchid: str | None, location: str) -> str:
         """Whose refund numbers these are."""

@@ -34,10 +34,13 @@ CODE_BITS: Final = 160
 
 
 class KeyChange(Struct, frozen=True, forbid_unknown_fields=True):
-    """`rotate`: make a new key of this kind. `callbacks`: the kind that signs callbacks."""
+    """`rotate`: make a new key of this kind. `callbacks`: the kind that signs callbacks; `answers`:
+    the kind that signs answers to requests without `Wechatpay-Serial`.
+    """
 
     rotate: str = ""
     callbacks: str = ""
+    answers: str = ""
 
 
 class Script(Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,18 +118,21 @@ class Extras:
         except msgspec.DecodeError as error:
             return answer(400, {"error": str(error)})
         kinds = ("", PUBLIC_KEY, CERTIFICATE)
-        if change.rotate not in kinds or change.callbacks not in kinds:
+        if not {change.rotate, change.callbacks, change.answers} <= set(kinds):
             return answer(400, {"error": f"a kind is {PUBLIC_KEY} or {CERTIFICATE}"})
         if change.rotate and self._keys.rotate(change.rotate, self._clock.real_ms()) is None:
             return answer(409, {"error": "there are too many keys already"})
         if change.callbacks:
             self._keys.sign_callbacks_with(change.callbacks)
+        if change.answers:
+            self._keys.sign_answers_with(change.answers)
         return answer(200, self._keys_shown())
 
     def _keys_shown(self) -> dict[str, object]:
         keys = self._keys.all
         return {
             "callbacks_signed_by": self._keys.for_callbacks().name,
+            "answers_signed_by": self._keys.for_answers().name,
             "keys": [{"kind": k.kind, "id": k.name, "pem": k.public_pem} for k in keys],
         }
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 from payments.channels.sandbox.app import Call
 from payments.channels.wechat import crypto, wire
 from payments.channels.wechat.errors import Refusal
-from payments.channels.wechat.sandbox_keys import CERTIFICATE, Account, Key, Keyring
+from payments.channels.wechat.sandbox_keys import Account, Key, Keyring
 from payments.clock import Clock
 
 SHOWN_MAX_CHARACTERS: Final = 256
@@ -69,17 +69,15 @@ class Door:
         return caller
 
     def _check_signature(self, call: Call, caller: wire.Credentials) -> None:
-        request = call.request
-        text = wire.request_text(
-            request.method, request.raw_path, caller.timestamp, caller.nonce, call.raw
-        )
+        request, target = call.request, target_of(call.request)
+        text = wire.request_text(request.method, target, caller.timestamp, caller.nonce, call.raw)
         key = self._keys.private(self._keys.merchant).public_key()
         if crypto.verify(key, text, caller.signature):
             return
-        head = f"{request.method}\n{request.raw_path}\n{caller.timestamp}\n{caller.nonce}\n"
+        head = f"{request.method}\n{target}\n{caller.timestamp}\n{caller.nonce}\n"
         shown: dict[str, Any] = {
             "method": request.method,
-            "url": request.raw_path,
+            "url": target,
             "truncated_sign_message": head[:SHOWN_MAX_CHARACTERS],
             "sign_message_length": len(text),
         }
@@ -91,11 +89,20 @@ class Door:
     def _reply_key(self, request: web.Request) -> Key:
         asked = request.headers.get("Wechatpay-Serial")
         if asked is None:
-            return self._keys.newest(CERTIFICATE)
+            return self._keys.for_answers()
         key = self._keys.named(asked) or self._keys.named(asked.upper())
         if key is None:
             raise Refusal("PARAM_ERROR", "平台证书序列号Wechatpay-Serial错误")
         return key
+
+
+def target_of(request: web.Request) -> str:
+    """Path and query as sent. A request line may hold the whole address; the host is not signed."""
+    target = request.raw_path
+    if target.startswith("/"):
+        return target
+    _, slash, path = target.partition("://")[2].partition("/")
+    return slash + path
 
 
 def _sign_error(message: str, issue: str, name: str, value: object = None) -> Refusal:

@@ -25,6 +25,9 @@ ATTACH_MAX_CHARACTERS: Final = 128
 URL_MAX_CHARACTERS: Final = 255
 REASON_MAX_CHARACTERS: Final = 80
 OPENID_MAX_CHARACTERS: Final = 128
+SEALED_MAX_CHARACTERS: Final = 1_024
+"""An encrypted personal field in base64."""
+
 GOODS_MAX: Final = 6_000
 CURRENCY: Final = "CNY"
 PAYMENT_CODE: Final = re.compile(r"1[0-5][0-9]{16}")
@@ -297,5 +300,21 @@ def refund_rules(*, is_partner: bool) -> Fields:
                 needed=True,
             ),
             "goods_detail": Listing(_REFUNDED_GOODS, GOODS_MAX),
+        }
+    )
+
+
+def abnormal_rules(*, is_partner: bool) -> Fields:
+    """What to do with a refund that the payer's bank sent back."""
+    return Fields(
+        {
+            "sub_mchid": Text(ID_MAX_CHARACTERS, needed=is_partner),
+            "out_refund_no": Text(
+                REFUND_NUMBER_MAX_CHARACTERS, pattern=_REFUND_NUMBER, needed=True
+            ),
+            "type": Text(32, choices=("USER_BANK_CARD", "MERCHANT_BANK_CARD"), needed=True),
+            "bank_type": Text(16),
+            "bank_account": Text(SEALED_MAX_CHARACTERS),
+            "real_name": Text(SEALED_MAX_CHARACTERS),
         }
     )

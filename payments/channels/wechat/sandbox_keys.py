@@ -66,6 +66,8 @@ class Stored(Struct):
     keys: list[Key]
     callbacks: str = ""
     """The kind that signs all callbacks. Empty: each order's as its request asked for answers."""
+    answers: str = CERTIFICATE
+    """The kind that signs answers to requests that name no key."""
 
 
 class Keyring:
@@ -113,6 +115,15 @@ class Keyring:
     def for_callbacks(self, asked: str = PUBLIC_KEY) -> Key:
         """`asked`: the kind that the order's request wanted its answer signed with."""
         return self.newest(self._stored.callbacks or asked)
+
+    def for_answers(self) -> Key:
+        """For a request that names no key."""
+        return self.newest(self._stored.answers)
+
+    def sign_answers_with(self, kind: str) -> None:
+        """A new merchant has the public key alone: it need not be named to be used."""
+        self._stored.answers = kind
+        self._keep()
 
     def sign_callbacks_with(self, kind: str) -> None:
         """From now on with this kind, whatever the requests asked for."""

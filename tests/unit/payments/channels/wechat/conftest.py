@@ -72,6 +72,15 @@ class Shop:
         raw = (
             b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         )
+        sent = {"Accept": "application/json", "User-Agent": "tests"}
+        sent["Authorization"] = self.authorization(method, target, raw, partner=partner, **changes)
+        if raw:
+            sent["Content-Type"] = "application/json"
+        sent |= headers or {}
+        sent = {name: value for name, value in sent.items() if value is not None}
+        return await self.plain(method, target, raw, sent)
+
+    def authorization(self, method, target, raw=b"", *, partner=False, **changes):
         mchid = self.given["sp_mchid" if partner else "mchid"]
         stamp = {"mchid": mchid, "serial": self.given["merchant_serial"], "nonce": "n0nce"}
         stamp["timestamp"] = self.clock.real_ms() // 1000
@@ -80,18 +89,7 @@ class Shop:
         text = wire.request_text(
             method, changes.get("signed", target), stamp["timestamp"], stamp["nonce"], raw
         )
-        signature = crypto.sign(key, text)
-        sent = {"Accept": "application/json", "User-Agent": "tests"}
-        sent["Authorization"] = wire.authorization(
-            wire.Credentials(
-                stamp["mchid"], stamp["serial"], stamp["nonce"], stamp["timestamp"], signature
-            )
-        )
-        if raw:
-            sent["Content-Type"] = "application/json"
-        sent |= headers or {}
-        sent = {name: value for name, value in sent.items() if value is not None}
-        return await self.plain(method, target, raw, sent)
+        return wire.authorization(wire.Credentials(**stamp, signature=crypto.sign(key, text)))
 
     async def plain(self, method, target, raw=b"", headers=None):
         async with self.session.request(
