@@ -27,6 +27,7 @@ from payments.channels.alipay.wire import load_private_key
 
 KEY_BITS: Final = 2048
 EXPONENT: Final = 65_537
+AES_KEY_BYTES: Final = 16
 APP_KEY: Final = "app_private_key.pem"
 ALIPAY_KEY: Final = "alipay_private_key.pem"
 
@@ -56,6 +57,11 @@ class Identity:
     def chain(self) -> Chain:
         """The certificates, for clients in certificate mode."""
         return Chain(self.app_key, self.alipay_key, self.digest("certificates"))
+
+    @cached_property
+    def aes_key(self) -> bytes:
+        """The application's key for encrypted content (`encrypt_type=AES`)."""
+        return bytes.fromhex(self.digest("content"))[:AES_KEY_BYTES]
 
     def seller_of(self, app_id: str) -> str:
         """The merchant behind an application: 16 digits that begin with 2088."""

@@ -5,7 +5,7 @@ of an answer is put together once and its response object signed as it stands.
 """
 
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from random import Random
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -95,8 +95,8 @@ class Permission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AlipaySandbox(SandboxApp):
     """See the module. Keys are fresh, or those in the settings' folder.
 
-    `aes_key`: the application's key for encrypted content, if it has one. Raise OSError,
-    Unreadable (keys in the folder that are none), BooksInUse, BooksDamaged.
+    `aes_key`: the application's key for encrypted content; the identity's when none is given.
+    Raise OSError, Unreadable (keys in the folder that are none), BooksInUse, BooksDamaged.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class AlipaySandbox(SandboxApp):
             identity = fresh() if settings.folder is None else kept(settings.folder)
         super().__init__(settings, clock, random, RULES, Plan(RETRIES_S, NOTICE_TIMEOUT_S))
         self.identity = identity
-        self._aes_key = aes_key
+        self._aes_key = aes_key or identity.aes_key
         self._trades = Trades(self.engine, identity)
         self._consent = Consent(identity, clock)
         self._methods = {*self._trades.methods, *self._consent.methods, *PAGES}
@@ -137,6 +137,7 @@ class AlipaySandbox(SandboxApp):
         app.router.add_post("/_sandbox/scan", self._scan)
         app.router.add_post("/_sandbox/app_auth_token", self._permit)
         app.router.add_get("/_sandbox/certificates", self._certificates)
+        app.router.add_get("/_sandbox/aes_key", self._content_key)
         return app
 
     # --- the gateway ---------------------------------------------------------------------------
@@ -185,7 +186,7 @@ class AlipaySandbox(SandboxApp):
         is_named = METHOD_NAME.fullmatch(method) and not (method == OAUTH and "code" in content)
         name = response_name(method) if is_named else ERROR_RESPONSE
         text = render.text_of(content)
-        if encrypted and self._aes_key is not None:
+        if encrypted:
             text = f'"{encrypt(self._aes_key, text.encode())}"'
         signature = None
         if signed:
@@ -279,6 +280,9 @@ class AlipaySandbox(SandboxApp):
 
     async def _certificates(self, http: web.Request) -> web.Response:
         return web.json_response(self.identity.chain.pem())
+
+    async def _content_key(self, http: web.Request) -> web.Response:
+        return web.json_response({"aes_key": b64encode(self._aes_key).decode()})
 
     # --- notifications ---------------------------------------------------------------------------
 

@@ -123,10 +123,10 @@ def _codec(params):
 
 
 @asynccontextmanager
-async def running(settings, identity=None):
+async def running(settings, identity=None, aes_key=AES_KEY):
     """A sandbox that is served, and its client."""
     clock = SystemClock()
-    sandbox = AlipaySandbox(settings, clock, Random(1), identity=identity, aes_key=AES_KEY)
+    sandbox = AlipaySandbox(settings, clock, Random(1), identity=identity, aes_key=aes_key)
     served = await serve(sandbox)
     async with aiohttp.ClientSession() as session:
         yield Client(sandbox, served.url, session)
@@ -143,7 +143,7 @@ async def alipay():
 @pytest.fixture
 def restarted(tmp_path):
     """Starts a sandbox over the same folder each time it is called."""
-    return lambda: running(SandboxSettings(folder=tmp_path))
+    return lambda **more: running(SandboxSettings(folder=tmp_path), **more)
 
 
 @pytest.fixture

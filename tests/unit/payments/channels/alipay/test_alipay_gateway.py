@@ -1,5 +1,6 @@
 """What Alipay's sandbox checks before a method is asked, and how its answers are laid out."""
 
+import base64
 import json
 import re
 from urllib.parse import parse_qsl, urlsplit
@@ -191,6 +192,22 @@ async def test_encrypted_content_is_read_and_the_answer_encrypted(alipay):
 
     assert wire.split(body, QUERY).is_encrypted
     assert "ACQ.TRADE_NOT_EXIST" == (await alipay.ask(params))["sub_code"]
+
+
+async def test_a_sandbox_tells_its_key_for_encrypted_content(restarted):
+    """A client that encrypts is configured with it; a restart keeps it."""
+    told = []
+    for _ in range(2):
+        async with restarted(aes_key=None) as alipay:
+            async with alipay.session.get(f"{alipay.url}/_sandbox/aes_key") as answer:
+                told.append(base64.b64decode((await answer.json())["aes_key"]))
+            text = wire.encrypt(told[-1], json.dumps(BIZ).encode())
+            params = alipay.params(QUERY, None, biz_content=text, encrypt_type="AES")
+            said = wire.split(await alipay.send(params), QUERY)
+            assert b"ACQ.TRADE_NOT_EXIST" in wire.opened(said, told[-1])
+
+    assert told[0] == told[1]
+    assert 16 == len(told[0])
 
 
 async def test_junk_is_answered_and_nothing_breaks(alipay):
