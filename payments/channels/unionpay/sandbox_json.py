@@ -211,19 +211,24 @@ class JsonDesk:
         return Reply(codes.OK, fields=answer, unsigned=turn.unsigned)
 
     def _close(self, fields: Mapping[str, str]) -> Reply:
-        order = self._known(fields)
+        order = self._known(fields, needs_type=False)
         turn = self._engine.close(order.number, MERCHANT, seal=False)
         if turn.kind not in (Kind.CLOSED, Kind.REVERSED):
             raise Refusal(codes.WRONG_STATE, f"the order is {turn.kind}")
         return Reply(codes.OK, fields=self._described(order), unsigned=turn.unsigned)
 
-    def _known(self, fields: Mapping[str, str], name: str = "orderNo") -> Order:
-        """The order that is meant; `orderType` must be its own, or its wallet's."""
-        need(fields, (name, "orderType"))
+    def _known(
+        self, fields: Mapping[str, str], name: str = "orderNo", *, needs_type: bool = True
+    ) -> Order:
+        """The order that is meant; `orderType` must be its own, or its wallet's. No description
+        says that closing needs it.
+        """
+        need(fields, (name, "orderType") if needs_type else (name,))
         order = self._books.get(matching(fields, name, NUMBER), MERCHANT)
         if order is None:
             raise Refusal(codes.NO_SUCH_ORDER, "no such order")
-        if fields["orderType"] not in (order.wallet, order.extra["orderType"]):
+        own = order.extra["orderType"]
+        if fields.get("orderType", own) not in (order.wallet, own):
             raise Refusal(codes.NOT_THE_ORIGINAL, "orderType is not the order's")
         return order
 

@@ -169,7 +169,9 @@ async def test_an_order_for_a_page_ends_by_its_time(bay):
 
 
 async def test_an_unpaid_order_closes_and_a_paid_one_does_not(bay):
+    """Without its `orderType`, too: no description says that closing needs one."""
     await bay.stranger.json("unifiedorder")
+    assert "00" == (await bay.stranger.json("closeOrder", orderType=None))["respCode"]
     assert "00" == (await bay.stranger.json("closeOrder"))["respCode"]
     assert "00" == (await bay.stranger.json("closeOrder"))["respCode"]
     assert "03" == (await bay.stranger.json("queryOrder"))["origRespCode"]
