@@ -3,6 +3,7 @@
 #   make demo     a running gateway with a shop, a till and payments; ARGS="--rate 5 --port 8080"
 #   make test     everything a change must pass (under 10 minutes); it is what .ci/run calls
 #   make check    format, lint, types, import contracts, unit tests (under a minute)
+#   make openapi  docs/openapi.json anew, after a change of the contract
 #   make fmt      put the code in shape
 #   make bench    the figures, each with its audit; ARGS="--json"
 #   make prove    the long proofs: many kills, many seeds, millions of rows
@@ -24,10 +25,10 @@ UPGRADE ?=
 # What `make check` has already run, `make test` does not run again.
 REST := tests --ignore=tests/unit --ignore=tests/test_tidy.py
 
-.PHONY: help setup demo test check types fmt bench prove lock clean
+.PHONY: help setup demo test check types fmt openapi bench prove lock clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -10
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -11
 
 setup:
 	@scripts/setup.sh dev
@@ -57,6 +58,9 @@ bench: setup
 fmt: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+openapi: setup
+	$(BIN)/tillway openapi --out docs/openapi.json
 
 lock: setup
 	scripts/lock.sh $(if $(UPGRADE),--upgrade,)
