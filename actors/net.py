@@ -184,6 +184,10 @@ def _host_port(kind: str, rest: str) -> tuple[str, int]:
     return host, int(port)
 
 
+NOWHERE: Final = "192.0.2.1"
+"""An address for documentation, which nobody has (RFC 5737)."""
+
+
 def reserve_tcp(host: str, port: int) -> socket.socket:
     """Bind a TCP port for the front doors to share. Raise OSError when somebody has it.
 
@@ -202,6 +206,17 @@ def reserve_tcp(host: str, port: int) -> socket.socket:
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     return reserved
+
+
+def lan_address() -> str | None:
+    """This machine's address in its local network; None without one. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((NOWHERE, 9))  # Only asks the kernel for the way there.
+        except OSError:
+            return None
+        address = str(probe.getsockname()[0])
+    return None if address.startswith(("127.", "0.")) else address
 
 
 def shared_listener(host: str, port: int, backlog: int) -> socket.socket:

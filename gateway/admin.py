@@ -62,7 +62,8 @@ class AdminServer:
         self._runner = web.ServerRunner(server, shutdown_timeout=CLOSE_S)
         await self._runner.setup()
         http = self._http
-        await web.TCPSite(self._runner, http.host, http.admin_port, backlog=BACKLOG).start()
+        host = http.admin_host or http.host
+        await web.TCPSite(self._runner, host, http.admin_port, backlog=BACKLOG).start()
         self.port = self._runner.addresses[0][1]
         self._sweep = asyncio.create_task(server.sweep(), name="admin sweep")
 

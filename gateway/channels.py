@@ -67,7 +67,9 @@ def account_of(settings: Settings, account: ChannelAccount, digests: Digests) ->
     return Account(
         name=account.account,
         base_url=account.base_url.rstrip("/"),
-        notify_url=callback_url(settings.public_url, digests, account.name, account.account),
+        notify_url=callback_url(
+            settings.callback_url or settings.public_url, digests, account.name, account.account
+        ),
         mode="partner" if account.mode == "partner" else "direct",
         sub_merchants=account.sub_merchants,
         ids=ids,

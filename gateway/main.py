@@ -35,6 +35,7 @@ from gateway.metrics import Metrics
 from gateway.planting import Planted, plant
 from gateway.processes import BUILDERS, Place, digests_of, place_in_process
 from gateway.sandboxes import Sandboxes
+from gateway.screen import Ready, Screen, read
 from gateway.settings import (
     SettingsError,
     load_secrets,
@@ -43,13 +44,16 @@ from gateway.settings import (
     write_ready,
 )
 from gateway.settings_shape import Settings
-from gateway.trickle import Trickle
+from gateway.trickle import Trickle, shop_of, show_code
 from payments.clock import SystemClock
 from payments.ids import Entropy
 from payments.storage.owner import OwnerLock
 
 READY_WARN_S: Final = 20.0
 """A start that takes longer says so, each time, with what is missing."""
+
+PORT_HERE: Final = "{port}"
+"""In `public_url`: the port that was taken, for the demo on the local network."""
 
 RUN_DIR: Final = "run"
 RAY_DIR: Final = "ray"
@@ -63,6 +67,9 @@ SOCKET_NAME_REST: Final = len("/.sock.4194304")
 RAY_SOCKET_REST: Final = 68
 """The same for Ray's own, with the name of its session."""
 
+EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - what it is reached by
+"""Hosts to listen on that are no addresses to ask."""
+
 log = get_logger(__name__)
 
 
@@ -75,8 +82,12 @@ def run(
     seed: int | None = None,
     table: dict[str, Any] | None = None,
     has_sandboxes: bool = False,
+    screen: Screen | None = None,
 ) -> int:
-    """Serve until SIGTERM or Ctrl-C. The exit code: 0 after a clean drain."""
+    """Serve until SIGTERM or Ctrl-C. The exit code: 0 after a clean drain.
+
+    `screen`: told of each step, instead of the line on standard output.
+    """
     if not __debug__:
         sys.stderr.write("tillway: assertions are switched off; start Python without -O\n")
         return 2
@@ -88,6 +99,7 @@ def run(
         rate=rate,
         seed=seed,
         has_sandboxes=has_sandboxes,
+        screen=screen,
     )
     try:
         return uvloop.run(gateway.live())
@@ -113,7 +125,9 @@ class Gateway:
         rate: float = 0.0,
         seed: int | None = None,
         has_sandboxes: bool = False,
+        screen: Screen | None = None,
     ) -> None:
+        self._screen = screen
         self._sandboxes = Sandboxes(Path(settings.data_dir)) if has_sandboxes else None
         self.settings = settings
         self._json_ready = json_ready
@@ -126,6 +140,8 @@ class Gateway:
         self._failure: str | None = None
         self._signals = 0
         self._folders: list[Path] = []
+        self._began = self._clock.monotonic()
+        self._is_announced = False
 
     async def live(self) -> int:
         """Start everything, say so, wait for the signal, drain. One at a time a data directory."""
@@ -144,11 +160,14 @@ class Gateway:
         secrets = load_secrets(self.settings, Entropy())
         setup_logging(None, hash_key=secrets.digest[:64])
         self.settings = settings = self._with_ports()
+        if self._screen is not None:
+            self._screen.began(settings)
         metrics = Metrics({"mode": settings.mode, "runtime": settings.runtime})
         admin = AdminServer(settings.http, metrics)
         await self._open(admin)
         try:
             planted = plant(settings, self._clock, Entropy(), self._table)
+            self._step("ledger", f"sqlite, {settings.shards.count} shard(s)", self._began)
             longest = self._longest_name() + SOCKET_NAME_REST
             run_dir = str(self._folder(directory, RUN_DIR, longest))
             system, network, place, address = self._system(directory, run_dir)
@@ -168,12 +187,14 @@ class Gateway:
             metrics.restarts, metrics.checks = supervisor.restarts_by_role, supervisor.checks
             start = self._start(system, supervisor, directory / SETTINGS_FILE, run_dir)
             try:
-                await self._serve(system, supervisor, admin, start, planted)
+                await self._serve(system, supervisor, admin, start, planted, metrics)
             finally:
                 await supervisor.end()
                 await system.stop()
                 for folder in self._folders:
                     leave(folder, directory)
+                if self._screen is not None and self._is_announced:
+                    self._screen.ended(read(metrics), self.settings)
         finally:
             await admin.close()
         if self._failure is not None:
@@ -187,6 +208,7 @@ class Gateway:
         admin: AdminServer,
         starting: Coroutine[Any, Any, None],
         planted: Planted,
+        metrics: Metrics,
     ) -> None:
         """From the start to the end of the drain; a signal during the start ends it at once."""
         over = asyncio.create_task(self._over.wait(), name="the end")
@@ -198,13 +220,18 @@ class Gateway:
             await asyncio.wait((start,))
             return
         start.result()
-        self._announce(planted, admin.port)
-        crowd = self._crowd(planted)
-        watch = asyncio.create_task(self._watch(system), name="watch the system")
+        await self._announce(planted, admin.port)
+        tasks = [asyncio.create_task(self._watch(system), name="watch the system")]
+        if self._screen is not None:
+            shown = self._screen.watch(lambda: read(metrics))
+            tasks.append(asyncio.create_task(shown, name="screen"))
+        tasks += self._crowd(planted)
         await over
-        watch.cancel()
-        if crowd is not None:
-            crowd.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        if self._screen is not None:
+            self._screen.draining()
         admin.draining = True
         drain = self.settings.drain
         # Nobody balances a demo: it need not wait until it is no longer chosen.
@@ -215,8 +242,9 @@ class Gateway:
         self, system: System, supervisor: Supervisor, settings_path: Path, run_dir: str
     ) -> None:
         """The system and, beside it, the sandboxes; then the boxes, over the settings of both."""
+        began = self._clock.monotonic()
         results = await asyncio.gather(
-            system.start(), self._start_sandboxes(), return_exceptions=True
+            self._start_system(system), self._start_sandboxes(), return_exceptions=True
         )
         for result in results:
             if isinstance(result, BaseException):
@@ -224,11 +252,25 @@ class Gateway:
         self._listen_to_signals()  # Again: whatever the system did with them.
         settings = self.settings
         check(settings, self._clock, digests_of(settings))
+        names = ", ".join(account.account for account in settings.channels)
+        self._step("channels", names, began)
         write_private(settings_path, msgspec.json.encode(settings))
+        began = self._clock.monotonic()
         await supervisor.start(self._specs(settings_path, run_dir))
         while not await supervisor.wait_ready(READY_WARN_S):
             missing = [name for name, ready in supervisor.checks().items() if not ready]
             log.error("not ready yet", detail=", ".join(missing))
+        http = settings.http
+        where = f"{http.front_doors} x aiohttp on {http.host}:{http.port}"
+        self._step("front doors", where, began)
+
+    async def _start_system(self, system: System) -> None:
+        began = self._clock.monotonic()
+        await system.start()
+        what = "local, one event loop"
+        if self.settings.runtime != "local":
+            what = f"ray, object store {self.settings.ray.object_store_mb} MB"
+        self._step("runtime", what, began)
 
     async def _start_sandboxes(self) -> None:
         if self._sandboxes is not None:
@@ -249,15 +291,23 @@ class Gateway:
         self._failure = reason
         self._over.set()
 
-    def _crowd(self, planted: Planted) -> "asyncio.Task[None] | None":
+    def _crowd(self, planted: Planted) -> "list[asyncio.Task[None]]":
         """The demo's background payments, where some were asked for."""
         if self._rate <= 0 or planted.api_key is None:
-            return None
+            return []
+        start_s = self._clock.real_ms() // 1000
+        trickle = Trickle(self._api, planted.api_key, self._rate, self._seed, start_s)
+        return [asyncio.create_task(trickle.run(), name="background payments")]
+
+    @property
+    def _api(self) -> str:
+        """The address that reaches us from this machine."""
         http = self.settings.http
-        tag = f"{self._clock.real_ms():x}"
-        url = f"http://{http.host}:{http.port}"
-        trickle = Trickle(url, planted.api_key, self._rate, self._seed, tag)
-        return asyncio.create_task(trickle.run(), name="background payments")
+        return f"http://{EVERYWHERE.get(http.host, http.host)}:{http.port}"
+
+    def _step(self, name: str, detail: str, began: float) -> None:
+        if self._screen is not None:
+            self._screen.step(name, detail, self._clock.monotonic() - began)
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -278,10 +328,14 @@ class Gateway:
         except OSError as error:
             raise SettingsError(_taken(http.port, "--port", error)) from None
         port = self._reserved.getsockname()[1]
-        url = self.settings.public_url or f"http://{http.host}:{port}"
-        return msgspec.structs.replace(
-            self.settings, http=msgspec.structs.replace(http, port=port), public_url=url
+        given = self.settings
+        self.settings = msgspec.structs.replace(
+            given, http=msgspec.structs.replace(http, port=port)
         )
+        url = given.public_url.replace(PORT_HERE, str(port)) or self._api
+        # Channels on this machine call back on loopback, wherever people come from.
+        back = given.callback_url or (self._api if PORT_HERE in given.public_url else "")
+        return msgspec.structs.replace(self.settings, public_url=url, callback_url=back)
 
     def _folder(self, directory: Path, name: str, longest: int) -> Path:
         folder = folder_for(directory, name, longest)
@@ -324,17 +378,24 @@ class Gateway:
             specs.append(spec("front_door", front_door_name(number), number))
         return specs
 
-    def _announce(self, planted: Planted, admin_port: int) -> None:
+    async def _announce(self, planted: Planted, admin_port: int) -> None:
         http = self.settings.http
+        admin_host = http.admin_host or http.host
         line = {
             "ready": True,
-            "api": f"http://{http.host}:{http.port}",
-            "admin": f"http://{http.host}:{admin_port}",
+            "api": self._api,
+            "admin": f"http://{EVERYWHERE.get(admin_host, admin_host)}:{admin_port}",
             "api_key": planted.api_key,
             "merchant": planted.merchant,
             "pid": os.getpid(),
         }
         write_ready(self.settings, line)
+        self._is_announced = True
+        if self._screen is not None:
+            code = await show_code(self._api, planted.api_key, self._clock.real_ms())
+            shop = shop_of(self._table or {})
+            self._screen.ready(Ready(line, *shop, code), self.settings)
+            return
         if self._json_ready:
             sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
         else:

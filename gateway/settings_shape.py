@@ -42,9 +42,13 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Http(Section, frozen=True, kw_only=True):
-    """The front doors and the admin port. Two instances never share a port."""
+    """The front doors and the admin port. Two instances never share a port.
+
+    `admin_host`: where the admin port listens, which asks nobody for a key; empty: like `host`.
+    """
 
     host: str = "127.0.0.1"
+    admin_host: str = ""
     port: Port = 8080
     admin_port: Port = 8081
     front_doors: Count = 2
@@ -256,6 +260,9 @@ class Settings(Section, frozen=True, kw_only=True):
     data_dir: str = ""
     seed_file: str | None = None
     public_url: str = ""
+    callback_url: Annotated[
+        str, Meta(description="where channels call back, when not at public_url")
+    ] = ""
     cluster_secret: str = ""
     digest_secret: str = ""
     ecny_prefix: Annotated[
@@ -301,7 +308,8 @@ class Settings(Section, frozen=True, kw_only=True):
         host = account.base_url.removeprefix("http://").split("/")[0].rsplit(":", 1)[0]
         if plain and (self.livemode or host not in LOOPBACK):
             raise ValueError(f"channel {account.account}: base_url must be https")
-        if account.is_wired and self.livemode and not self.public_url.startswith("https://"):
+        back = self.callback_url or self.public_url
+        if account.is_wired and self.livemode and not back.startswith("https://"):
             raise ValueError("public_url: channels call back over https in live mode; set it")
 
     @property

@@ -17,6 +17,7 @@ from gateway.cli import (
     clock,
     completion,
     config,
+    demo,
     doctor,
     events,
     ledger,
@@ -53,7 +54,7 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
-app.command(rich_help_panel=RUN)(server.demo)
+app.command(rich_help_panel=RUN)(demo.demo)
 app.command(rich_help_panel=RUN)(server.serve)
 app.command(rich_help_panel=RUN)(sandbox.sandbox)
 # Every flag of it belongs to the bench itself, --help too.

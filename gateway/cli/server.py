@@ -1,4 +1,4 @@
-"""`tillway serve`, `tillway demo` and `tillway bench`."""
+"""`tillway serve` and `tillway bench`."""
 
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -7,8 +7,6 @@ import typer
 
 from gateway.cli.options import AsJson, ConfigFile, DataDir, settings_from
 
-DEMO_RATE: Final = 10.0
-SANDBOX: Final = "sandbox"
 RATE_MAX: Final = 10_000.0
 
 Port = Annotated[int | None, typer.Option("--port", help="0 picks a free one.")]
@@ -19,17 +17,9 @@ Shards = Annotated[int | None, typer.Option("--shards", min=1, help="Fixed at th
 ServeChannels = Annotated[
     str, typer.Option("--channels", help="Only accounts of this kind: simulated, wechat, …")
 ]
-DemoChannels = Annotated[
-    str,
-    typer.Option("--channels", help="sandbox: real wires to three sandboxes; or simulated."),
-]
 LatencyMs = Annotated[int | None, typer.Option("--channel-latency-ms", min=0)]
 SeedFile = Annotated[Path | None, typer.Option("--seed-file", help="Merchants to start with.")]
 Host = Annotated[str | None, typer.Option("--host")]
-SeedNumber = Annotated[int | None, typer.Option("--seed", help="Makes a run repeatable.")]
-Rate = Annotated[
-    float, typer.Option("--rate", min=0, max=RATE_MAX, help="Background payments a second.")
-]
 
 
 def serve(
@@ -66,54 +56,10 @@ def serve(
         "drain.grace_s": drain_grace,
         "drain.timeout_s": drain_timeout,
     }
-    settings = _with_channels(settings_from(config, flags), channels, channel_latency_ms)
-    _run(settings, as_json=as_json, demo=False, rate=0.0, seed=None)
+    settings = with_channels(settings_from(config, flags), channels, channel_latency_ms)
+    from gateway.main import run
 
-
-def demo(
-    config: ConfigFile = None,
-    data: DataDir = None,
-    port: Port = None,
-    admin_port: AdminPort = None,
-    runtime: Runtime = None,
-    front_doors: FrontDoors = None,
-    shards: Shards = None,
-    channels: DemoChannels = SANDBOX,
-    channel_latency_ms: LatencyMs = None,
-    rate: Rate = DEMO_RATE,
-    seed: SeedNumber = None,
-    reset: Annotated[bool, typer.Option("--reset", help="Begin with an empty gateway.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Run a gateway with a noodle shop in it: nothing leaves this machine.
-
-    Example: tillway demo --rate 5 --port 0 --json
-    """
-    from gateway.settings import default_data_dir
-
-    flags: dict[str, Any] = {
-        "data_dir": data if data is not None else default_data_dir("demo"),
-        "http.port": port,
-        "http.admin_port": admin_port,
-        "http.front_doors": front_doors,
-        "runtime": runtime,
-        "shards.count": shards,
-    }
-    settings = settings_from(config, flags)
-    if channels != SANDBOX:
-        settings = _with_channels(settings, channels, channel_latency_ms)
-    if settings.livemode:
-        raise typer.BadParameter("the demo runs in test mode only", param_hint="--config")
-    if reset:
-        _reset(settings.data_path)
-    _run(
-        settings,
-        as_json=as_json,
-        demo=True,
-        rate=rate,
-        seed=seed,
-        has_sandboxes=channels == SANDBOX,
-    )
+    raise typer.Exit(run(settings, json_ready=as_json, demo=False))
 
 
 def bench(context: typer.Context) -> None:
@@ -128,32 +74,7 @@ def bench(context: typer.Context) -> None:
     raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - our module
 
 
-def _run(
-    settings: Any,
-    *,
-    as_json: bool,
-    demo: bool,
-    rate: float,
-    seed: int | None,
-    has_sandboxes: bool = False,
-) -> None:
-    from gateway.main import run
-    from gateway.settings import demo_seed
-
-    table = demo_seed() if demo else None
-    code = run(
-        settings,
-        json_ready=as_json,
-        demo=demo,
-        rate=rate,
-        seed=seed,
-        table=table,
-        has_sandboxes=has_sandboxes,
-    )
-    raise typer.Exit(code)
-
-
-def _with_channels(settings: Any, channels: str, latency_ms: int | None) -> Any:
+def with_channels(settings: Any, channels: str, latency_ms: int | None) -> Any:
     """The settings with the accounts of the kind asked for, and their latency."""
     from msgspec.structs import replace
 
@@ -166,14 +87,3 @@ def _with_channels(settings: Any, channels: str, latency_ms: int | None) -> Any:
     if latency_ms is not None:
         accounts = [replace(account, latency_ms=latency_ms) for account in accounts]
     return replace(settings, channels=tuple(accounts))
-
-
-def _reset(data: Path) -> None:
-    """Remove a data directory of ours; anything else is left alone."""
-    import shutil
-
-    if not data.exists():
-        return
-    if not (data / "directory.db").exists() and any(data.iterdir()):
-        raise typer.BadParameter(f"{data} is not a data directory of ours", param_hint="--reset")
-    shutil.rmtree(data)

@@ -346,7 +346,7 @@ def test_the_demo_has_a_place_and_a_shop_of_its_own(run, started, tmp_path):
         options["seed"],
     )
     assert options["table"]["merchants"][0]["label"] == "wang"
-    assert not home.exists()
+    assert not (home / "directory.db").exists()
 
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").touch()
