@@ -300,6 +300,7 @@ def judge(environment: Environment, **_: Any) -> None:
         for is_missed, text in (
             (wrong > 0, f"{wrong} payments are not what was acknowledged"),
             (p99_ms > options.p99_ms_max, f"p99 {p99_ms:.0f} ms > {options.p99_ms_max:.0f} ms"),
+            (options.headless and not stats.total.num_requests, "nothing was sent"),
             (share > options.failures_max, f"{share:.2%} of the requests failed"),
         )
         if is_missed

@@ -76,6 +76,15 @@ def test_a_missed_threshold_is_exit_code_4(shop, tmp_path, threshold):
 
 
 @pytest.mark.timeout(120)
+def test_a_run_in_which_nothing_was_sent_is_no_success(shop, tmp_path):
+    """A limit that is over before anybody came proves nothing, and says so."""
+    done, _ = headless(shop, tmp_path, "-u", "1", "-r", "1", "-t", "10s", "--tags", "nobody")
+
+    assert 4 == done.returncode
+    assert "nothing was sent" in done.stderr
+
+
+@pytest.mark.timeout(120)
 def test_a_payment_that_is_not_there_is_found(shop, tmp_path):
     """The money check is no decoration: one promise is made up, and the run ends badly."""
     liar = tmp_path / "liar.py"
