@@ -120,3 +120,15 @@ async def test_an_endpoint_that_was_answered_for_is_there_after_a_crash(town):
     shown = await town.ask("endpoints.get", target=made["id"])
     assert {**shown, "secret": made["secret"]} == made
     assert [paid] == town.street.at(A)
+
+
+async def test_the_cursor_is_where_the_deliveries_are(town):
+    """Never behind them for long: what was pruned must not come again; without takers neither."""
+    await town.endpoint(A, "payment.failed")
+    await town.happen("payment.failed")
+    await town.came(1)
+    await town.quiet()
+    assert {0: 1} == town.store.cursors()
+
+    await town.happen("payment.succeeded")
+    await until(lambda: {0: 2} == town.store.cursors())
