@@ -9,32 +9,20 @@ import asyncio
 
 from msgspec.structs import replace
 
-from all_rigs import over, over_each
+from all_rigs import over
 from payments.channels.base import Approved, Awaiting, Declined, Unknown, Unpaid
-from payments.payment import Way
 from rigs import NUMBER
+from saying import OVER, is_taken, kept
 
 LATE_S = 4
 PIN_S = 4
 SIGNED_AGAIN_S = 21
-OVER = (Unpaid("closed"), Unpaid("reversed"))
-
-
-def kept(stand, number=NUMBER):
-    """What the channel has of this order's money."""
-    book = stand.books().get(number)
-    return 0 if book is None else book.charges * book.amount_minor - book.refunded_minor
 
 
 async def undo(stand, order):
     """The channel's way to end a barcode payment that is not to be."""
     ask = stand.channel.reverse if "reverse" in stand.rig.can else stand.channel.close
     return await ask(stand.about(order))
-
-
-def is_taken(stand, answer):
-    """How a channel that does not repeat itself answers a number again: go and ask."""
-    return "repeats" not in stand.rig.can and isinstance(answer, Unknown)
 
 
 # --- taking money ----------------------------------------------------------------------------
@@ -293,225 +281,6 @@ async def test_what_is_paid_cannot_be_closed(stand):
     assert not isinstance(await stand.channel.close(stand.about(order)), Approved)
     assert isinstance(await stand.channel.inquire(stand.about(order)), Approved)
     assert 3800 == kept(stand)
-
-
-# --- codes -------------------------------------------------------------------------------------
-
-
-def is_open(stand, answer):
-    """How a channel says that nobody has paid yet."""
-    said = [Unpaid("open"), Unpaid("absent")] if "shown_is_absent" in stand.rig.can else []
-    return isinstance(answer, Awaiting) or answer in (said or [Unpaid("open")])
-
-
-@over("qr")
-async def test_a_code_waits_for_its_payer(stand):
-    """It is shown, open, paid, and then it is money like any other."""
-    order = stand.shown()
-    answer = await stand.channel.pay(order)
-
-    assert isinstance(answer, Awaiting)
-    assert answer.code
-    assert is_open(stand, await stand.channel.inquire(stand.about(order)))
-    assert "" == stand.act(NUMBER)
-    paid = await stand.channel.inquire(stand.about(order))
-    assert isinstance(paid, Approved)
-    assert (NUMBER, 3800) == (paid.out_trade_no, paid.amount)
-    assert 3800 == kept(stand)
-
-
-@over("qr")
-async def test_the_same_code_is_shown_again(stand):
-    """A request whose answer was lost is sent again: the payer sees one code."""
-    order = stand.shown()
-    first, again = await stand.channel.pay(order), await stand.channel.pay(order)
-
-    assert isinstance(first, Awaiting)
-    assert first.code
-    assert first == again or is_taken(stand, again)
-
-
-@over("qr", "close")
-async def test_a_code_can_be_closed(stand):
-    """Closed is confirmed or not said at all; it may be asked twice, and nobody pays after it."""
-    order = stand.shown()
-    await stand.channel.pay(order)
-    answers = [await stand.channel.close(stand.about(order)) for _ in range(2)]
-
-    if "codes_expire_only" in stand.rig.can:
-        assert not any(isinstance(answer, Approved) for answer in answers)
-        return
-    assert all(isinstance(answer, Approved) for answer in answers)
-    assert await stand.channel.inquire(stand.about(order)) == Unpaid("closed")
-    assert "" != stand.act(NUMBER)
-    assert 0 == kept(stand)
-
-
-@over("qr")
-async def test_a_code_expires_at_the_channel_too(stand):
-    """Every code carries an expiry: after it nobody can pay any more."""
-    order = stand.shown()
-    await stand.channel.pay(order)
-    stand.advance(301)
-
-    assert "" != stand.act(NUMBER)
-    answer = await stand.channel.inquire(stand.about(order))
-    assert answer in (*OVER, Unpaid("absent"))
-    assert 0 == kept(stand)
-
-
-@over("qr", "close")
-async def test_a_code_that_was_paid_cannot_be_closed(stand):
-    """The race of every till: the payer was faster."""
-    order = stand.shown()
-    await stand.channel.pay(order)
-    stand.act(NUMBER)
-
-    assert not isinstance(await stand.channel.close(stand.about(order)), Approved)
-    assert isinstance(await stand.channel.inquire(stand.about(order)), Approved)
-
-
-@over_each(("jsapi", "app", "h5"), "way")
-async def test_a_payment_in_the_wallet_begins_with_what_the_wallet_needs(stand, way):
-    """Parameters for the wallet's own script or SDK, or an address for the payer's browser."""
-    order = stand.shown(way=Way(way))
-    answer = await stand.channel.pay(order)
-
-    assert isinstance(answer, Awaiting)
-    assert answer.pay_url if way == "h5" else answer.client_params or answer.pay_url
-    assert 0 == kept(stand)
-
-
-@over_each(("jsapi", "app", "h5"), "way")
-async def test_a_payment_in_the_wallet_is_money_when_the_payer_has_paid(stand, way):
-    """A query finds it under our number and amount."""
-    order = stand.shown(way=Way(way))
-    await stand.channel.pay(order)
-    await stand.open_in_wallet(order)
-    assert "" == stand.act(NUMBER)
-
-    paid = await stand.channel.inquire(stand.about(order))
-    assert isinstance(paid, Approved)
-    assert (NUMBER, 3800, 3800) == (paid.out_trade_no, paid.amount, kept(stand))
-
-
-# --- refunds -----------------------------------------------------------------------------------
-
-
-@over("refund")
-async def test_a_refund_under_its_number_happens_once(stand):
-    """However often it is asked for, and at once."""
-    order = stand.barcode()
-    await stand.channel.pay(order)
-    back = stand.back(order, 1000)
-    answers = await asyncio.gather(*(stand.channel.refund(back) for _ in range(3)))
-
-    assert answers[0] == answers[1] == answers[2]
-    assert isinstance(answers[0], Approved)
-    assert (answers[0].out_trade_no, answers[0].amount) == (NUMBER, 1000)
-    assert answers[0].channel_trade_no
-    assert await stand.channel.inquire_refund(back) == answers[0]
-    assert 2800 == kept(stand)
-
-
-@over("refund")
-async def test_the_same_refund_number_with_another_amount_gives_nothing_back(stand):
-    order = stand.barcode()
-    await stand.channel.pay(order)
-    await stand.channel.refund(stand.back(order, 1000))
-
-    assert not isinstance(await stand.channel.refund(stand.back(order, 1100)), Approved)
-    assert 2800 == kept(stand)
-
-
-@over("refund")
-async def test_refunds_in_parts_add_up_to_the_whole(stand):
-    """Each is its own, the last fen goes back, and then there is nothing left."""
-    order = stand.barcode()
-    await stand.channel.pay(order)
-    for name, amount in (("R1AZ0000", 1000), ("R2AZ0000", 2799), ("R3AZ0000", 1)):
-        stand.advance(61)
-        answer = await stand.channel.refund(stand.back(order, amount, name))
-        assert isinstance(answer, Approved)
-        assert amount == answer.amount
-        assert answer == await stand.channel.inquire_refund(stand.back(order, amount, name))
-    stand.advance(61)
-
-    assert isinstance(await stand.channel.refund(stand.back(order, 1, "R4AZ0000")), Declined)
-    assert 0 == kept(stand)
-
-
-@over("refund")
-async def test_refunds_never_exceed_the_payment(stand):
-    """However many are asked for at once, at most three of 1000 fit into 3800."""
-    order = stand.barcode()
-    await stand.channel.pay(order)
-    backs = [stand.back(order, 1000, f"R{i}AZ0000") for i in range(10)]
-
-    answers = await asyncio.gather(*(stand.channel.refund(back) for back in backs))
-
-    done = sum(isinstance(answer, Approved) for answer in answers)
-    assert 1 <= done <= 3
-    assert 3800 - 1000 * done == kept(stand)
-
-
-@over("refund")
-async def test_a_refund_of_what_nobody_paid_is_refused(stand):
-    """Neither an unpaid order nor an absent one gives anything back."""
-    order = stand.barcode("9002")
-    await stand.channel.pay(order)
-    absent = stand.barcode(number="01K5AZ000000ABSENT")
-
-    for each in (order, absent):
-        answer = await stand.channel.refund(stand.back(each, 1000))
-        assert isinstance(answer, Declined | Unknown)
-    assert 0 == kept(stand)
-
-
-@over("refund")
-async def test_a_refund_that_nobody_made_is_absent(stand):
-    order = stand.barcode()
-    await stand.channel.pay(order)
-
-    assert await stand.channel.inquire_refund(stand.back(order, 1000)) == Unpaid("absent")
-
-
-@over("refund")
-async def test_a_doubtful_refund_is_unknown_and_the_same_number_settles_it(stand):
-    """…77: made, its answer lost. …78: not made. Asked again under its number: once, both."""
-    order = stand.barcode(amount=9_000)
-    await stand.channel.pay(order)
-    for name, amount, made in (("R1AZ0000", 1_077, True), ("R2AZ0000", 1_078, False)):
-        back = stand.back(order, amount, name)
-        stand.advance(61)
-        assert isinstance(await stand.channel.refund(back), Unknown)
-        asked = await stand.channel.inquire_refund(back)
-        assert isinstance(asked, Approved) if made else asked == Unpaid("absent")
-        assert isinstance(await stand.channel.refund(back), Approved)
-    assert 9_000 - 1_077 - 1_078 == kept(stand)
-
-
-@over("refund")
-async def test_what_is_partly_refunded_is_still_paid(stand):
-    """A query after a refund is not a query of an unpaid order."""
-    order = stand.barcode()
-    await stand.channel.pay(order)
-    await stand.channel.refund(stand.back(order, 1000))
-
-    answer = await stand.channel.inquire(stand.about(order))
-    assert isinstance(answer, Approved)
-    assert 3800 == answer.amount
-
-
-@over("refund")
-async def test_coupons_go_back_in_terms_of_the_amount(stand):
-    """A refund of all of a payment with coupons is one of the whole amount."""
-    order = stand.barcode("9012")
-    await stand.channel.pay(order)
-    answer = await stand.channel.refund(stand.back(order, 3800))
-
-    assert isinstance(answer, Approved)
-    assert (3800, 0) == (answer.amount, kept(stand))
 
 
 @over("barcode")

@@ -18,7 +18,8 @@ def sentences(name):
     return module
 
 
-ANSWERS, CHANNEL, CALLBACKS = map(sentences, ("test_answers", "test_channel", "test_callbacks"))
+ANSWERS, CALLBACKS = sentences("test_answers"), sentences("test_callbacks")
+CHANNEL, REFUNDS = sentences("test_channel"), sentences("test_refunds")
 BROKEN = {
     "signatures_not_checked": (
         (ANSWERS.test_an_answer_signed_by_somebody_else_is_no_answer, "pay"),
@@ -36,10 +37,10 @@ BROKEN = {
     ),
     "a_reverse_believed_without_an_answer": ((ANSWERS.test_no_answer_is_unknown, "reverse"),),
     "a_refund_under_a_new_number_each_time": (
-        (CHANNEL.test_a_refund_under_its_number_happens_once,),
+        (REFUNDS.test_a_refund_under_its_number_happens_once,),
     ),
     "a_lost_refund_taken_for_refused": (
-        (CHANNEL.test_a_doubtful_refund_is_unknown_and_the_same_number_settles_it,),
+        (REFUNDS.test_a_doubtful_refund_is_unknown_and_the_same_number_settles_it,),
     ),
     "an_unpaid_order_taken_for_closed": ((CHANNEL.test_an_order_that_nobody_made_is_absent,),),
     "coupons_left_out": ((CHANNEL.test_coupons_say_who_pays_what,),),
