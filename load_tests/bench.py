@@ -17,7 +17,7 @@ from typing import Any, Final
 from load_tests import compare, history, report
 from load_tests.audit import Audit
 from load_tests.console import Progress
-from load_tests.figures import baselines, closed, latency, merchants, rows, shards
+from load_tests.figures import baselines, closed, latency, merchants, rows, shards, wires
 from load_tests.figures.base import Figure, Lab
 from load_tests.gateway import CommandFailed, Options
 from load_tests.process import ServerFailed
@@ -31,6 +31,7 @@ FIGURES: Final[dict[str, Callable[[Lab], Figure]]] = {
     "merchants": merchants.measure,
     "rows": rows.measure,
     "shards": shards.measure,
+    "wires": wires.measure,
 }
 RUNTIMES: Final = {"ray": "as in production", "local": "every actor on one event loop"}
 EXIT_OK: Final = 0

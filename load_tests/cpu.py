@@ -2,7 +2,8 @@
 
 A role is what the process does for a payment: `front_door`, `shard`, `store` (the shard's
 writer thread, if it names itself so), `channel`, `directory`, `supervisor` (the root), `ray`
-(Ray's own processes), `actor` (one that does not say which). Anything else is `other`.
+(Ray's own processes), `actor` (one that does not say which), `sandbox` (a channel's side of the
+wire, where it runs here). Anything else is `other`.
 """
 
 import os
@@ -44,6 +45,7 @@ _COMMANDS: Final = (
     ("ray/dashboard", "ray"),
     ("ray/_private", "ray"),
     ("ray/core", "ray"),
+    ("gateway.cli sandbox", "sandbox"),
     ("postgres", "postgres"),
 )
 """What a command line or title shows; the first that fits. `actor`: some actor, no more known."""

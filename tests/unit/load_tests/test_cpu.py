@@ -17,6 +17,7 @@ ROLES = [
     ("front-door-1", "ray::RayBox.run", "front_door"),
     ("shard-0", "ray::RayBox.run", "shard"),
     ("lane-sim-0", "ray::RayBox.run", "channel"),
+    ("python", "python -m gateway.cli sandbox wechat --json", "sandbox"),
     ("channel-0", "ray::RayBox.run", "channel"),
     ("directory", "ray::RayBox.run", "directory"),
     ("ray::front-door", "ray::front-door-0.run", "front_door"),
