@@ -388,3 +388,14 @@ async def test_many_events_are_read_in_pages(town, count):
     assert sorted(ids) == sorted(town.street.at(A))
     assert 0 == town.courier.stats()["webhook_backlog"]
     assert count == town.courier.stats()['webhook_deliveries_total{outcome="delivered"}']
+
+
+async def test_the_shard_says_when_there_is_more(town, monkeypatch):
+    """Asking by itself now and then is for words that were lost."""
+    await town.endpoint(A)
+    monkeypatch.setattr("actors.courier_tail.POLL_S", 3_600.0)
+    for count in (1, 2, 3):
+        await town.happen()
+        await town.came(count)
+
+    assert 3 == len(town.street.at(A))
