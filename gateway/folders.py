@@ -22,26 +22,32 @@ def folder_for(directory: Path, name: str, longest: int) -> Path:
 
     Raise SettingsError when there is none, or when the one there is not ours alone.
     """
-    wanted = directory / name
-    if _fits(wanted, longest):
-        wanted.mkdir(mode=0o700, exist_ok=True)
-        empty(wanted)
-        return wanted
-    tag = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:8]
-    home = Path(tempfile.gettempdir()) / f"tillway-{os.getuid()}-{tag}"
-    short = home / name
-    if not _fits(short, longest):
+    place = place_for(directory, name, longest)
+    if place is None:
         raise SettingsError(
             f"{directory} and the temporary folder have paths too long for sockets; "
             "choose a shorter --data"
         )
+    home = place.parent
+    if home == directory:
+        place.mkdir(mode=0o700, exist_ok=True)
+        empty(place)
+        return place
     home.mkdir(mode=0o700, exist_ok=True)
     facts = home.lstat()
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
         raise SettingsError(f"{home} is not a folder of ours alone; remove it")
-    short.mkdir(mode=0o700, exist_ok=True)
-    empty(short)
-    return short
+    place.mkdir(mode=0o700, exist_ok=True)
+    empty(place)
+    return place
+
+
+def place_for(directory: Path, name: str, longest: int) -> Path | None:
+    """Where that folder is or would be; None when every place has too long a path."""
+    tag = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:8]
+    home = Path(tempfile.gettempdir()) / f"tillway-{os.getuid()}-{tag}"
+    places = (directory / name, home / name)
+    return next((place for place in places if _fits(place, longest)), None)
 
 
 def leave(folder: Path, directory: Path) -> None:

@@ -156,12 +156,14 @@ class DemoScreen:
             if now.imbalance == 0
             else (f"LEDGER OFF BY {now.imbalance}", "bold red")
         )
-        return Text.assemble(
+        status = Text.assemble(
             f" tps {now.tps:.1f} {sparks}  ok {_number(now.success_percent)} %  "
             f"p50 {_number(now.p50_ms)} ms  p99 {_number(now.p99_ms)} ms  ",
             balance,
             ("   ^C stops", "dim"),
         )
+        status.no_wrap, status.overflow = True, "crop"  # One line, also on a narrow terminal.
+        return status
 
     # --- the end -------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import fcntl
 import os
 from pathlib import Path
+from typing import Final
 
 from payments.storage.base import StoreRefused
 
@@ -47,3 +48,22 @@ class OwnerLock:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+LOCKS: Final = Path("/proc/locks")
+
+
+def owner_of(store: Path) -> str | None:
+    """Who owns a store (its process id, as text); None when nobody does. Takes no lock itself.
+
+    The kernel's table is asked: taking the lock to see that it is free could refuse a start.
+    """
+    path = store.with_name(store.name + ".owner")
+    if not path.exists() or not LOCKS.exists():
+        return None
+    inode = str(path.stat().st_ino)
+    for line in LOCKS.read_text("ascii", "replace").splitlines():
+        words = line.split()
+        if "FLOCK" in words and any(word.rpartition(":")[2] == inode for word in words[4:7]):
+            return path.read_text("ascii", "replace").strip() or "unknown"
+    return None
