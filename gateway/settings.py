@@ -6,10 +6,12 @@ at its end it names a file that holds the value (`TILLWAY_CLUSTER_SECRET_FILE`).
 an error that suggests the right one.
 """
 
+import copy
 import difflib
 import hashlib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from importlib import resources
@@ -19,6 +21,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, inspect
 
+from gateway.settings_shape import SECRET_FIELDS, Risk
 from gateway.settings_shape import Settings as Settings
 from payments.ids import Entropy
 
@@ -30,6 +33,7 @@ ENV_OTHERS: Final = frozenset(
 """Variables that are not settings: the client's key and address, and where the file is."""
 
 DEFAULT_FILES: Final = ("tillway.toml", "fees.toml", "risk.toml", "channels.toml")
+SCHEMA_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 READY_FILE: Final = "demo.json"
 SECRET_BYTES: Final = 32
 FILE_BYTES_MAX: Final = 256 * 1024 * 1024
@@ -72,25 +76,67 @@ def load(
     environ = os.environ if environ is None else environ
     if config is None and environ.get("TILLWAY_CONFIG"):
         config = Path(environ["TILLWAY_CONFIG"])
+    sources = list(_sources(config, flags or {}, environ))
     tree: Tree = {}
-    for name in DEFAULT_FILES:
-        _merge(tree, _checked(_parse(data_text(name), name), name))
-    if config is not None:
-        _merge(tree, _checked(read_table(config), str(config)))
-    variables = dict(_variables(environ))
-    _merge(tree, _checked(_nested(variables, "__", ENV_PREFIX), "the environment"))
-    for key, value in (flags or {}).items():
-        if value is not None:
-            _merge(tree, _checked(_nested({key: value}, ".", ""), "the command line"))
+    for source, part in sources:
+        _merge(tree, _checked(copy.deepcopy(part), source))
     if not tree.get("data_dir"):
         tree["data_dir"] = str(default_data_dir("data", environ))
     try:
         settings = msgspec.convert(tree, Settings)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"settings: {error}") from None
+        raise SettingsError(_wrong(str(error), sources)) from None
     if settings.livemode:
         _refuse_test_things(settings, environ)
+        if config is not None and SECRET_FIELDS & read_table(config).keys():
+            refuse_readable_by_others(config)
     return settings
+
+
+def _sources(
+    config: Path | None, flags: Mapping[str, Any], environ: Mapping[str, str]
+) -> Iterator[tuple[str, Tree]]:
+    """Each source by name, the weakest first."""
+    for name in DEFAULT_FILES:
+        yield name, _parse(data_text(name), name)
+    if config is not None:
+        yield str(config), read_table(config)
+    yield "the environment", _nested(dict(_variables(environ)), "__", ENV_PREFIX)
+    for key, value in flags.items():
+        if value is not None:
+            yield "the command line", _nested({key: value}, ".", "")
+
+
+_AT: Final = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>\$[^`]*)`)?$", re.DOTALL)
+_STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+
+
+def _wrong(complaint: str, sources: list[tuple[str, Tree]]) -> str:
+    """What a wrong value is, by its key, the source it came from and what is allowed."""
+    found = _AT.match(complaint)
+    path = found["path"] if found is not None else None
+    if found is None or path is None:
+        return f"settings: {complaint}"
+    steps = [name or number for name, number in _STEP.findall(path)]
+    key = ".".join(steps)
+    for source, tree in reversed(sources):
+        value = _value_at(tree, steps)
+        if value is not None:
+            shown = "" if steps[-1] in SECRET_FIELDS or isinstance(value, dict) else f" {value!r}"
+            return f"{key} in {source}:{shown} is not allowed: {found['what']}"
+    return f"{key}: {found['what']}"
+
+
+def _value_at(tree: Any, steps: list[str]) -> Any:
+    """What stands at a path; None for nothing."""
+    for step in steps:
+        if isinstance(tree, dict):
+            tree = tree.get(step)
+        elif isinstance(tree, list) and step.isdigit() and int(step) < len(tree):
+            tree = tree[int(step)]
+        else:
+            return None
+    return tree
 
 
 def default_data_dir(name: str, environ: Mapping[str, str] | None = None) -> Path:
@@ -118,8 +164,11 @@ def forbid_color() -> None:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of a settings file."""
-    return msgspec.json.schema(Settings)
+    """The JSON Schema of a settings file, which says only what differs from the defaults."""
+    made = msgspec.json.schema(Settings)
+    for name in (Settings.__name__, Risk.__name__):
+        made["$defs"][name].pop("required", None)
+    return {"$schema": SCHEMA_DIALECT, "title": "Tillway settings", **made}
 
 
 def data_text(name: str) -> str:

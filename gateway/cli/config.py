@@ -1,6 +1,6 @@
 """`tillway config …`: the settings, masked; whether they are right; what there is to set."""
 
-from typing import Final
+from typing import Any, Final
 
 import typer
 
@@ -12,7 +12,10 @@ app: Final = typer.Typer(no_args_is_help=True)
 
 @app.command()
 def show(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """The settings in force: flags, environment, file and defaults together; secrets masked."""
+    """The settings in force: environment, file and defaults together; secrets masked.
+
+    Example: TILLWAY_HTTP__PORT=8090 tillway config show --config tillway.toml --json
+    """
     shown = settings_from(config, {}).to_public_dict()
     lines = [f"{name} = {value}" for name, value in _flat("", shown)]
     say(shown, as_json=as_json, text="\n".join(lines))
@@ -20,11 +23,14 @@ def show(config: ConfigFile = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def check(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Whether the settings are right. Exit code 1, and what to write instead, when not."""
+    """Whether the settings are right. Exit code 1, and what to write instead, when not.
+
+    Example: tillway config check --config /etc/tillway/tillway.toml
+    """
     from gateway.settings import SettingsError
 
     try:
-        settings_from(config, {})
+        _check(settings_from(config, {}))
     except SettingsError as error:
         if as_json:
             say({"ok": False, "error": str(error)}, as_json=True)
@@ -35,10 +41,24 @@ def check(config: ConfigFile = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def schema() -> None:
-    """The JSON Schema of a settings file."""
+    """The JSON Schema of a settings file, for editors and checkers.
+
+    Example: tillway config schema > tillway.schema.json
+    """
     from gateway.settings import schema as json_schema
 
     say(json_schema(), as_json=True)
+
+
+def _check(settings: Any) -> None:
+    """What only reading keys and certificates tells. Raise SettingsError, never with a key."""
+    from gateway.channels import account_of
+    from payments.idempotency import Digests
+
+    for account in settings.channels:
+        if account.is_wired:
+            # Digests of nothing: only the address for callbacks comes of them.
+            account_of(settings, account, Digests(b"check"))
 
 
 def _flat(prefix: str, value: object) -> list[tuple[str, object]]:

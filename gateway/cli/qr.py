@@ -37,7 +37,7 @@ def encode(
 ) -> None:
     """Draw a code: in the terminal, or into a file.
 
-    Example: tillway qr --payment pay_… --png code.png
+    Example: tillway qr encode --payment pay_… --png code.png
     """
     import sys
 

@@ -218,6 +218,58 @@ def test_settings_travel_as_json(tmp_path):
     assert "Http" in schema()["$defs"]
 
 
+ALLOWED = [
+    ("[http]\nport = 70000", {}, r"http\.port in .*tillway\.toml: 70000 .*<= 65535"),
+    ("", {"TILLWAY_SHARDS__COUNT": "0"}, r"shards\.count in the environment: 0 .*>= 1"),
+    ("mode = 'demo'", {}, r"mode in .*tillway\.toml: 'demo' .*"),
+    (
+        '[[channels]]\nname="a"\naccount="a"\nwallets=["x"]\nways=["qr"]',
+        {},
+        r"channels\.0\.wallets",
+    ),
+]
+
+
+@pytest.mark.parametrize(("toml", "environ", "words"), ALLOWED)
+def test_a_wrong_value_is_told_with_its_source_and_what_is_allowed(tmp_path, toml, environ, words):
+    """The strongest source that has it is the one to mend."""
+    with pytest.raises(SettingsError, match=words):
+        loaded(tmp_path, toml, **environ)
+
+
+def test_a_secret_of_the_wrong_kind_is_not_repeated(tmp_path):
+    """A number where a text was expected: told by its key alone."""
+    with pytest.raises(SettingsError, match="cluster_secret") as found:
+        loaded(tmp_path, "cluster_secret = 987654321")
+    assert "987654321" not in str(found.value)
+
+
+def test_live_mode_refuses_a_settings_file_with_secrets_that_others_can_read(tmp_path):
+    """One without secrets may be read by everybody."""
+    path = tmp_path / "tillway.toml"
+    path.write_text(f'mode = "live"\ncluster_secret = "{"s" * 40}"\n')
+    path.chmod(0o644)
+    with pytest.raises(SettingsError, match="chmod 600"):
+        load(path, None, {"XDG_DATA_HOME": str(tmp_path)})
+    path.chmod(0o600)
+    assert load(path, None, {"XDG_DATA_HOME": str(tmp_path)}).livemode
+    path.write_text('mode = "live"\n')
+    path.chmod(0o644)
+    assert load(path, None, {"XDG_DATA_HOME": str(tmp_path)}).livemode
+
+
+def test_the_schema_takes_a_file_with_the_keys_that_differ_and_no_others(tmp_path):
+    """As an editor or a checker uses it."""
+    from jsonschema import Draft202012Validator
+
+    validator = Draft202012Validator(schema())
+    assert (
+        list(validator.iter_errors({"http": {"port": 8090}, "risk": {"single_max_minor": 5}})) == []
+    )
+    for wrong in ({"htp": {}}, {"http": {"port": 70_000}}, {"mode": "demo"}, {"channels": [{}]}):
+        assert list(validator.iter_errors(wrong)), wrong
+
+
 @pytest.mark.parametrize("prefix", ["13", "1", "xx"])
 def test_the_digital_yuans_codes_are_nobody_elses(tmp_path, prefix):
     """Their first two digits are a setting; another wallet's are refused."""
