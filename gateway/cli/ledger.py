@@ -5,7 +5,7 @@ from typing import Any, Final
 import typer
 
 from gateway.cli.options import AsJson, ConfigFile, DataDir, data_files
-from gateway.cli.output import EXIT_CHECK_FAILED, fields, say, table
+from gateway.cli.output import EXIT_CHECK_FAILED, complain, fields, progress, say, say_rows
 
 app: Final = typer.Typer(no_args_is_help=True)
 SUMS: Final = ("currency", "debits", "credits", "residual")
@@ -19,29 +19,38 @@ def verify(config: ConfigFile = None, data: DataDir = None, as_json: AsJson = Fa
 
     Example: tillway ledger verify --data ./data --json
     """
-    report = _report(config, data)
+    report = _report(config, data, quiet=as_json)
     shown = {name: value for name, value in report.items() if name != "currencies"}
     say(report, as_json=as_json, text=fields(shown))
     if not report["ok"]:
+        complain("the books are not sound: stop paying out, keep a copy of the files, report it")
         raise typer.Exit(EXIT_CHECK_FAILED)
 
 
 @app.command("trial-balance")
 def trial_balance(config: ConfigFile = None, data: DataDir = None, as_json: AsJson = False) -> None:
-    """Debits and credits by currency. Exit code 1 unless they are equal."""
-    report = _report(config, data)
+    """Debits and credits by currency. Exit code 1 unless they are equal.
+
+    Example: tillway ledger trial-balance --data ./data
+    """
+    report = _report(config, data, quiet=as_json)
     sums = report["currencies"]
     shown = {"trial_balance": report["trial_balance"], "currencies": sums}
-    say(shown, as_json=as_json, text=table(sums, SUMS))
+    say_rows(shown, sums, SUMS, as_json=as_json)
     if report["trial_balance"]:
         raise typer.Exit(EXIT_CHECK_FAILED)
 
 
-def _report(config: Any, data: Any) -> dict[str, Any]:
+def _report(config: Any, data: Any, *, quiet: bool) -> dict[str, Any]:
     """All shards together."""
     from payments.storage.audit import audit
 
-    audits = [audit(path) for path in data_files(config, data)]
+    paths = data_files(config, data)
+    audits = []
+    with progress("recomputing the books", len(paths), quiet=quiet) as step:
+        for path in paths:
+            audits.append(audit(path))
+            step(len(audits))
     payments: dict[str, int] = {}
     sums: dict[str, dict[str, Any]] = {}
     for one in audits:

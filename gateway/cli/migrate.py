@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from gateway.cli.options import AsJson, ConfigFile, DataDir, data_files, settings_from
-from gateway.cli.output import EXIT_CHECK_FAILED, say, table
+from gateway.cli.output import EXIT_CHECK_FAILED, complain, progress, say, say_rows
 
 app: Final = typer.Typer(no_args_is_help=True)
 PAYMENTS_MAX: Final = 1_000_000_000
@@ -16,21 +16,34 @@ COLUMNS: Final = ("path", "schema", "newest", "pending")
 
 @app.command()
 def status(config: ConfigFile = None, data: DataDir = None, as_json: AsJson = False) -> None:
-    """Each store's schema. Exit code 1 when a migration is pending."""
+    """Each store's schema. Exit code 1 when a migration is pending.
+
+    Example: tillway migrate status --json
+    """
     from payments.storage.migrate import status as status_of
 
     found = [status_of(path) for path in data_files(config, data)]
     _show(found, as_json)
     if any(one.pending for one in found):
+        complain("migrations are pending: stop the gateway, back up, then `tillway migrate up`")
         raise typer.Exit(EXIT_CHECK_FAILED)
 
 
 @app.command()
 def up(config: ConfigFile = None, data: DataDir = None, as_json: AsJson = False) -> None:
-    """Bring the stores of a stopped gateway up to date."""
+    """Bring the stores of a stopped gateway up to date. Make a backup first.
+
+    Example: tillway migrate up --data /var/lib/tillway
+    """
     from payments.storage.migrate import up as bring_up
 
-    _show([bring_up(path) for path in data_files(config, data)], as_json)
+    paths = data_files(config, data)
+    found = []
+    with progress("migrating", len(paths), quiet=as_json) as step:
+        for path in paths:
+            found.append(bring_up(path))
+            step(len(found))
+    _show(found, as_json)
 
 
 @app.command("seed-bulk")
@@ -58,16 +71,20 @@ def seed_bulk(
         raise typer.BadParameter("made-up payments are for test mode only", param_hint="--config")
     plant(settings, SystemClock(), Entropy())
     shares = _shares(merchants_of(settings), settings, payments)
-    for number, (mine, count) in enumerate(shares):
-        make_payments(
-            settings.data_path / f"shard-{number}.db",
-            count,
-            mine,
-            shard=number,
-            shards=len(shares),
-            account=settings.channels[0].account,
-            seed=seed + number,
-        )
+    done = 0
+    with progress("making payments", payments, quiet=as_json) as step:
+        for number, (mine, count) in enumerate(shares):
+            make_payments(
+                settings.data_path / f"shard-{number}.db",
+                count,
+                mine,
+                shard=number,
+                shards=len(shares),
+                account=settings.channels[0].account,
+                seed=seed + number,
+                progress=lambda made, before=done: step(before + made),  # type: ignore[misc]
+            )
+            done += count
     say({"payments": payments, "shards": len(shares)}, as_json=as_json)
 
 
@@ -91,4 +108,4 @@ def _shares(merchants: list[Any], settings: Any, payments: int) -> list[tuple[li
 
 def _show(found: list[Any], as_json: bool) -> None:
     rows = [msgspec.to_builtins(one) for one in found]
-    say({"stores": rows}, as_json=as_json, text=table(rows, COLUMNS))
+    say_rows({"stores": rows}, rows, COLUMNS, as_json=as_json)
