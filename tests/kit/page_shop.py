@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from payments.channels.base import Approved, Awaiting
+from payments.choosing import choose
 from payments.fees import DEFAULT_PLAN
 from payments.folding import apply
 from payments.ids import out_trade_no
@@ -12,7 +13,6 @@ from payments.lifecycle import (
     answered_pay,
     answered_undo,
     cancel,
-    choose,
     due,
     number_of,
 )

@@ -251,6 +251,11 @@ class Player:
         if plain(outcome) in genuine:
             self.counts["replayed"] += 1
             return ""
+        # A whole genuine answer, seal and all, that names no order: a code of somebody else's.
+        # The protocol has nothing against that but TLS; no money is believed.
+        if isinstance(outcome, Awaiting) and bad in self.library.messages:
+            self.counts["replayed"] += 1
+            return ""
         # Some channels refuse without a signature; and a genuine refusal of another order's
         # question is signed, but names no order. Neither says that money moved.
         is_refusal = isinstance(outcome, Declined) or outcome == Unpaid("absent")

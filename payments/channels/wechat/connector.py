@@ -191,7 +191,7 @@ class WeChatChannel:
         if kind == "codepay":
             return self._order_said(said.body, order.out_trade_no, order.merchant)
         link = orders.read(said.body, orders.Link)
-        return Unknown("no link in the answer") if link is None else await self._shown(order, link)
+        return Unknown("no link") if link is None else await self._shown(kind, order, link)
 
     async def _pay_refused(self, order: PayOrder, said: Refused) -> Outcome:
         code = said.code
@@ -211,16 +211,17 @@ class WeChatChannel:
         seen = await self.inquire(_ref(order))
         return declined if isinstance(seen, Declined | Unpaid) else seen
 
-    async def _shown(self, order: PayOrder, link: orders.Link) -> Outcome:
-        """What the payer is shown, signed where the wallet wants it signed."""
-        if link.code_url:
+    async def _shown(self, kind: str, order: PayOrder, link: orders.Link) -> Outcome:
+        """What the payer is shown, signed where the wallet wants it signed. A link of another kind
+        than was asked for is the answer to another question."""
+        if not {"native": link.code_url, "h5": link.h5_url}.get(kind, link.prepay_id):
+            return Unknown("no link of this kind in the answer")
+        if kind == "native":
             return Awaiting(code=link.code_url)
-        if link.h5_url:
+        if kind == "h5":
             back = order.return_url
             url = link.h5_url if back is None else _with_query(link.h5_url, "redirect_url", back)
             return Awaiting(pay_url=url)
-        if not link.prepay_id:
-            return Unknown("no link in the answer")
         settings = self._settings
         appid = settings.sub_appid or settings.appid
         timestamp, nonce = self._calls.stamp()
