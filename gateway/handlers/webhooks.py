@@ -148,7 +148,8 @@ async def _ask(
         query or {},
         None if key is None else door.digests.key(scope, key),
         door.digests.fingerprint(call.method, call.target, call.body),
-        nonce_digest(caller),
+        # What only reads may be sent twice, as everywhere.
+        0 if call.method in ("GET", "HEAD") else nonce_digest(caller),
         caller.nonce_created,
     )
     return await door.ask(door.courier, command, patience_s)
