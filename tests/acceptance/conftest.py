@@ -25,11 +25,17 @@ import aiohttp
 import pytest
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureKeyResolver, algorithms
 
+from judge import Judge
+
 TILLWAY = Path(sys.executable).with_name("tillway")
 START_S = 45
 END_S = 30
 SECRET_HEAD = len("hs_test_")
 COVERED = ("@method", "@authority", "@path", "@query", "content-digest")
+DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
+JUDGE = Judge(json.loads(DOCUMENT.read_text()))
+"""What the gateway answers, whatever a test asks it for, is what the document says."""
+
 _numbers = itertools.count(1)
 
 
@@ -89,9 +95,11 @@ class Client:
         try:
             connection.request(method, path, content, dressed)
             reply = connection.getresponse()
-            return Answer(reply.status, reply.headers, reply.read())
+            answer = Answer(reply.status, reply.headers, reply.read())
         finally:
             connection.close()
+        JUDGE.glance(method, path, answer)
+        return answer
 
     def prepared(
         self, method: str, path: str, body: Any, key: str | None, **headers: str

@@ -7,87 +7,10 @@ import subprocess
 import uuid
 
 import pytest
-from jsonschema import Draft202012Validator
 
-UNCHECKED = {"Content-Type", "Date", "Content-Length", "Cache-Control", "Connection"}
+from judge import Judge
+
 ID = re.compile(r"\{[a-z]+\}")
-
-
-class Judge:
-    """Holds answers against a document; remembers which (operation, status) it has seen."""
-
-    def __init__(self, document):
-        self.document = document
-        self.seen = set()
-        self._components = closed(document["components"])
-        self._paths = [
-            (re.compile("/".join(_step(step) for step in path.split("/"))), item)
-            for path, item in sorted(document["paths"].items(), key=lambda pair: "{" in pair[0])
-        ]
-
-    def operation(self, method, path):
-        """The description of what was asked; None for what is not there."""
-        bare = path.partition("?")[0]
-        for pattern, item in self._paths:
-            if pattern.fullmatch(bare):
-                return item.get("get" if method == "HEAD" else method.lower())
-        return None
-
-    def resolved(self, node):
-        while "$ref" in node:
-            found = self.document
-            for step in node["$ref"].split("/")[1:]:
-                found = found[step]
-            node = found
-        return node
-
-    def check(self, method, path, answer):
-        """Assert that an answer is one of those described: status, headers, type and body."""
-        operation = self.operation(method, path)
-        if operation is None:
-            assert answer["code"] in ("not_found", "method_not_allowed"), (method, path, answer)
-            return
-        where = (operation["operationId"], answer.status)
-        described = operation["responses"].get(str(answer.status))
-        assert described is not None, (where, answer)
-        self.seen.add(where)
-        described = self.resolved(described)
-        for name, header in described["headers"].items():
-            header = self.resolved(header)
-            value = answer.headers.get(name)
-            assert value is not None or not header.get("required"), (where, name)
-            if value is not None:
-                self._fits(header["schema"], value, (where, name))
-        for name in ("Retry-After", "Idempotent-Replayed", "RateLimit"):
-            assert name in described["headers"] or name not in answer.headers, (where, name)
-        contents = described.get("content", {})
-        kind = answer.headers["Content-Type"]
-        assert kind in contents or "*/*" in contents, (where, kind)
-        schema = contents.get(kind, {}).get("schema")
-        if schema is not None:
-            self._fits(schema, answer.body, where)
-
-    def _fits(self, schema, value, where):
-        whole = {**schema, "components": self._components}
-        checker = Draft202012Validator.FORMAT_CHECKER
-        found = Draft202012Validator(whole, format_checker=checker).iter_errors(value)
-        assert [] == [f"{error.json_path}: {error.message}" for error in found], where
-
-
-def _step(step):
-    return "[^/]+" if ID.fullmatch(step) else re.escape(step)
-
-
-def closed(value):
-    """The same schemas, with no property beyond those that they name."""
-    if isinstance(value, list):
-        return [closed(part) for part in value]
-    if not isinstance(value, dict):
-        return value
-    made = {key: closed(part) for key, part in value.items()}
-    if made.get("type") == "object" and "properties" in made:
-        made.setdefault("additionalProperties", False)
-    return made
 
 
 @pytest.fixture(scope="module")

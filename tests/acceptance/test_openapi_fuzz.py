@@ -141,8 +141,8 @@ def files(fuzzed, pool, tmp_path_factory):
     return document, config
 
 
-def fuzz(files, cases_min, *options, timeout_s=RUN_S):
-    """Let the fuzzer run; it must have made so many cases, and have nothing to complain of."""
+def cases_without_complaint(files, *options, timeout_s=RUN_S):
+    """Let the fuzzer run; it must have nothing to complain of. How many cases it made."""
     document, config = files
     command = [FUZZER, "--config-file", config, "run", document, "--no-color", *options]
     run = subprocess.run(
@@ -151,22 +151,25 @@ def fuzz(files, cases_min, *options, timeout_s=RUN_S):
     assert 0 == run.returncode, run.stdout[-20_000:] + run.stderr[-2_000:]
     made = re.search(r"([0-9]+) generated", run.stdout)
     assert made is not None, run.stdout
-    assert int(made[1]) >= cases_min, run.stdout
+    return int(made[1])
 
 
 def test_every_answer_is_described(files):
     """Good and bad requests of each operation, and chains of them."""
-    fuzz(files, 400, "--phases", "examples,fuzzing,stateful", "--max-examples", "6")
+    options = ("--phases", "examples,fuzzing,stateful", "--max-examples", "6")
+
+    assert 400 <= cases_without_complaint(files, *options)
 
 
 def test_what_moves_money_holds_at_every_limit(files):
     """Each boundary of each field and header of payments and refunds, in and out."""
-    tags = ("--include-tag", "Payments", "--include-tag", "Refunds")
-    fuzz(files, 500, "--phases", "coverage", *tags)
+    options = ("--phases", "coverage", "--include-tag", "Payments", "--include-tag", "Refunds")
+
+    assert 500 <= cases_without_complaint(files, *options)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_200)
 def test_every_limit_of_everything_holds(files):
     """The same for all operations, with more examples."""
-    fuzz(files, 5_000, "--max-examples", "40", timeout_s=1_100)
+    assert 5_000 <= cases_without_complaint(files, "--max-examples", "40", timeout_s=1_100)

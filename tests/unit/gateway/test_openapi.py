@@ -20,6 +20,7 @@ from gateway.openapi.problems import ABSTRACT, KINDS, WORDS
 from gateway.openapi.schemas import extra_of
 from gateway.routing_table import ROUTES
 from gateway.schemas import BODIES
+from judge import closed
 from payments.errors import error_classes
 from payments.view import EVENT_LETTER
 
@@ -44,18 +45,6 @@ def check(described):
         return [f"{error.json_path}: {error.message}" for error in found]
 
     return complaints
-
-
-def closed(value):
-    """The same schemas, with no property beyond those that they name."""
-    if isinstance(value, list):
-        return [closed(part) for part in value]
-    if not isinstance(value, dict):
-        return value
-    made = {key: closed(part) for key, part in value.items()}
-    if made.get("type") == "object" and "properties" in made:
-        made.setdefault("additionalProperties", False)
-    return made
 
 
 def operations(described):
