@@ -17,6 +17,7 @@ from actors.live import LivePayment
 from actors.messages import Act, LaneAct, LaneIdentify, PageAsk
 from actors.paying import Paying
 from payments.channels.base import Declined, Elsewhere, Known, Outcome
+from payments.choosing import choose
 from payments.errors import (
     InvalidField,
     NoChannel,
@@ -25,8 +26,8 @@ from payments.errors import (
     PaymentError,
     WalletNotSupported,
 )
-from payments.lifecycle import CHOICES_MAX, UNDOING, Decision, choose, first_look, number_of
-from payments.pages import begin, cannot_begin, expired, is_ready
+from payments.lifecycle import UNDOING, Decision, first_look, number_of
+from payments.pages import CHOICES_MAX, begin, cannot_begin, expired, is_ready
 from payments.payment import AttemptState, Choice, Failure, Payment, Way
 from payments.routing import ChannelAccount
 

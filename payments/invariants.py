@@ -24,6 +24,7 @@ UNDER_WAY: Final = frozenset(
         "reversing",
         "closing",
         "undo_refused",
+        "undo_absent",
         "cancel_requested",
         "overdue",
     }
@@ -31,6 +32,9 @@ UNDER_WAY: Final = frozenset(
 AFTERWARDS: Final = frozenset(
     {"late_check", "late_success", "refund_started", "refund_succeeded", "refund_failed"}
 )
+OF_A_PAGE: Final = frozenset({"chosen", "choice_dropped", "attempt_closed", "attempt_failed"})
+"""Lines of a payment whose payer chooses the wallet; the last two end one attempt."""
+
 UNDOING: Final = frozenset({"reversing", "closing"})
 BEFORE_UNDOING: Final = frozenset({"sending", "code_shown", "await_payer"})
 
@@ -69,22 +73,42 @@ def _moves(payment: Payment) -> Iterator[str]:
         )
     ):
         yield f"is {payment.status} and ended as {kinds[end]}"
-    if any(kind not in UNDER_WAY for kind in kinds[:end]):
+    # Stray money turns up whenever it likes: at an attempt that had ended, not at the payment.
+    allowed = UNDER_WAY | (OF_A_PAGE if payment.page is not None else frozenset())
+    allowed |= {"late_success"} if payment.has_stray else frozenset()
+    if any(kind not in allowed for kind in kinds[:end]):
         yield f"has a line that belongs after its end: {kinds}"
     if any(kind not in AFTERWARDS for kind in kinds[end + 1 :]):
         yield f"moved after its end: {kinds[end:]}"
-    undoing = [index for index, kind in enumerate(kinds[:end]) if kind in UNDOING]
-    if undoing and any(kind in BEFORE_UNDOING for kind in kinds[undoing[0] : end]):
+    if any(map(_goes_on, _stories(kinds[:end]))):
         yield f"went on after its undo began: {kinds}"
-    if ends and kinds[end] == "reversed" and not undoing:
+    if ends and kinds[end] == "reversed" and not UNDOING & set(kinds[:end]):
         yield "was reversed without an undo"
-    if kinds.count("sending") not in (0, 1 + len(payment.earlier)):
-        yield f"was sent {kinds.count('sending')} times in {1 + len(payment.earlier)} attempts"
+    attempts = len(payment.earlier) + (payment.attempt is not None)
+    if kinds.count("sending") not in (0, attempts):
+        yield f"was sent {kinds.count('sending')} times in {attempts} attempts"
     canceled = payment.cancel_requested and payment.way is Way.BARCODE
     if canceled and payment.status is Status.SUCCEEDED:
         yield "succeeded although it was canceled first"
     if any(later.at < earlier.at for earlier, later in pairwise(history)):
         yield "has a history in which time goes back"
+
+
+def _stories(kinds: list[str]) -> Iterator[list[str]]:
+    """The lines of each attempt: on a page, one ends before the next begins."""
+    story: list[str] = []
+    for kind in kinds:
+        story.append(kind)
+        if kind in ("attempt_closed", "attempt_failed"):
+            yield story
+            story = []
+    yield story
+
+
+def _goes_on(story: list[str]) -> bool:
+    """Whether an attempt was sent or shown after its undo had begun."""
+    undoing = [index for index, kind in enumerate(story) if kind in UNDOING]
+    return bool(undoing) and any(kind in BEFORE_UNDOING for kind in story[undoing[0] :])
 
 
 def _amounts(payment: Payment, refunds: Collection[Refund]) -> Iterator[str]:

@@ -16,20 +16,27 @@ from msgspec import Struct
 from payments.channels.base import Approved, Awaiting, Declined, Outcome, Unknown, Unpaid
 from payments.fees import FeePlan, fee
 from payments.ids import out_trade_no
-from payments.pages import close_page, expired, has_other_wish, never_was, not_begun, refused
-from payments.payment import Attempt, AttemptState, Choice, Failure, Payment, Status, Way
+from payments.pages import (
+    close_page,
+    expired,
+    has_other_wish,
+    is_unanswered,
+    never_was,
+    not_begun,
+    refused,
+    wished_again,
+)
+from payments.payment import Attempt, AttemptState, Failure, Payment, Status, Way
 from payments.payment_events import (
     AttemptEnded,
     BecameOverdue,
     CancelRequested,
-    Chosen,
     CodeShown,
     Failed,
     Inquired,
     LateChecked,
     LateSuccess,
     PayerAwaited,
-    PayerReturned,
     PaymentEvent,
     Succeeded,
     Unclear,
@@ -48,9 +55,6 @@ CODE_VERDICT_MS: Final = 120_000
 
 CONFIRM_RETRY_MS: Final = 5_000
 """How soon old news of money is asked about again, should the first query stay unanswered."""
-
-CHOICES_MAX: Final = 16
-"""How often a payer may choose on one page, and an unclear order may be made anew."""
 
 LATE_RETRY_MS: Final = 60_000
 LATE_RETRY_MAX_MS: Final = 86_400_000
@@ -118,6 +122,9 @@ def answered_pay(
     assert attempt is not None
     if attempt.state is not AttemptState.SENDING:
         # The answer comes after we began to ask: it is one more answer to our inquiries.
+        is_lost = attempt.state is AttemptState.UNKNOWN and type(outcome) is Unknown
+        if is_lost and payment.is_page_open and not expired(payment, now):
+            return _once_more(payment, now, schedule)
         return answered_inquiry(payment, outcome, now, schedule, plan)
     kind = type(outcome)
     if kind is Approved:
@@ -125,7 +132,7 @@ def answered_pay(
     if kind is Declined:
         return Decision((not_begun(payment, outcome, now),))  # type: ignore[arg-type]
     if payment.cancel_requested or has_other_wish(payment):
-        return _undo(payment, now, schedule)
+        return undo(payment, now, schedule)
     if kind is Awaiting and payment.way is Way.BARCODE:
         return Decision((PayerAwaited(now, _next(payment, attempt, now, schedule)),))
     if kind is Awaiting:
@@ -146,15 +153,8 @@ def _shown(outcome: Awaiting, now: int, next_action_at: int) -> CodeShown:
 
 def _once_more(payment: Payment, now: int, schedule: Schedule) -> Decision:
     """Nobody has what it takes to pay an order whose answer is unclear: close it, then again."""
-    attempt, page = payment.attempt, payment.page
-    assert attempt is not None
-    assert page is not None
-    undo = _undo(payment, now, schedule)
-    if page.wanted is not None or page.choices >= CHOICES_MAX:
-        return undo
-    wallet = attempt.wallet or payment.wallet or ""
-    choice = Choice(wallet, attempt.payer, attempt.account, attempt.consent)
-    return Decision((Chosen(now, choice), *undo.events), undo.ask)
+    undoing = undo(payment, now, schedule)
+    return Decision((*wished_again(payment, now), *undoing.events), undoing.ask)
 
 
 def _approved(
@@ -165,7 +165,7 @@ def _approved(
     attempt = payment.attempt
     assert attempt is not None
     if attempt.mismatch or (payment.cancel_requested and payment.way is Way.BARCODE):
-        return _undo(payment, now, schedule)
+        return undo(payment, now, schedule)
     return Decision((_success(payment, outcome, now, plan),))
 
 
@@ -212,14 +212,14 @@ def answered_pay_late(
     attempt = payment.attempt
     assert attempt is not None
     if payment.cancel_requested or has_other_wish(payment):
-        return _undo(payment, now, schedule)
+        return undo(payment, now, schedule)
     if payment.way is Way.BARCODE:
         return Decision((PayerAwaited(now, _next(payment, attempt, now, schedule)),))
     if outcome.code is None and outcome.client_params is None and outcome.pay_url is None:
         # A code nobody can show is of no use to a payer: close it, the shop asks again.
         if payment.is_page_open and not expired(payment, now):
             return _once_more(payment, now, schedule)
-        return _undo(payment, now, schedule)
+        return undo(payment, now, schedule)
     at = _capped(payment, now + schedule.code_poll_ms, now)
     return Decision((_shown(outcome, now, at),))
 
@@ -277,11 +277,15 @@ def _still_unpaid(
     if ended and payment.way is Way.BARCODE:
         failure = Failure("payer_timeout", "The channel ended the order unpaid.")
         return Decision((Failed(now, failure),))
-    if ended or never_was(payment, outcome, now, schedule.absent_grace_ms):
+    if never_was(payment, outcome, now, schedule.absent_grace_ms):
+        return Decision((*wished_again(payment, now), _undone(payment, now, schedule)))
+    if ended:
         return Decision((_undone(payment, now, schedule),))
+    if is_unanswered(payment, now, schedule.absent_grace_ms) and not expired(payment, now):
+        return _once_more(payment, now, schedule)
     if outcome.state == "absent" and attempt.state in (AttemptState.SENDING, AttemptState.UNKNOWN):
         if now - attempt.sent_at >= schedule.absent_grace_ms:
-            return _undo(payment, now, schedule)
+            return undo(payment, now, schedule)
         if attempt.state is AttemptState.SENDING:
             at = _next(payment, attempt, now, schedule)
             return Decision((Unclear(now, "no such order yet", at),))
@@ -344,6 +348,8 @@ def answered_undo(payment: Payment, outcome: Outcome, now: int, schedule: Schedu
         isinstance(outcome, Unpaid) and outcome.state in ("closed", "reversed")
     ):
         return Decision((_undone(payment, now, schedule),))
+    if isinstance(outcome, Unpaid) and never_was(payment, outcome, now, schedule.absent_grace_ms):
+        return Decision((_undone(payment, now, schedule),))
     if isinstance(outcome, Declined):
         # "Already paid, cannot": look, then succeed, or try again where a success may not stand.
         at = _undo_retry(payment, attempt, now, schedule)
@@ -367,7 +373,8 @@ def _absent_for_good(payment: Payment, attempt: Attempt, outcome: Unpaid, now: i
     )
 
 
-def _undo(payment: Payment, now: int, schedule: Schedule) -> Decision:
+def undo(payment: Payment, now: int, schedule: Schedule) -> Decision:
+    """Reverse or close the running attempt, or ask again that it be done."""
     attempt = payment.attempt
     assert attempt is not None
     if payment.way is Way.BARCODE and schedule.has_reverse:
@@ -423,15 +430,15 @@ def due(payment: Payment, now: int, schedule: Schedule) -> Decision:
             return Decision(
                 (Inquired(now, _undo_retry(payment, attempt, now, schedule)),), "inquire"
             )
-        return _undo(payment, now, schedule)
+        return undo(payment, now, schedule)
     is_unwanted = payment.cancel_requested or has_other_wish(payment)
     if attempt.mismatch or (is_unwanted and state is not AttemptState.SENDING):
-        return _undo(payment, now, schedule)
+        return undo(payment, now, schedule)
     if payment.way is Way.BARCODE:
         if now - attempt.sent_at >= schedule.undo_at:
-            return _undo(payment, now, schedule)
+            return undo(payment, now, schedule)
     elif expired(payment, now):
-        return _undo(payment, now, schedule)
+        return undo(payment, now, schedule)
     return Decision((Inquired(now, _next(payment, attempt, now, schedule)),), "inquire")
 
 
@@ -448,27 +455,6 @@ def _late_check(payment: Payment, now: int, schedule: Schedule) -> Decision:
     return Decision((LateChecked(now, now + wait),), "inquire")
 
 
-def choose(payment: Payment, choice: Choice, now: int, schedule: Schedule) -> Decision:
-    """The payer chose a wallet on a page that is open. What is open is closed before it begins.
-
-    With no attempt afterwards, the caller begins the one that is wanted.
-    """
-    attempt, page = payment.attempt, payment.page
-    assert payment.is_page_open, payment.id
-    assert page is not None
-    chosen = Chosen(now, choice)
-    if attempt is None:
-        return Decision((chosen,))
-    is_same = (attempt.wallet, attempt.payer) == (choice.wallet, choice.payer)
-    if is_same and page.wanted is None and attempt.state not in UNDOING:
-        is_known = attempt.consent == choice.consent
-        return NOTHING if is_known else Decision((PayerReturned(now, choice.consent),))
-    if attempt.state is AttemptState.SENDING or attempt.state in UNDOING:
-        return Decision((chosen,))  # Its answer, or the close under way, leads to the next.
-    undo = _undo(payment, now, schedule)
-    return Decision((chosen, *undo.events), undo.ask)
-
-
 def cancel(payment: Payment, now: int, schedule: Schedule, digest: bytes | None) -> Decision:
     """A cancel of a payment under way. Final ones are the caller's to judge first."""
     assert not payment.is_final, payment.status
@@ -479,8 +465,8 @@ def cancel(payment: Payment, now: int, schedule: Schedule, digest: bytes | None)
     if attempt.state in (AttemptState.SENDING, AttemptState.REVERSING, AttemptState.CLOSING):
         # In flight: the answer (or the first look) leads to the undo; a second one changes nothing.
         return Decision((asked,))
-    undo = _undo(payment, now, schedule)
-    return Decision((asked, *undo.events), undo.ask)
+    undoing = undo(payment, now, schedule)
+    return Decision((asked, *undoing.events), undoing.ask)
 
 
 def verdict_by(way: Way, created: int, expires_at: int | None) -> int | None:

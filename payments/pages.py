@@ -2,18 +2,34 @@
 the attempt alone, and when the payment.
 """
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from payments.channels.base import Declined, Unpaid
-from payments.payment import Attempt, AttemptState, Failure, Moment, Page, Payment, Status, Way
+from payments.payment import (
+    Attempt,
+    AttemptState,
+    Choice,
+    Failure,
+    Moment,
+    Page,
+    Payment,
+    Status,
+    Way,
+)
 from payments.payment_events import (
     AttemptEnded,
     ChoiceDropped,
+    Chosen,
     Failed,
     PaymentEvent,
     Sent,
     Undone,
 )
+
+CHOICES_MAX: Final = 16
+"""How often a payer may choose on one page, and an unclear order may be made anew."""
 
 
 def as_page(payment: Payment) -> Payment:
@@ -91,6 +107,34 @@ def never_was(payment: Payment, outcome: Unpaid, now: int, grace_ms: int) -> boo
         and attempt.client_params is None
         and attempt.pay_url is None
         and outcome.state == "absent"
+        and now - attempt.sent_at >= grace_ms
+    )
+
+
+def wished_again(payment: Payment, now: int) -> tuple[PaymentEvent, ...]:
+    """The choice of an attempt that came to nothing, once more, unless there is another or no end.
+
+    Before the event that ends the attempt.
+    """
+    attempt, page = payment.attempt, payment.page
+    if not payment.is_page_open or attempt is None or page is None or expired(payment, now):
+        return ()
+    if page.wanted is not None or page.choices >= CHOICES_MAX:
+        return ()
+    wallet = attempt.wallet or payment.wallet or ""
+    return (Chosen(now, Choice(wallet, attempt.payer, attempt.account, attempt.consent)),)
+
+
+def is_unanswered(payment: Payment, now: int, grace_ms: int) -> bool:
+    """Whether a page's order is there, and its parameters can no longer come: their answer is lost.
+
+    `grace_ms`: for longer, no lane waits for an answer to a payment call.
+    """
+    attempt = payment.attempt
+    return (
+        payment.is_page_open
+        and attempt is not None
+        and attempt.state in (AttemptState.SENDING, AttemptState.UNKNOWN)
         and now - attempt.sent_at >= grace_ms
     )
 

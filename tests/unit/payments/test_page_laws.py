@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from page_shop import ALIPAY, SHEET, WECHAT, Shop
 from payments.channels.base import Approved, Awaiting, Declined, Unknown, Unpaid
-from payments.lifecycle import CHOICES_MAX, DEFAULT_SCHEDULE, answered_look, number_of
+from payments.lifecycle import DEFAULT_SCHEDULE, answered_look, number_of
+from payments.pages import CHOICES_MAX
 from payments.payment import Status
 
 

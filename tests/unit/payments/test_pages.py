@@ -6,15 +6,14 @@ from msgspec.structs import replace
 
 from page_shop import ALIPAY, EXPIRES_AT, SHEET, WECHAT, S, Shop
 from payments.channels.base import Approved, Declined, Unknown, Unpaid
+from payments.choosing import choose
 from payments.folding import apply
 from payments.lifecycle import (
-    CHOICES_MAX,
     DEFAULT_SCHEDULE,
     answered_look,
-    choose,
     number_of,
 )
-from payments.pages import cannot_begin, is_ready
+from payments.pages import CHOICES_MAX, cannot_begin, is_ready
 from payments.payment import Failure, Page, Payment, Status, Way
 from payments.payment_events import AttemptEnded, ChoiceDropped, StrayPaid
 from payments.testing import NOW_MS
@@ -226,6 +225,44 @@ def test_an_order_that_never_was_is_over_after_a_while(shop):
     shop.inquiry_answered(Unpaid("absent"))
 
     assert 1 == shop.payment.attempt.number
+
+
+def test_an_order_whose_answer_is_lost_is_made_anew(shop):
+    """It is there, unpaid, and after so long no answer can bring its parameters."""
+    shop.choose(WECHAT)
+    shop.now += DEFAULT_SCHEDULE.absent_grace_ms - 1
+    shop.inquiry_answered(Unpaid("open"))
+    assert (Status.REQUIRES_PAYER, S.SENDING) == shop.state
+
+    shop.now += 1
+    shop.inquiry_answered(Unpaid("open"))
+    assert (Status.REQUIRES_PAYER, S.CLOSING) == shop.state
+
+    shop.undo_answered(Unpaid("closed"))
+    assert (1, "wechat") == (shop.payment.attempt.number, shop.payment.attempt.wallet)
+
+
+def test_an_order_that_never_came_is_made_anew(shop):
+    """Neither the answer nor the order: the same choice begins again without a close."""
+    shop.choose(WECHAT)
+    shop.now += 2_000
+    shop.inquiry_answered(Unpaid("absent"))
+    shop.now += DEFAULT_SCHEDULE.absent_grace_ms
+    shop.inquiry_answered(Unpaid("absent"))
+
+    assert (1, "openid-1") == (shop.payment.attempt.number, shop.payment.attempt.payer)
+    assert "close" not in [ask for ask, _ in shop.asks]
+
+
+def test_a_late_time_out_is_an_unclear_answer_too(shop):
+    """It comes after the first look already asked: the same as if it had come before."""
+    shop.choose(WECHAT)
+    shop.now += 2_000
+    shop.inquiry_answered(Unpaid("absent"))
+    shop.pay_answered(Unknown("no answer"))
+
+    assert (Status.REQUIRES_PAYER, S.CLOSING) == shop.state
+    assert "wechat" == shop.payment.page.wanted.wallet
 
 
 def test_an_order_that_could_be_paid_is_not_over_for_being_absent(shown):
