@@ -100,6 +100,7 @@ def payments() -> dict[str, Any]:
     succeeded = f"sum by (channel) (rate(tillway_payment_total{SUCCEEDED}[$__rate_interval]))"
     ended = f"sum by (channel) (rate(tillway_payment_total{{{OUTCOMES}}}[$__rate_interval]))"
     calls = "tillway_channel_request_duration_seconds"
+    hook = "tillway_webhook"
     amounts = per_second("tillway_payment_amount_minor_total", "channel", "currency")
     return dashboard(
         "tillway-payments",
@@ -134,6 +135,21 @@ def payments() -> dict[str, Any]:
                 per_second("tillway_channel_timeouts_total", "channel"),
             ),
             panel("Under way", "none", ("sum(tillway_payment_live)", "payments in memory")),
+            panel(
+                "Callbacks a second",
+                "ops",
+                per_second("tillway_channel_callbacks_total", "channel", "outcome"),
+            ),
+            panel("Webhooks a second", "ops", per_second(f"{hook}_delivery_total", "outcome")),
+            panel("Webhooks: answers", "s", *quantiles(f"{hook}_request_duration_seconds")),
+            panel(
+                "Webhooks that wait",
+                "none",
+                (f"{hook}_backlog", "deliveries"),
+                (f"{hook}_in_flight", "on the wire"),
+                (f"{hook}_unread_events", "events not read yet"),
+                (f"{hook}_endpoints", "endpoints {{status}}"),
+            ),
         ],
     )
 
