@@ -4,19 +4,19 @@ from typing import Any, Final
 
 import typer
 
-from gateway.cli.options import AsJson, ConfigFile, settings_from
+from gateway.cli.options import AsJson, ConfigFile, DataDir, settings_from
 from gateway.cli.output import EXIT_CHECK_FAILED, complain, say
 
 app: Final = typer.Typer(no_args_is_help=True)
 
 
 @app.command()
-def show(config: ConfigFile = None, as_json: AsJson = False) -> None:
+def show(config: ConfigFile = None, data: DataDir = None, as_json: AsJson = False) -> None:
     """The settings in force: environment, file and defaults together; secrets masked.
 
     Example: TILLWAY_HTTP__PORT=8090 tillway config show --config tillway.toml --json
     """
-    shown = settings_from(config, {}).to_public_dict()
+    shown = settings_from(config, {"data_dir": data}).to_public_dict()
     lines = [f"{name} = {value}" for name, value in _flat("", shown)]
     say(shown, as_json=as_json, text="\n".join(lines))
 

@@ -14,14 +14,19 @@ import typer
 
 from gateway.cli.options import AsJson
 from gateway.cli.output import EXIT_USAGE, complain, is_terminal
-from gateway.logs import LEVELS, ORDER
 
 app: Final = typer.Typer(no_args_is_help=True)
 DEMO_LOG: Final = "demo.log"
 POLL_S: Final = 0.2
 LINES_MAX: Final = 100_000
 STANDARD_INPUT: Final = "-"
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+"""As gateway.logs has them; that file brings what writes logs, which a reader need not load."""
+
 LEVEL_COLORS: Final = {"warning": "yellow", "error": "red", "critical": "bold red"}
+FIRST: Final = ("request_id", "merchant_id", "payment_id", "duration_s")
+"""Fields that come before the others, where a line has them."""
+
 NOT_REPEATED: Final = frozenset({"timestamp", "level", "event", "exception", "stack"})
 
 File = Annotated[
@@ -168,7 +173,7 @@ def _show(line: str, wanted: _Wanted, as_json: bool) -> None:
         return
     level = str(told.get("level", ""))
     first = f"{told.get('timestamp', ''):<24}  {level:<8}  {told.get('event', '')}"
-    names = [name for name in ORDER if name in told] + [name for name in told if name not in ORDER]
+    names = [name for name in FIRST if name in told] + [name for name in told if name not in FIRST]
     rest = "  ".join(f"{name}={told[name]}" for name in names if name not in NOT_REPEATED)
     trace = told.get("exception") or told.get("stack")
     text = f"{first}  {rest}".rstrip() + (f"\n{trace}" if trace else "")

@@ -115,6 +115,13 @@ def trigger(
     event: Annotated[str, typer.Argument(help="E.g. payment.succeeded; --list shows all.")] = "",
     amount: Annotated[int, typer.Option("--amount", min=1, help="In minor units.")] = AMOUNT,
     timeout: Annotated[int, typer.Option("--timeout", min=1, help="Seconds.")] = TIMEOUT_S,
+    ending: Annotated[
+        str | None,
+        typer.Option(
+            "--ending",
+            help="By a barcode payment whose auth code ends so (9001 to 9012: test mode's).",
+        ),
+    ] = None,
     show_list: Annotated[bool, typer.Option("--list", help="What there is to trigger.")] = False,
     data: DataDir = None,
     as_json: AsJson = False,
@@ -122,6 +129,8 @@ def trigger(
     """Make a test payment that ends in an event, and wait for the event.
 
     Example: tillway trigger payment.late_success
+
+    Example: tillway trigger payment.succeeded --ending 9006
     """
     if show_list:
         told = {name: make.__doc__ or "" for name, make in TRIGGERS.items()}
@@ -132,9 +141,16 @@ def trigger(
         raise typer.BadParameter(
             f"{event or 'nothing'!r} is none of {', '.join(TRIGGERS)}", param_hint="EVENT"
         )
-    made = TRIGGERS[event](amount, data)
+    if ending is None:
+        made = TRIGGERS[event](amount, data)
+        what = (TRIGGERS[event].__doc__ or "").rstrip(".")
+    elif len(ending) == len(PAID) and ending.isascii() and ending.isdigit():
+        made = _barcode(amount, ending, data)
+        what = f"A barcode payment whose code ends in {ending}"
+    else:
+        raise typer.BadParameter("four digits, such as 9006", param_hint="--ending")
     if not as_json:
-        note(f"made {made['id']}: {(TRIGGERS[event].__doc__ or '').rstrip('.')}")
+        note(f"made {made['id']}: {what}")
     query = {"payment": str(made["id"]), "type": event}
     found = _until(lambda: call("GET", "/v1/events", data=data, query=query).get("data"), timeout)
     if not found:

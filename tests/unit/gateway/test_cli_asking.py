@@ -347,3 +347,11 @@ def test_asking_again_forgets_the_flags_of_before(run, sent):
     run("events", "list")
     assert {} == sent.requests[1][5]
     assert asyncio.iscoroutinefunction(client.ask)
+
+
+def test_the_log_reader_knows_the_levels_that_are_written():
+    """It keeps a list of its own, so that every command starts without what writes logs."""
+    from gateway import logs as writer
+    from gateway.cli import logs as reader
+
+    assert writer.LEVELS == reader.LEVELS
