@@ -5,13 +5,16 @@ the books of both sandboxes, the ledger and the merchants' events are compared a
 """
 
 import pytest
+from msgspec.structs import replace
 
 from actors.live import decode_payment
 from actors.messages import PageAsk
+from actors.pages import TEST_PAYERS
 from all_rigs import RIGS
 from cutting_proxy import HALF_OPEN, LOSE_ANSWER, RESET, cut_request
 from oracle import rows_of
 from payments.ids import out_trade_no
+from payments.pages import CHOICES_MAX
 from payments.payment import Way
 from payments.testing import an_account
 from wires import Wire, WireWorld
@@ -276,3 +279,83 @@ def test_an_open_page_survives_everybody(world, victims):
     world.proven()
     assert {"closed"} == {stored(world, each).status for each in (untouched, chosen)}
     assert [("alipay", "closed", 0)] == world.charges(chosen)
+
+
+# --- What a payer is told when nothing can begin --------------------------------------------------
+
+
+def test_without_a_channel_the_page_waits(world):
+    """The payer is told; when the channel is back, the same tap begins."""
+    payment = world.page()
+    world.kill(*LANES)
+    world.advance(1)
+
+    told = world.chosen(payment, "wechat")
+    world.start()
+    world.advance(1)
+
+    assert (told["trouble"], told["status"]) == ("no_channel", "requires_payer")
+    assert world.chosen(payment, "wechat")["attempt"] == "shown"
+
+
+def test_a_lane_that_dies_while_it_is_asked_leaves_nobody_waiting(world):
+    """The page is answered; nothing was begun that is not known."""
+    payment = world.page()
+    ack = world.choose(payment, "wechat")
+    world.kill(*LANES)
+
+    told = world.wait(ack, 10).body
+    world.start()
+    world.advance(40)
+
+    assert told["status"] == "requires_payer"
+    again = world.chosen(payment, "wechat")
+    assert again["attempt"] == "shown"
+    assert [order[1] for order in world.charges(payment)].count("unpaid") == 1
+
+
+def test_a_blocked_payer_begins_nothing(world):
+    """Risk knows them by the name that their wallet gives."""
+    options = world.core.options
+    blocked = replace(options.policy, blocked_payers=frozenset({TEST_PAYERS["alipay"]}))
+    world.core.options = replace(options, policy=blocked)
+    payment = world.page()
+
+    assert world.chosen(payment, "alipay")["trouble"] == "refused"
+    assert world.charges(payment) == []
+    assert world.chosen(payment, "wechat")["attempt"] == "shown"
+
+
+def test_choosing_has_an_end(world):
+    """Whoever changes their mind for ever asks the shop for another code."""
+    payment = world.page()
+    for number in range(CHOICES_MAX):
+        told = world.chosen(payment, WALLETS[number % 2])
+        assert (told["trouble"], told["attempt"]) == (None, "shown")
+
+    assert world.chosen(payment, WALLETS[CHOICES_MAX % 2])["trouble"] == "too_many"
+    unpaid = [order for order in world.charges(payment) if order[1] == "unpaid"]
+    assert len(unpaid) == 1
+
+
+def test_a_page_that_is_over_says_so(world):
+    """Paid or expired, no tap begins anything."""
+    paid, expired = world.page(), world.page()
+    world.chosen(paid, "wechat")
+    world.pays(out_trade_no(paid, 0))
+    world.advance(400)
+
+    assert world.chosen(paid, "alipay")["trouble"] == "over"
+    assert world.chosen(expired, "alipay")["trouble"] == "over"
+    assert [("wechat", "paid", 1)] == world.charges(paid)
+
+
+def test_another_browser_sees_no_parameters(world):
+    """What starts a wallet is for the browser whose payer chose it."""
+    payment = world.page()
+    mine = world.chosen(payment, "wechat")
+
+    theirs = world.view(payment)
+
+    assert mine["client_params"]
+    assert (theirs["client_params"], theirs["mine"], theirs["attempt"]) == (None, False, "shown")
