@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+# A minute at most on a quiet machine; a busy one may take its time.
+pytestmark = pytest.mark.timeout(300)
+
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
 FUZZER = Path(sys.executable).with_name("schemathesis")
-RUN_S = 110
+RUN_S = 280
 PASSED_OVER = ("/callbacks/", "/docs/scalar.js")
 """Spoken by channels on wires that have tests of their own; and a file of four megabytes."""
 
@@ -156,7 +159,7 @@ def cases_without_complaint(files, *options, timeout_s=RUN_S):
 
 def test_every_answer_is_described(files):
     """Good and bad requests of each operation, and chains of them."""
-    options = ("--phases", "examples,fuzzing,stateful", "--max-examples", "6")
+    options = ("--phases", "examples,fuzzing,stateful", "--max-examples", "5")
 
     assert 400 <= cases_without_complaint(files, *options)
 
