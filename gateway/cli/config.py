@@ -53,12 +53,13 @@ def schema() -> None:
 def _check(settings: Any) -> None:
     """What only reading keys and certificates tells. Raise SettingsError, never with a key."""
     from gateway.channels import account_of
+    from gateway.settings import SECRET_BYTES
     from payments.idempotency import Digests
 
     for account in settings.channels:
         if account.is_wired:
-            # Digests of nothing: only the address for callbacks comes of them.
-            account_of(settings, account, Digests(b"check"))
+            # A secret of nobody's: only the address for callbacks comes of it.
+            account_of(settings, account, Digests(bytes(SECRET_BYTES)))
 
 
 def _flat(prefix: str, value: object) -> list[tuple[str, object]]:

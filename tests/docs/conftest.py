@@ -54,8 +54,9 @@ class Demo:
         path = f"{BIN}:{kept.get('PATH', '/usr/bin:/bin')}"
         return kept | {"HOME": str(self.home), "PATH": path, "LC_ALL": "C.UTF-8", "TERM": "dumb"}
 
-    def localized(self, text, ports):
-        """The text with the ports of this demo in the place of those that pages name."""
+    def localized(self, text, ports, folder):
+        """The text with this demo's ports, and a folder of ours for /etc."""
+        text = text.replace("/etc/tillway", str(folder / "etc" / "tillway"))
         table = self.ports | ports
         return re.sub(r"\b[0-9]{4}\b", lambda found: table.get(found.group(), found.group()), text)
 

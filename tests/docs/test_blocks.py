@@ -32,7 +32,7 @@ def test_a_page_does_what_it_shows(page, demo, ports, shell, tmp_path):
     for block in page.blocks:
         if block.language not in RUN:
             continue
-        local = Block(block.language, demo.localized(block.text, ports), block.line)
+        local = Block(block.language, demo.localized(block.text, ports, tmp_path), block.line)
         where = f"{page.name}:{block.line}"
         if block.language in ("python", "toml"):
             write(local, where, shell, tmp_path)
