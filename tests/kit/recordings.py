@@ -204,10 +204,12 @@ class Player:
             stand.served.url, self.http, library.clock, keys, wanted
         )
         self.counts = {"same": 0, "not believed": 0, "refused": 0, "replayed": 0}
-        self._genuine: dict[bytes, list[Any]] = {}
+        self._genuine = {message.body.strip() for message in library.messages}
+        self._said: dict[tuple[str, str], list[Any]] = {}
         for each in library.recordings:
-            for message in each.answers:
-                self._genuine.setdefault(message.body.strip(), []).append(plain(each.outcome))
+            if each.question != "hear":
+                key = (each.question, each.order.out_trade_no)
+                self._said.setdefault(key, []).append(plain(each.outcome))
 
     def say(self, recording: Recording, answers: list[Message]) -> Any:
         """Ask as it was asked then, and let this be said."""
@@ -246,9 +248,9 @@ class Player:
         if isinstance(outcome, Unknown):
             self.counts["not believed"] += 1
             return ""
-        # An older answer to the same question, whole: what the channel once said of this order.
-        genuine = self._genuine.get(bad.body.strip(), [])
-        if plain(outcome) in genuine:
+        # An older answer to the same question: what the channel once said of this very order.
+        genuine = bad.body.strip() in self._genuine
+        if plain(outcome) in self._said[recording.question, recording.order.out_trade_no]:
             self.counts["replayed"] += 1
             return ""
         # A whole genuine answer, seal and all, that names no order: a code of somebody else's.
@@ -274,7 +276,8 @@ class Player:
         if isinstance(notice.outcome, Unknown | Unpaid):
             # The callback is sound, and what was looked up because of it is not.
             return ""
-        if is_genuine and self.is_true(notice):
+        if self.is_true(notice):
+            self.counts["replayed"] += 1
             return ""
         return f"heard {notice} instead of {was}"
 

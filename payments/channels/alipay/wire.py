@@ -14,7 +14,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as BadBase64
 from collections.abc import Iterable, Mapping
 from typing import Final
-from urllib.parse import unquote_to_bytes, urlencode
+from urllib.parse import quote_plus, unquote_to_bytes
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -39,6 +39,7 @@ CHARSETS: Final = {"utf-8": "utf-8", "utf8": "utf-8", "gbk": "gb18030", "gb2312"
 SIGN_TYPES: Final = ("RSA2", "RSA")
 """RSA2 is SHA-256; RSA is SHA-1, which old clients still send. We ourselves sign RSA2 only."""
 
+_QUOTED: Final = {at: quote_plus(chr(at)) for at in range(128) if quote_plus(chr(at)) != chr(at)}
 _ARMOR: Final = re.compile(r"-----(?:BEGIN|END) [A-Z ]+-----|\s+")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _AES_BLOCK_BITS: Final = 128
@@ -146,7 +147,12 @@ def _der(text: str) -> bytes:
 
 def form(params: Mapping[str, str]) -> str:
     """Parameters as `application/x-www-form-urlencoded`, UTF-8."""
-    return urlencode(params)
+    return "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in params.items())
+
+
+def _quoted(text: str) -> str:
+    """As `quote_plus`, which takes a payment's longest time beside RSA: a table instead."""
+    return text.translate(_QUOTED) if text.isascii() else quote_plus(text)
 
 
 def merged(query: str, body: bytes = b"") -> dict[str, str]:
