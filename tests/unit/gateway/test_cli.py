@@ -380,3 +380,18 @@ def test_a_data_directory_is_filled_in_bulk_and_its_books_are_sound(run, tmp_pat
 
     report = json.loads(run("ledger", "verify", *arguments)[1])
     assert (True, {"succeeded": 501}, 501) == (report["ok"], report["payments"], report["entries"])
+
+
+def test_config_check_reads_the_channels_keys(run, tmp_path):
+    """A key that is not there is told before a payment needs it; a key itself never."""
+    file = tmp_path / "t.toml"
+    file.write_text(
+        "[[channels]]\n"
+        'name = "alipay"\naccount = "alipay"\nkind = "alipay"\n'
+        'wallets = ["alipay"]\nways = ["barcode"]\n'
+        f'[channels.alipay]\napp_id = "1"\napp_private_key = "file:{tmp_path}/none.pem"\n'
+        f'public_keys = {{ a = "file:{tmp_path}/none.pem" }}\n'
+    )
+    code, out, err = run("config", "check", "--config", file, "--json")
+    assert (CHECK_FAILED, False) == (code, json.loads(out)["ok"])
+    assert "none.pem" in err
