@@ -39,7 +39,9 @@ CHARSETS: Final = {"utf-8": "utf-8", "utf8": "utf-8", "gbk": "gb18030", "gb2312"
 SIGN_TYPES: Final = ("RSA2", "RSA")
 """RSA2 is SHA-256; RSA is SHA-1, which old clients still send. We ourselves sign RSA2 only."""
 
-_QUOTED: Final = {at: quote_plus(chr(at)) for at in range(128) if quote_plus(chr(at)) != chr(at)}
+_QUOTED: Final = {at: quote_plus(bytes([at])) for at in range(256)}
+"""An octet, as the Latin-1 character of its number, to how a form says it."""
+
 _ARMOR: Final = re.compile(r"-----(?:BEGIN|END) [A-Z ]+-----|\s+")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _AES_BLOCK_BITS: Final = 128
@@ -152,7 +154,8 @@ def form(params: Mapping[str, str]) -> str:
 
 def _quoted(text: str) -> str:
     """As `quote_plus`, which takes a payment's longest time beside RSA: a table instead."""
-    return text.translate(_QUOTED) if text.isascii() else quote_plus(text)
+    octets = text if text.isascii() else text.encode().decode("latin-1")
+    return octets.translate(_QUOTED)
 
 
 def merged(query: str, body: bytes = b"") -> dict[str, str]:
