@@ -6,9 +6,11 @@ that an answer without a mutation says exactly what it said before.
 """
 
 import asyncio
+import re
 from collections.abc import Coroutine
 from random import Random
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -204,12 +206,12 @@ class Player:
             stand.served.url, self.http, library.clock, keys, wanted
         )
         self.counts = {"same": 0, "not believed": 0, "refused": 0, "replayed": 0}
-        self._genuine = {message.body.strip() for message in library.messages}
+        self._seals = {seal for message in library.messages for seal in _seals_in(message)}
         self._said: dict[tuple[str, str], list[Any]] = {}
         for each in library.recordings:
-            if each.question != "hear":
-                key = (each.question, each.order.out_trade_no)
-                self._said.setdefault(key, []).append(plain(each.outcome))
+            number, said = _facts_of(each)
+            for question in KNOWN_BY.get(each.question, (each.question,)):
+                self._said.setdefault((question, number), []).append(plain(said))
 
     def say(self, recording: Recording, answers: list[Message]) -> Any:
         """Ask as it was asked then, and let this be said."""
@@ -248,8 +250,7 @@ class Player:
         if isinstance(outcome, Unknown):
             self.counts["not believed"] += 1
             return ""
-        # An older answer to the same question: what the channel once said of this very order.
-        genuine = bad.body.strip() in self._genuine
+        # What the channel once said of this very order, to the same question or by a callback.
         if plain(outcome) in self._said[recording.question, recording.order.out_trade_no]:
             self.counts["replayed"] += 1
             return ""
@@ -261,14 +262,14 @@ class Player:
         # Some channels refuse without a signature; and a genuine refusal of another order's
         # question is signed, but names no order. Neither says that money moved.
         is_refusal = isinstance(outcome, Declined) or outcome == Unpaid("absent")
-        if is_refusal and (bad.status >= 400 or genuine):
+        if is_refusal and (bad.status >= 400 or self._is_sealed(bad)):
             self.counts["refused"] += 1
             return ""
         return f"believed {outcome} instead of {honest}"
 
     def _judge_heard(self, honest: Heard, bad: Message, heard: Heard) -> str:
         notice, was = heard.notice, honest.notice
-        is_genuine = bad.body.strip() in self._genuine
+        is_genuine = self._is_sealed(bad)
         self.counts["not believed"] += 1
         if notice is None:
             is_taken = heard.answer == honest.answer and not is_genuine
@@ -281,6 +282,10 @@ class Player:
             return ""
         return f"heard {notice} instead of {was}"
 
+    def _is_sealed(self, message: Message) -> bool:
+        """Whether a signature that the channel made is in it, whole: of whatever content."""
+        return any(seal in self._seals for seal in _seals_in(message))
+
     def is_true(self, notice: Any) -> bool:
         """Whether the channel said this of that order in another place, and meant it."""
         return any(
@@ -288,6 +293,28 @@ class Player:
             or notice == getattr(each.outcome, "notice", None)
             for each in self.library.recordings
         )
+
+
+KNOWN_BY = {"hear": ("hear", "pay", "inquire")}
+"""What a callback says of its order is as true in the answer to these questions."""
+
+ESCAPE = re.compile(rb"\\\\u00([0-7][0-9a-f])")
+SEAL = re.compile(rb"[A-Za-z0-9+/]{300,}={0,2}")
+
+
+def _seals_in(message: Message) -> set[bytes]:
+    """The signatures in a message, in its headers or its body, however they are escaped."""
+    plain_body = ESCAPE.sub(lambda at: bytes.fromhex(at[1].decode()), message.body)
+    texts = (unquote_to_bytes(plain_body), *(t.encode() for t in message.headers.values()))
+    return {found for text in texts for found in SEAL.findall(text)}
+
+
+def _facts_of(recording: Recording) -> tuple[str, Any]:
+    """The order it is about, and what was said of it."""
+    if recording.question != "hear":
+        return recording.order.out_trade_no, recording.outcome
+    notice = recording.outcome.notice
+    return notice.out_trade_no, notice.outcome if notice.out_refund_no is None else notice
 
 
 VARYING = frozenset(("nonceStr", "noncestr", "paySign", "sign", "timeStamp", "timestamp"))
