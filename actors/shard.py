@@ -416,7 +416,9 @@ class MerchantShard:
         if message.kind == "trial_balance":
             core.answer(link, Answer(message.ref, 200, self.reading.trial_balance()))
             return
-        link.send(Stats(message.ref, core.options.name, self.stats()))
+        # Floats, all of them: a truth value would not be one on the other side, and cut the link.
+        numbers = {name: float(value) for name, value in self.stats().items()}
+        link.send(Stats(message.ref, core.options.name, numbers))
 
     def stats(self) -> dict[str, float]:
         """Plain numbers for metrics, status and readiness."""
