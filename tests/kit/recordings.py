@@ -298,7 +298,7 @@ class Player:
 KNOWN_BY = {"hear": ("hear", "pay", "inquire")}
 """What a callback says of its order is as true in the answer to these questions."""
 
-ESCAPE = re.compile(rb"\\\\u00([0-7][0-9a-f])")
+ESCAPE = re.compile(rb"\\u00([0-7][0-9a-f])")
 SEAL = re.compile(rb"[A-Za-z0-9+/]{300,}={0,2}")
 
 
