@@ -122,7 +122,11 @@ def _wrong(complaint: str, sources: list[tuple[str, Tree]]) -> str:
     for source, tree in reversed(sources):
         value = _value_at(tree, steps)
         if value is not None:
-            shown = "" if steps[-1] in SECRET_FIELDS or isinstance(value, dict) else f" {value!r}"
+            # A channel's text may be a key that somebody put in the place of its address.
+            may_be_secret = steps[-1] in SECRET_FIELDS or (
+                steps[0] == "channels" and isinstance(value, str)
+            )
+            shown = "" if may_be_secret or isinstance(value, dict) else f" {value!r}"
             return f"{key} in {source}:{shown} is not allowed: {found['what']}"
     return f"{key}: {found['what']}"
 

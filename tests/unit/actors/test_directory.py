@@ -230,7 +230,7 @@ async def test_a_status_moves_along_its_way_only(world):
 async def test_in_live_mode_a_merchant_begins_as_an_application(live_world):
     """And only an operator lets it in."""
     saas = await live_world.made(
-        "keys.create", {"type": "bearer", "scopes": ["*"], "platform": "plt_saas"}
+        "keys.create", {"type": "hmac-sha256", "scopes": ["*"], "platform": "plt_saas"}
     )
     merchant = await live_world.made("merchants.create", {"name": "A"}, caller=saas["id"])
     assert (merchant["status"], merchant["livemode"]) == ("application", True)
