@@ -234,7 +234,7 @@ async def test_in_live_mode_a_merchant_begins_as_an_application(live_world):
     )
     merchant = await live_world.made("merchants.create", {"name": "A"}, caller=saas["id"])
     assert (merchant["status"], merchant["livemode"]) == ("application", True)
-    assert saas["secret"].startswith("sk_live_")
+    assert saas["secret"].startswith("hs_live_")
 
     for caller, status, expected in (
         (saas["id"], "in_review", 200),
