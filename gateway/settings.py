@@ -107,6 +107,8 @@ def _sources(
             yield "the command line", _nested({key: value}, ".", "")
 
 
+YES_OR_NO: Final = {"true": True, "false": False}
+
 _AT: Final = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>\$[^`]*)`)?$", re.DOTALL)
 _STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 
@@ -314,11 +316,13 @@ def _bare(shape: inspect.Type) -> inspect.Type:
 
 
 def _from_text(path: tuple[str, ...], text: str) -> object:
-    """A variable's text as its setting needs it: numbers, and JSON for lists and tables."""
+    """A variable's text as its setting needs it: numbers, true and false, JSON for tables."""
     shape = _type_at(path)
     try:
         if isinstance(shape, inspect.IntType):
             return int(text)
+        if isinstance(shape, inspect.BoolType) and text in YES_OR_NO:
+            return YES_OR_NO[text]
         if isinstance(shape, inspect.VarTupleType | inspect.DictType | inspect.StructType):
             return json.loads(text)
     except ValueError:

@@ -253,9 +253,13 @@ class Ray(Section, frozen=True, kw_only=True):
 
 
 class Settings(Section, frozen=True, kw_only=True):
-    """Everything a deployment can choose. Built by `gateway.settings.load` only."""
+    """Everything a deployment can choose. Built by `gateway.settings.load` only.
+
+    `rehearsal`: live mode with simulated channels, which approve everything and charge nobody.
+    """
 
     mode: Literal["test", "live"] = "test"
+    rehearsal: bool = False
     runtime: Literal["ray", "local"] = "ray"
     data_dir: str = ""
     seed_file: str | None = None
@@ -302,6 +306,11 @@ class Settings(Section, frozen=True, kw_only=True):
 
     def _check_address(self, account: ChannelAccount) -> None:
         """Money goes over TLS to the real channel; a test may stay on this machine."""
+        if self.livemode and not account.is_wired and not self.rehearsal:
+            raise ValueError(
+                f"channel {account.account}: nobody is charged by a simulated channel; live mode "
+                "needs a list of [[channels]] without it (or rehearsal = true)"
+            )
         if self.livemode and account.sandbox:
             raise ValueError(f"channel {account.account}: live mode and a sandbox")
         plain = account.base_url.startswith("http:")

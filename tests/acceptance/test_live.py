@@ -27,7 +27,7 @@ def live(kit, tmp_path_factory):
     seed = folder / "seed.toml"
     seed.write_text(SEED)
     seed.chmod(0o600)
-    config = f'mode = "live"\nseed_file = "{seed}"\n'
+    config = f'mode = "live"\nrehearsal = true\nseed_file = "{seed}"\n'
     deployment = kit.Deployment(folder / "data", "local", config).start()
     made = json.loads((deployment.data / "seed-keys.json").read_text())
     key = next(each for each in made if each["label"] == "wang/till")
@@ -82,6 +82,15 @@ def test_the_test_kit_is_not_there(live, expect_problem, line):
     body = {} if method == "POST" else None
 
     expect_problem(client.send(method, path.format(made["id"]), body), 404, "not_found")
+
+
+def test_no_simulated_channel_without_saying_so(live, tmp_path, kit):
+    """It would approve whatever it is asked, and the goods would be gone."""
+    config = '\n'.join(line for line in live[0].config.splitlines() if "rehearsal" not in line)
+    process = kit.Deployment(tmp_path / "data", "local", config).launch()
+    with process.stdout:
+        assert 2 == process.wait(30)
+    assert "nobody is charged by a simulated channel" in (tmp_path / "data.log").read_text()
 
 
 def test_a_live_store_is_no_test_store(live, kit):

@@ -181,7 +181,7 @@ def test_what_others_can_read_is_found(settings, tmp_path):
     found = only(state.secrets, settings())["digest.secret"]
     assert (Level.WARNING, f"chmod 600 {secret}") == (found.level, found.fix)
 
-    live = settings(mode="live")
+    live = settings(mode="live", rehearsal=True)
     assert Level.WRONG is only(state.disk, live)["its mode"].level
     assert Level.WRONG is only(state.secrets, live)["digest.secret"].level
 

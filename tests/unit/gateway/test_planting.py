@@ -152,7 +152,7 @@ def test_many_merchants_are_generated_with_the_same_ids_and_new_secrets(tmp_path
 def test_there_is_always_an_operator(tmp_path):
     """Bearer in test mode; in live mode a key that signs."""
     test = planted(settings_of(tmp_path))
-    live = planted(settings_of(tmp_path / "live", mode="live"))
+    live = planted(settings_of(tmp_path / "live", mode="live", rehearsal=True))
 
     assert test.find(KeyOwner.OPERATOR).secret == test.api_key
     assert live.find(KeyOwner.OPERATOR, KeyType.HMAC_SHA256).secret.startswith("hs_live_")

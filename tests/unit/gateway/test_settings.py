@@ -156,7 +156,12 @@ def test_shown_settings_hide_secrets(tmp_path):
 def test_live_mode_refuses_secrets_made_for_tests(tmp_path, secret):
     """And short ones."""
     with pytest.raises(SettingsError, match="live mode needs a secret"):
-        loaded(tmp_path, TILLWAY_MODE="live", TILLWAY_CLUSTER_SECRET=secret)
+        loaded(
+            tmp_path,
+            TILLWAY_MODE="live",
+            TILLWAY_REHEARSAL="true",
+            TILLWAY_CLUSTER_SECRET=secret,
+        )
 
 
 def test_live_mode_refuses_a_key_file_that_others_can_read(tmp_path):
@@ -164,7 +169,8 @@ def test_live_mode_refuses_a_key_file_that_others_can_read(tmp_path):
     secret = tmp_path / "cluster"
     secret.write_text("s" * 40)
     secret.chmod(0o644)
-    environ = {"TILLWAY_MODE": "live", "TILLWAY_CLUSTER_SECRET_FILE": str(secret)}
+    environ = {"TILLWAY_MODE": "live", "TILLWAY_REHEARSAL": "true"}
+    environ["TILLWAY_CLUSTER_SECRET_FILE"] = str(secret)
     with pytest.raises(SettingsError, match="chmod 600"):
         loaded(tmp_path, **environ)
     secret.chmod(0o600)
@@ -247,13 +253,13 @@ def test_a_secret_of_the_wrong_kind_is_not_repeated(tmp_path):
 def test_live_mode_refuses_a_settings_file_with_secrets_that_others_can_read(tmp_path):
     """One without secrets may be read by everybody."""
     path = tmp_path / "tillway.toml"
-    path.write_text(f'mode = "live"\ncluster_secret = "{"s" * 40}"\n')
+    path.write_text(f'mode = "live"\nrehearsal = true\ncluster_secret = "{"s" * 40}"\n')
     path.chmod(0o644)
     with pytest.raises(SettingsError, match="chmod 600"):
         load(path, None, {"XDG_DATA_HOME": str(tmp_path)})
     path.chmod(0o600)
     assert load(path, None, {"XDG_DATA_HOME": str(tmp_path)}).livemode
-    path.write_text('mode = "live"\n')
+    path.write_text('mode = "live"\nrehearsal = true\n')
     path.chmod(0o644)
     assert load(path, None, {"XDG_DATA_HOME": str(tmp_path)}).livemode
 
