@@ -47,6 +47,9 @@ VERDICT_S: Final = 60.0
 PATIENCE_S: Final = 180.0
 """After the last payment: the minute, a late success, its refund, and twice as much again."""
 
+BETWEEN_MAX_S: Final = 12.0
+"""A payment call ends within this, answered or not; its verdict may come later."""
+
 POLL_S: Final = 3.0
 COMPLAINTS_MAX: Final = 20
 
@@ -85,12 +88,30 @@ async def _pay(demo: Demo, wire: Wire, at_once: int, outcome: Outcome) -> dict[s
             ]
             answers = await ask_all(demo.url, requests, size)
             outcome.payments += size
+            wave = {}
             for answer in answers:
                 if answer.status in (201, 202):
-                    asked[json.loads(answer.body)["id"]] = ending
+                    wave[json.loads(answer.body)["id"]] = ending
                 else:
                     outcome.complain(f"{ending}: {answer.status} {answer.body[:200]!r}")
+            asked |= wave
+            await _breathe(demo, wave)
     return asked
+
+
+async def _breathe(demo: Demo, wave: dict[str, str]) -> None:
+    """Until the wave is final, or at least past its calls: the next one is two hundred at once,
+    and not two hundred more."""
+    deadline = time.monotonic() + BETWEEN_MAX_S
+    waiting = list(wave)
+    while waiting and time.monotonic() < deadline:
+        await asyncio.sleep(POLL_S / 3)
+        answers = await demo.ask([f"/v1/payments/{identifier}" for identifier in waiting])
+        waiting = [
+            identifier
+            for identifier, answer in zip(waiting, answers, strict=True)
+            if answer.status != 200 or json.loads(answer.body)["status"] not in FINAL
+        ]
 
 
 async def _settled(demo: Demo, asked: dict[str, str]) -> dict[str, dict[str, Any]]:
