@@ -27,6 +27,10 @@ from http_message_signatures import HTTPMessageSigner, HTTPSignatureKeyResolver,
 
 from judge import Judge
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background, we and all programs that we start would not hear a Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 TILLWAY = Path(sys.executable).with_name("tillway")
 START_S = 45
 END_S = 30

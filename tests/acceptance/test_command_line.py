@@ -309,7 +309,10 @@ def test_the_log_is_read_filtered_and_followed(kit, tmp_path):
         new.rename(log)
         assert json.loads(process.stdout.readline())["event"] == "four"
         process.send_signal(signal.SIGINT)
-        assert process.wait(PATIENCE_S) == 0
+        try:
+            assert process.wait(PATIENCE_S) == 0
+        finally:
+            process.kill()
 
 
 def test_completion_completes(kit):
