@@ -320,7 +320,7 @@ def test_completion_completes(kit):
     folder = Path(kit.TILLWAY).parent
     script = (
         'eval "$(tillway completion bash)"; COMP_WORDS=({words}); '
-        'COMP_CWORD=$((${{#COMP_WORDS[@]}}-1)); _tillway_completion tillway; '
+        "COMP_CWORD=$((${{#COMP_WORDS[@]}}-1)); _tillway_completion tillway; "
         'printf "%s\\n" "${{COMPREPLY[@]}}"'
     )
 

@@ -86,7 +86,7 @@ def test_the_test_kit_is_not_there(live, expect_problem, line):
 
 def test_no_simulated_channel_without_saying_so(live, tmp_path, kit):
     """It would approve whatever it is asked, and the goods would be gone."""
-    config = '\n'.join(line for line in live[0].config.splitlines() if "rehearsal" not in line)
+    config = "\n".join(line for line in live[0].config.splitlines() if "rehearsal" not in line)
     process = kit.Deployment(tmp_path / "data", "local", config).launch()
     with process.stdout:
         assert 2 == process.wait(30)
