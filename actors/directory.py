@@ -34,7 +34,8 @@ from payments.errors import IdempotencyMismatch, NotFound, Overloaded, PaymentEr
 from payments.ids import Entropy, IdMint
 from payments.reference import Key, Record
 from payments.register import Register
-from payments.storage.directory import NONCE_KEPT_S, DirectoryStore, RecordRow, Write, record_of
+from payments.storage.directory import DirectoryStore, RecordRow, Write, record_of
+from payments.storage.side import NONCE_KEPT_S
 
 log = logging.getLogger(__name__)
 
