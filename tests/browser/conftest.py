@@ -85,9 +85,13 @@ def cashier(api):
     return make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """The browser itself; each test has windows of its own."""
+    """The browser itself; each test has windows of its own.
+
+    Not for the whole session: as long as it lives its event loop counts as running in this
+    thread, and no asynchronous test of another file could start.
+    """
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         # Whoever runs the tests may be root, as in many a container: no sandbox of its own then.
