@@ -143,6 +143,8 @@ class Tail:
         self._gather_s = GATHER_S
         self._rounds = 0
         self._round_done = asyncio.Event()
+        self._is_reading = False
+        self._hurry = asyncio.Event()
 
     def wake(self) -> None:
         """There is more to read."""
@@ -165,19 +167,36 @@ class Tail:
             except TimeoutError:
                 self._store_cursor()
             else:
-                await asyncio.sleep(self._gather_s)
+                await self._gather()
             self._wake.clear()
+
+    async def _gather(self) -> None:
+        """Let a few more commits come together, unless somebody waits for us to catch up."""
+        try:
+            async with asyncio.timeout(self._gather_s):
+                await self._hurry.wait()
+        except TimeoutError:
+            return
 
     async def catch_up(self) -> None:
         """Wait until everything that the shard has committed by now was read and written."""
         # The round that runs may have asked before: the one after it has not.
-        target = self._rounds + 2
+        target = self._rounds + (2 if self._is_reading else 1)
         while self._rounds < target:
             self._round_done.clear()
+            self._hurry.set()
             self._wake.set()
             await self._round_done.wait()
+        self._hurry.clear()
 
     async def _round(self) -> None:
+        self._is_reading = True
+        try:
+            await self._read()
+        finally:
+            self._is_reading = False
+
+    async def _read(self) -> None:
         """Read until there is no more."""
         if self._position is None:
             await self._begin()

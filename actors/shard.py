@@ -207,6 +207,9 @@ class MerchantShard:
         if self._failure is None:
             try:
                 self._take_frame(link, messages)
+                if self._step is not None:
+                    # An answer that changed nothing has no commit to follow it.
+                    self._report_quiet()
             except Exception as error:
                 self._fail(error)
 

@@ -14,7 +14,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +24,7 @@ import aiohttp
 import pytest
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureKeyResolver, algorithms
 
+from business_time import Clock
 from judge import Judge
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -200,34 +200,6 @@ class SignedClient(Client):
             use_existing_digest=True,
         )
         return dict(message.headers)
-
-
-class Clock:
-    """The deployment's test clock."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self.id = client.post("/v1/test_helpers/clocks", {})["id"]
-
-    @property
-    def path(self) -> str:
-        return f"/v1/test_helpers/clocks/{self.id}"
-
-    def now(self) -> datetime:
-        return instant(self._client.get(self.path)["now"])
-
-    def advance(self, seconds: int) -> None:
-        """Move business time, and wait until everything due on the way has happened."""
-        assert self._client.post(f"{self.path}/advance", {"seconds": seconds}).status == 202
-        until = time.monotonic() + 60
-        while self._client.get(self.path)["status"] != "ready":
-            assert time.monotonic() < until, "the clock does not come to rest"
-            time.sleep(0.02)
-
-
-def instant(text: str) -> datetime:
-    """An RFC 3339 instant of an answer."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 class Deployment:

@@ -128,6 +128,7 @@ def test_answers_about_reference_data_are_as_described(judged, gateway, kit):
 def test_answers_of_test_helpers_and_operations_are_as_described(judged, gateway, shop):
     """The clock, the payer's acts, the books, the status and the trial balance."""
     clock = gateway.clock
+    gateway.operator.post("/v1/test_helpers/clocks", {})
     clock.advance(1)
     shop.client.post(f"{clock.path}/advance", {"seconds": 1, "to": "2040-01-01T00:00:00Z"})
     for act in ("pay", "decline", "pay_twice"):

@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from business_time import instant
+
 ON_RAY_TOO = True
 
 FIELDS = """
@@ -50,9 +52,9 @@ def test_a_barcode_payment_is_paid_and_told_in_full(shop, kit):
     assert "simulated" in told["route"]["candidates"]
     assert told["livemode"] is told["overdue"] is told["late_success"] is False
     assert told["metadata"] == {"table": "7"}
-    created, verdict = kit.instant(told["created"]), kit.instant(told["verdict_by"])
+    created, verdict = instant(told["created"]), instant(told["verdict_by"])
     assert verdict - created == timedelta(seconds=60)
-    assert kit.instant(told["succeeded_at"]) >= created
+    assert instant(told["succeeded_at"]) >= created
     assert told["business_date"] == int((created + timedelta(hours=8)).strftime("%Y%m%d"))
 
 
@@ -101,7 +103,7 @@ def test_the_business_day_ends_when_the_store_closes(shop, kit):
 
     made = shop.paid(store=store)
 
-    local = kit.instant(made["created"]) + timedelta(hours=8)
+    local = instant(made["created"]) + timedelta(hours=8)
     assert made["business_date"] == int((local - timedelta(minutes=240)).strftime("%Y%m%d"))
 
 
