@@ -126,6 +126,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         runtime=arguments.runtime,
         seed=SeedPlan(arguments.merchants, arguments.merchants),
     )
+    if arguments.work is not None:
+        arguments.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=arguments.work) as work:
         lab = Lab(
             out=arguments.out,

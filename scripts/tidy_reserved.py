@@ -91,7 +91,8 @@ RESERVED = (
             "create_unix_connection",
             "create_datagram_endpoint",
         ),
-        homes=("actors/net.py",),
+        # A channel's way is dialed with its own TLS and its own word for "not sent".
+        homes=("actors/net.py", "payments/channels/http.py"),
         instead="the dialer and listener of actors.net",
     ),
     Reserved(

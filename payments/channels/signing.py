@@ -6,9 +6,11 @@ where they are, and only long ones (whose digest is the work) go to the pool.
 """
 
 import asyncio
+import threading
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -29,6 +31,7 @@ INLINE_BYTES_MAX: Final = 16_384
 _PADDING: Final = PKCS1v15()
 _DIGEST: Final = SHA256()
 _T = TypeVar("_T")
+_Job = tuple[Callable[[], Any], "asyncio.Future[Any]"]
 
 
 class SigningBusy(NotSent):
@@ -36,13 +39,24 @@ class SigningBusy(NotSent):
 
 
 class SigningPool:
-    """The threads of one lane. `name` is theirs too."""
+    """The threads of one lane, begun with the first text. `name` is theirs too.
+
+    An executor of the standard library takes twice the processor time for the way to a thread and
+    back: here what several threads finished comes back with one call into the loop.
+    """
 
     def __init__(
         self, name: str, *, threads: int = THREADS_MAX, waiting: int = SIGNING_MAX
     ) -> None:
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=f"{name}-rsa")
+        self._name = name
+        self._threads_max = threads
+        self._threads: list[threading.Thread] = []
         self._waiting_max = waiting
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._done: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
+        self._is_told = False
+        """Whether the loop will look at what is done."""
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.waiting = 0
         """Texts that were taken and are not signed yet."""
         self.refused = 0
@@ -69,11 +83,69 @@ class SigningPool:
         return await self._run(work)
 
     async def _run(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._begin(loop)
+        answer: asyncio.Future[_T] = loop.create_future()
+        self._jobs.put((work, answer))
+        return await answer
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop, self._is_told = loop, False
+        for number in range(len(self._threads), self._threads_max):
+            name = f"{self._name}-rsa_{number}"
+            self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
+            self._threads[-1].start()
+
+    # --- in the threads -------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            work, answer = job
+            try:
+                self._done.append((answer, work(), None))
+            except Exception as error:
+                # For whoever awaits it; the thread is there for the next text.
+                self._done.append((answer, None, error))
+            self._tell()
+
+    def _tell(self) -> None:
+        """Have the loop look, unless it will. Set before: told too often is no harm."""
+        if self._is_told:
+            return
+        self._is_told = True
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._deliver)
+
+    # --- in the loop ----------------------------------------------------------------------------
+
+    def _deliver(self) -> None:
+        # Taken back first: what is done from now on is told anew.
+        self._is_told = False
+        done = self._done
+        while done:
+            answer, result, error = done.popleft()
+            if answer.done():
+                continue  # Whoever asked has gone.
+            if error is None:
+                answer.set_result(result)
+            else:
+                answer.set_exception(error)
 
     def close(self) -> None:
         """Let the threads end once they have done what they are at; what waits is dropped."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        while True:
+            try:
+                job = self._jobs.get_nowait()
+            except Empty:
+                break
+            if job is not None:
+                job[1].cancel()
+        for _ in self._threads:
+            self._jobs.put(None)
+        self._threads = []
+        self._loop = None
 
 
 class PooledSigner:

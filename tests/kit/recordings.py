@@ -127,7 +127,9 @@ class Recorder:
             count = len(stand.inbox.came)
             await stand.channel.refund(stand.back(order, 1_000, f"R{self.number()}"))
             await stand.inbox.wait(count + 1)
-        for number, callback in enumerate(stand.inbox.came):
+        # A callback still on its way would be heard in between, and asks by itself.
+        await stand.sandbox.courier.idle()
+        for number, callback in enumerate(tuple(stand.inbox.came)):
             before = len(stand.tap.passed)
             heard = await stand.hear(callback)
             said = [

@@ -26,16 +26,19 @@ from payments.channels.http import HttpSettings, PooledClient
 from payments.channels.transport import HttpRequest, NoAnswer, NotSent
 
 PATIENCE_S = 20.0
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Channel:
     """A server that keeps what came, and answers `reply` to each request."""
 
     def __init__(self):
-        self.reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        self.reply = OK
         self.got = []
         self.connections = 0
         self.closes = False
+        self.afterthought = None
+        """Seconds after an answer, and what is said then."""
         self.port = 0
 
     async def serve(self, tls=None):
@@ -53,6 +56,9 @@ class Channel:
                 self.got.append(request)
                 writer.write(self.reply)
                 await writer.drain()
+                if self.afterthought is not None:
+                    await asyncio.sleep(self.afterthought[0])
+                    writer.write(self.afterthought[1])
                 if self.closes:
                     break
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -203,9 +209,8 @@ async def test_a_kept_connection_that_the_channel_closed_is_not_used_again(chann
     """Its end was heard of before the next request: that one goes over a new connection."""
     channel.closes = True
     await client.send(ask(channel.url))
-    kept = [protocol for pool in client._session.connector._conns.values() for protocol, _ in pool]
     async with asyncio.timeout(PATIENCE_S):
-        while any(protocol.is_connected() for protocol in kept):  # noqa: ASYNC110 - no event says so
+        while client._open:  # noqa: ASYNC110 - no event says so
             await asyncio.sleep(0)
 
     answer = await client.send(ask(channel.url))
@@ -256,6 +261,119 @@ async def test_what_is_no_http_is_no_answer(channel, client, reply):
 
     with pytest.raises(NoAnswer):
         await client.send(ask(channel.url))
+
+
+@pytest.mark.parametrize(
+    ("reply", "closes", "body", "connections"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\nto the end", True, b"to the end", 2),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", False, b"ok", 2),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", False, b"ok", 2),
+        (b"HTTP/1.1 204 None\r\n\r\n", False, b"", 1),
+        (b"HTTP/1.1 100 Go on\r\n\r\n" + OK, False, b"ok", 1),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"2\r\nab\r\n1\r\nc\r\n0\r\nT: t\r\n\r\n",
+            False,
+            b"abc",
+            1,
+        ),
+    ],
+    ids=["until closed", "1.0", "said to close", "no body", "continue", "chunks"],
+)  # fmt: skip
+async def test_an_answer_ends_where_http_says(channel, client, reply, closes, body, connections):
+    """And the connection is kept only where that is certain, and wanted."""
+    channel.reply, channel.closes = reply, closes
+
+    first = await client.send(ask(channel.url))
+    again = await client.send(ask(channel.url))
+
+    assert (first.body, again.body) == (body, body)
+    assert channel.connections == connections
+
+
+@pytest.mark.parametrize(
+    "more", [b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfake"], ids=["a byte", "an answer"]
+)
+@pytest.mark.parametrize("later_s", [0.0, 0.05])
+async def test_what_nobody_asked_for_is_never_the_next_answer(channel, client, more, later_s):
+    """Bytes after an answer, with it or later: that connection is not used again."""
+    channel.reply += more if not later_s else b""
+    channel.afterthought = (later_s, more) if later_s else None
+    answers = await asyncio.gather(client.send(ask(channel.url)), return_exceptions=True)
+    if later_s:
+        async with asyncio.timeout(PATIENCE_S):
+            while client._open:  # noqa: ASYNC110 - no event says so
+                await asyncio.sleep(0)
+    channel.reply = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue"
+    channel.afterthought = None
+
+    assert (await client.send(ask(channel.url))).body == b"true"
+    assert channel.connections == 2
+    assert isinstance(answers[0], NoAnswer) or answers[0].body == b"ok"
+
+
+async def test_many_calls_share_few_connections(channel, make_client):
+    client = make_client(connections_max=3)
+
+    answers = await asyncio.gather(*(client.send(ask(channel.url)) for _ in range(60)))
+
+    assert {answer.body for answer in answers} == {b"ok"}
+    assert (len(channel.got), channel.connections) == (60, 3)
+
+
+async def test_another_address_gets_room(channel, make_client):
+    """Idle connections to one address give way to another's."""
+    other = Channel()
+    await other.serve()
+    client = make_client(connections_max=2)
+    await asyncio.gather(*(client.send(ask(channel.url)) for _ in range(4)))
+
+    answers = await asyncio.gather(*(client.send(ask(other.url)) for _ in range(4)))
+
+    assert len(answers) == 4
+    assert 1 <= other.connections <= 2
+    await other.close()
+
+
+async def test_a_call_that_waited_and_was_given_up_blocks_nobody(channel, make_client):
+    """Its turn goes to the next."""
+    client = make_client(connections_max=1)
+    async with CuttingProxy("127.0.0.1", channel.port) as proxy:
+        rule = proxy.cut(HALF_OPEN)
+        first = asyncio.create_task(client.send(ask(proxy.url)))
+        await rule.arrived.wait()
+        gone, last = (asyncio.create_task(client.send(ask(proxy.url))) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        gone.cancel()
+
+        assert (await last).body == b"ok"
+        await asyncio.gather(first, gone, return_exceptions=True)
+
+
+async def test_idle_connections_are_closed(channel, client, monkeypatch):
+    monkeypatch.setattr("payments.channels.http.KEEPALIVE_S", 0.05)
+    await client.send(ask(channel.url))
+
+    async with asyncio.timeout(PATIENCE_S):
+        while client._open:  # noqa: ASYNC110 - no event says so
+            await asyncio.sleep(0.01)
+
+    assert (await client.send(ask(channel.url))).body == b"ok"
+    assert channel.connections == 2
+
+
+async def test_closing_cuts_what_is_under_way(channel, client):
+    async with CuttingProxy("127.0.0.1", channel.port) as proxy:
+        rule = proxy.cut(HALF_OPEN)
+        call = asyncio.create_task(client.send(ask(proxy.url)))
+        await rule.arrived.wait()
+
+        await client.close()
+
+        with pytest.raises(NoAnswer):
+            await call
 
 
 async def test_a_call_that_is_given_up_leaves_no_half_read_connection(channel, client):

@@ -88,5 +88,61 @@ async def test_a_call_that_is_given_up_gives_its_place_back(pool):
     assert pool.waiting == 0
 
 
+async def test_an_error_reaches_its_caller_and_the_thread_goes_on(pool):
+    def broken():
+        raise ValueError("no such key")
+
+    with pytest.raises(ValueError, match="no such key"):
+        await pool.sign(broken)
+
+    assert await pool.sign(lambda: b"next") == b"next"
+    assert pool.waiting == 0
+
+
+async def test_many_texts_each_get_their_own_signature():
+    pool, numbers = SigningPool("many"), range(500)
+
+    answers = await asyncio.gather(*(pool.sign(lambda n=n: b"%d" % n) for n in numbers))
+
+    assert answers == [b"%d" % n for n in numbers]
+    pool.close()
+
+
+def test_a_pool_serves_one_loop_after_the_other():
+    """As a lane does that is built anew in the same process."""
+    pool = SigningPool("loops")
+
+    answers = [asyncio.run(pool.sign(lambda n=n: b"%d" % n)) for n in range(3)]
+
+    assert answers == [b"0", b"1", b"2"]
+    pool.close()
+
+
+async def test_closing_drops_what_waits_and_ends_the_threads():
+    pool = SigningPool("closing", threads=1)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow():
+        begun.set()
+        go_on.wait(20)
+        return b"late"
+
+    running = asyncio.create_task(pool.sign(slow))
+    waiting = asyncio.create_task(pool.sign(lambda: b"never"))
+    while not begun.is_set():  # noqa: ASYNC110 - set by a thread
+        await asyncio.sleep(0.001)
+    threads = [each for each in threading.enumerate() if each.name.startswith("closing-rsa")]
+
+    pool.close()
+    go_on.set()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    running.cancel()
+    assert len(threads) == 1
+    threads[0].join(20)
+    assert not threads[0].is_alive()
+
+
 def test_no_key_in_a_text(pool):
     assert repr(pool.signer(KEY)) == "PooledSigner()"
