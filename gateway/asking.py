@@ -15,6 +15,7 @@ from actors.link import Dialer, Handler, Identity, Link
 from actors.messages import (
     Answer,
     CancelPayment,
+    DirectoryAsk,
     Message,
     ReadBooks,
     ReadList,
@@ -39,7 +40,9 @@ MERCHANT_LINK_QUEUE_MAX: Final = 1_024
 """Of those, commands of one merchant; more are that merchant's own quota."""
 
 STATS_PATIENCE_S: Final = 2.0
-COURIER_READS: Final = frozenset({"list", "get", "deliveries", "webhooks"})
+READING_OPS: Final = frozenset({"list", "get", "deliveries", "webhooks"})
+"""How the operations on reference data and webhooks end that change nothing."""
+
 READS: Final = (ReadOne, ReadList, ReadBooks, ReadStatus)
 
 Reaction = Answer | Refusal | Stats
@@ -172,10 +175,15 @@ class Asker:
 
     async def sweep(self) -> None:
         """Give up what nobody answered; send again what a lost link may have swallowed."""
+        self.now = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(SWEEP_S / 2)
             self.now = now = asyncio.get_running_loop().time()
             for ref, waiting in list(self._pending.items()):
+                if waiting.link is None and not _may_repeat(waiting.message):
+                    del self._pending[ref]
+                    self._give_up(ref, waiting)
+                    continue
                 if waiting.link is None and not waiting.resent:
                     link = waiting.to.link
                     if link is not None and _send_again(link, waiting.message):
@@ -209,19 +217,25 @@ class Asker:
 
 def _only_reads(message: Message) -> bool:
     """Whether a command changes nothing, however often it is sent."""
-    if isinstance(message, CourierAsk):
-        return message.op.rpartition(".")[2] in COURIER_READS
+    if isinstance(message, CourierAsk | DirectoryAsk):
+        return message.op.rpartition(".")[2] in READING_OPS
     return isinstance(message, READS)
 
 
-def _send_again(link: Link, message: Message) -> bool:
-    """Repeat a command whose answer may be lost. Its id keeps it one; a cancel has no id.
+def _may_repeat(message: Message) -> bool:
+    """Whether a command whose answer is lost may be sent again: its id keeps it one.
 
-    A cancel that was taken has used up its nonce, and canceling twice is canceling once. What the
-    courier was asked to change has no id: whether it did is unknown.
+    What the directory or the courier was asked to change has no id: whether it did is unknown.
     """
-    if isinstance(message, CourierAsk) and not _only_reads(message):
-        return False
+    return _only_reads(message) or not isinstance(message, CourierAsk | DirectoryAsk)
+
+
+def _send_again(link: Link, message: Message) -> bool:
+    """Repeat a command whose answer may be lost.
+
+    A cancel has no id: one that was taken has used up its nonce, and canceling twice is canceling
+    once.
+    """
     if isinstance(message, CancelPayment):
         message.nonce = 0
     return link.send(message)

@@ -161,7 +161,7 @@ def client_variables(environ: Mapping[str, str] | None = None) -> tuple[str | No
             key = Path(file).read_text("utf-8").strip()
         except OSError as error:
             raise SettingsError(f"TILLWAY_API_KEY_FILE={file}: {error.strerror}") from None
-    return environ.get("TILLWAY_URL"), key
+    return environ.get("TILLWAY_URL") or None, key or None
 
 
 def forbid_color() -> None:
