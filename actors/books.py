@@ -34,6 +34,8 @@ class Books:
         self._dirty: dict[tuple[str, str], int] = {}
         self._heads: dict[int, tuple[int, bytes]] = {}
         self._dirty_heads: dict[int, int] = {}
+        self._leaving: list[tuple[str, str]] = []
+        """Balances in the newest batch, which may not be in the store yet."""
         self._drift = 0
         self.entry_no = 0
 
@@ -77,6 +79,16 @@ class Books:
             found = self._balances[key] = row[2] if row else 0
         return found
 
+    def under(self, prefix: str) -> dict[tuple[str, str], int]:
+        """Signed balances of all accounts whose names begin so, everything decided included.
+
+        For questions that people ask: it walks over the folds that wait to be written.
+        """
+        found = {(row[0], row[1]): row[2] for row in self._store.balances_under(prefix)}
+        waiting = (*self._dirty, *self._leaving)
+        found |= {key: 0 for key in waiting if key[0].startswith(prefix)}
+        return {key: self._balances.get(key, minor) for key, minor in found.items()}
+
     def book(
         self,
         batch: Batch,
@@ -117,7 +129,8 @@ class Books:
             # Before this batch takes folds: what is clean now is durable and can be read again.
             self._balances = {key: self._balances[key] for key in self._dirty}
         no = self.entry_no
-        for key in _first(self._dirty, most):
+        self._leaving = _first(self._dirty, most)
+        for key in self._leaving:
             del self._dirty[key]
             batch.balances.append((key[0], key[1], self._balances[key], no))
         for partition in _first(self._dirty_heads, most):

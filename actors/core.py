@@ -31,6 +31,7 @@ from payments.lifecycle import DEFAULT_SCHEDULE, Schedule
 from payments.payment import CODE_WAYS, Payment
 from payments.risk import Policy
 from payments.routing import ChannelAccount
+from payments.splitting.returning import shares_back
 from payments.storage.base import Batch, Opened, Store
 from payments.view import Presentation, event_id, event_json, payment_json
 
@@ -213,14 +214,31 @@ class Core:
             payment.fee_returned,
         )
 
+    def shares_back(self, payment: Payment, settle_back: int, fee_back: int) -> tuple[int, ...]:
+        """What each of the payment's shares gives back of what `give_back` said."""
+        return shares_back(
+            payment.shares,
+            payment.settle_amount or 0,
+            payment.fee,
+            payment.settle_returned + settle_back,
+            payment.fee_returned + fee_back,
+        )
+
+    def merchant_back(self, payment: Payment, amount: int) -> int:
+        """What the merchant itself gives back of `amount` more: the fee and shares are others'."""
+        settle_back, fee_back = self.give_back(payment, amount)
+        back = settle_back - fee_back
+        if payment.shares:
+            back -= sum(self.shares_back(payment, settle_back, fee_back))
+        return back
+
     def rehold(self, live: LivePayment) -> None:
         """Other refunds of the merchant must leave alone what this payment's will take."""
         payment = live.payment
         held = 0
         if payment.refunding and payment.status == "succeeded":
             # All together: one by one, their parts would depend on which of them ends first.
-            settle_back, fee_back = self.give_back(payment, payment.refunding)
-            held = settle_back - fee_back
+            held = self.merchant_back(payment, payment.refunding)
         before = self.held.pop(live.no, 0)
         if held:
             self.held[live.no] = held

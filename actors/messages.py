@@ -20,6 +20,7 @@ from actors.event_messages import (
 )
 from payments.channels.base import Book, Outcome
 from payments.reference import Record
+from payments.splitting.terms import Terms
 
 PROTOCOL_MIN: Final = 1
 PROTOCOL_MAX: Final = 1
@@ -83,6 +84,8 @@ class Pay(Struct, array_like=True, tag=10, gc=False):
     return_url: str | None = None
     order_hash: int = 0
     entry: str = "api"
+    split: Terms | None = None
+    """What the request says of splitting; None: nothing, so that the merchant's rules apply."""
 
 
 class MakeRefund(Struct, array_like=True, tag=11, gc=False):
@@ -119,7 +122,7 @@ class CancelPayment(Struct, array_like=True, tag=12, gc=False):
 
 
 class ReadOne(Struct, array_like=True, tag=13, gc=False):
-    """Read one object: kind payment, refund or timeline. `wait_ms`: until its status changes."""
+    """Read one: kind payment, refund, timeline or splits. `wait_ms`: until its status changes."""
 
     ref: int
     merchants: tuple[str, ...]
@@ -162,6 +165,16 @@ class ReadStatus(Struct, array_like=True, tag=17, gc=False):
 
     ref: int
     kind: str = "stats"
+
+
+class ReadBalances(Struct, array_like=True, tag=19, gc=False):
+    """What a merchant or a receiver has in one shard, by currency; a receiver may be in several.
+
+    `owner`: the beginning of its accounts' names (`payments/chart.py`).
+    """
+
+    ref: int
+    owner: str
 
 
 class PageAsk(Struct, array_like=True, tag=18, gc=False):
@@ -445,6 +458,7 @@ Message = (
     | Act
     | ReadBooks
     | ReadStatus
+    | ReadBalances
     | PageAsk
     | Answer
     | Refusal

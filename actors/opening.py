@@ -21,14 +21,19 @@ from payments.errors import (
     Overloaded,
     PaymentError,
 )
+from payments.fees import fee
 from payments.idempotency import Judgement, index_of, judge_key, judge_order
 from payments.lifecycle import first_look, verdict_by
 from payments.pages import as_page
 from payments.payment import Assessment, Attempt, AttemptState, Moment, Payment, Route, Status, Way
-from payments.reference import Merchant, MerchantStatus
+from payments.reference import Merchant, MerchantStatus, SplitRule
 from payments.refund import Refund
 from payments.risk import REJECT, Facts, assess, failure_of
 from payments.routing import ChannelAccount
+from payments.splitting.rules import TAG, choose, terms_of
+from payments.splitting.sharing import is_cut
+from payments.splitting.terms import Terms
+from payments.splitting.wishes import refuse_parts
 from payments.storage.base import PaymentRow, RefundRow
 
 CODE_EXPIRES_S: Final = 300
@@ -181,6 +186,9 @@ class Opening:
             if wallet is None:
                 raise InvalidField("no wallet shows such a code; scan it again", param="auth_code")
         closing = self._place(command)
+        rules = core.reference.split_rules(merchant.id)
+        if rules or command.split is not None:
+            command.split = self._terms(command, merchant, rules, business_date(now, closing))
         partition = merchant.partition
         is_timed = not core.payment_no & SAMPLE_MASK
         began = core.clock.monotonic() if is_timed else 0.0
@@ -284,7 +292,31 @@ class Opening:
             history=(Moment(now, "rejected" if rejected else "sending", account.name),),
             payer=command.payer,
             return_url=command.return_url,
+            split=command.split,
         )
+
+    def _terms(
+        self, command: Pay, merchant: Merchant, rules: tuple[SplitRule, ...], date: int
+    ) -> Terms | None:
+        """How the payment will be split: as it says itself, else by the rule that fits it.
+
+        InvalidField for a receiver that cannot get a share, or parts that exceed the amount.
+        """
+        core = self._core
+        asked = command.split
+        if asked is None:
+            tag = command.metadata.get(TAG)
+            rule = choose(rules, store=command.store, tag=tag, way=command.way, business_date=date)
+            return None if rule is None else terms_of(rule, merchant, core.reference.receiver)
+        if not asked.parts:
+            return None
+        refuse_parts("splits", asked.parts, merchant, core.reference.receiver)
+        if is_cut(asked, command.amount, fee(core.options.fee_plan, command.amount)):
+            raise InvalidField(
+                "the splits exceed what the merchant gets of it, its fee taken off",
+                param="/splits",
+            )
+        return asked
 
     def _place(self, command: Pay) -> int:
         """Check store and terminal; the closing time (minutes after midnight) of the store."""

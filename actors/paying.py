@@ -247,12 +247,13 @@ class Paying:
     def _book_payment(self, live: LivePayment, payment: Payment, now: int) -> None:
         assert payment.attempt is not None
         assert payment.settle_amount is not None
-        postings = bookings.payment_booked(
-            payment.attempt.account,
-            payment.merchant,
-            live.partition,
-            payment.settle_amount,
-            payment.fee,
+        shares = payment.shares
+        amounts = (payment.settle_amount, payment.fee)
+        account, merchant = payment.attempt.account, payment.merchant
+        postings = (
+            bookings.split_payment_booked(account, merchant, live.partition, *amounts, shares)
+            if shares
+            else bookings.payment_booked(account, merchant, live.partition, *amounts)
         )
         if postings:
             core = self._core

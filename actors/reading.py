@@ -21,7 +21,7 @@ from payments.ledger import unpack_postings
 from payments.payment import Moment, Payment
 from payments.refund import Refund
 from payments.storage.base import PaymentRow
-from payments.view import list_json, refund_json
+from payments.view import list_json, refund_json, splits_json
 
 SCANNED_MAX: Final = 20_000
 """Rows one list looks at for its filters; beyond, the page ends early with `has_more`."""
@@ -72,6 +72,9 @@ class Reading:
                 raise NotFound(f"no payment {command.id[:40]!r}")
             payment = decode_payment(row[8])
         self._allow(payment.merchant, payment.store, command)
+        if command.kind == "splits":
+            core.say(link, command.ref, 200, splits_json(payment, core.presentation))
+            return
         if command.kind == "timeline":
             core.say(link, command.ref, 200, self._timeline(payment))
             return

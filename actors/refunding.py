@@ -16,7 +16,9 @@ from actors.link import Link
 from actors.live import LivePayment, LiveRefund, Waiter, decode_refund
 from actors.messages import LaneRefund, MakeRefund
 from actors.paying import CANCEL, REF_BITS, REFUND, Paying
+from actors.sharing import draw
 from payments import bookings, chart
+from payments.bookings import Drawn
 from payments.calendar import business_date
 from payments.channels.base import Approved, Declined, Outcome, Unpaid
 from payments.errors import (
@@ -33,6 +35,7 @@ from payments.lifecycle import Decision
 from payments.payment import Attempt, Failure, Moment, Payment, Status, lengthen
 from payments.payment_events import RefundDone, RefundHeld, RefundReleased
 from payments.refund import Refund, RefundStatus
+from payments.splitting.terms import ShareBack
 from payments.storage.base import RefundRow
 from payments.view import refund_json
 
@@ -192,12 +195,12 @@ class Refunding:
         """Whether pending and available of the merchant cover the refund, holds counted."""
         core = self._core
         payment = live.payment
-        settle_back, fee_back = core.give_back(payment, payment.refunding + amount)
+        needed = core.merchant_back(payment, payment.refunding + amount)
         balance = core.books.balance
         has = -balance(chart.merchant_pending(payment.merchant), payment.currency)
         has -= balance(chart.merchant_available(payment.merchant), payment.currency)
         others = core.refund_holds.get(payment.merchant, 0) - core.held.get(live.no, 0)
-        return has - others >= settle_back - fee_back
+        return has - others >= needed
 
     def begin_automatic(self, live: LivePayment, _: Approved | None, now: int) -> None:
         """A late success goes back by itself; the id comes from the payment's, so only once."""
@@ -342,6 +345,7 @@ class Refunding:
         core = self._core
         live, refund = entry.of, entry.refund
         payment = live.payment
+        drawn: tuple[Drawn, ...] = ()
         if refund.automatic:
             settle_back, fee_back = payment.settle_amount or 0, 0
             if refund.stray is not None:
@@ -350,8 +354,16 @@ class Refunding:
             entry_id = bookings.late_refund_entry_id(refund.id)
         else:
             settle_back, fee_back = core.give_back(payment, refund.amount)
-            postings = bookings.refund_booked(
-                refund.account, payment.merchant, live.partition, settle_back, fee_back
+            drawn = draw(core, payment, live.partition, settle_back, fee_back)
+            amounts = (settle_back, fee_back)
+            postings = (
+                bookings.split_refund_booked(
+                    refund.account, payment.merchant, live.partition, *amounts, drawn
+                )
+                if drawn
+                else bookings.refund_booked(
+                    refund.account, payment.merchant, live.partition, *amounts
+                )
             )
             entry_id = bookings.refund_entry_id(refund.id)
         entry.refund = refund = replace(
@@ -363,9 +375,11 @@ class Refunding:
             succeeded_at=now,
             next_action_at=None,
             history=lengthen(refund.history, Moment(now, "refund_succeeded")),
+            shares_back=tuple(ShareBack(d.receiver, d.amount, d.debt) for d in drawn if d.amount),
         )
         if refund.stray is None:
-            done = RefundDone(now, refund.amount, settle_back, fee_back, refund.id)
+            backs = tuple(each.amount for each in drawn)
+            done = RefundDone(now, refund.amount, settle_back, fee_back, refund.id, backs)
             self._paying.fold(live, Decision((done,)), now)
         if postings:
             core.books.book(

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from actors import crash
+from actors import crash, sharing
 from actors.canceling import Canceling
 from actors.core import BATCH_MAX, MERCHANT_QUEUE_MAX, QUEUE_MAX, Core
 from actors.event_messages import FetchEvents, TailEvents
@@ -32,6 +32,7 @@ from actors.messages import (
     NoticeTaken,
     PageAsk,
     Pay,
+    ReadBalances,
     ReadBooks,
     ReadList,
     ReadOne,
@@ -310,6 +311,8 @@ class MerchantShard:
                 self.core.reference.take(message)
             case ClockSet():
                 self._clock_set(link, message)
+            case ReadBalances():
+                sharing.balances(self.core, link, message)
             case ReadStatus():
                 self._status(link, message)
             case TailEvents():

@@ -10,7 +10,7 @@ from typing import Final
 
 from actors.messages import Changes
 from payments.clock import Clock
-from payments.reference import Key, Merchant, Plate, Store, Terminal
+from payments.reference import Key, Merchant, Plate, Receiver, SplitRule, Store, Terminal
 from payments.register import Register
 
 STALE_AFTER_S: Final = 10.0
@@ -72,6 +72,13 @@ class Reference:
 
     def plate(self, identifier: str) -> Plate | None:
         return self._register.plate(identifier)
+
+    def receiver(self, identifier: str) -> Receiver | None:
+        return self._register.receiver(identifier)
+
+    def split_rules(self, merchant_id: str) -> tuple[SplitRule, ...]:
+        """Those that are not disabled."""
+        return self._register.split_rules(merchant_id)
 
     def terminal(self, identifier: str) -> Terminal | None:
         return self._register.terminal(identifier)

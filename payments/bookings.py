@@ -7,9 +7,14 @@ Entry ids derive from the payment's or refund's id, so booking the same event ag
 id and is refused by the store instead of doubled.
 """
 
+from collections.abc import Sequence
+
+from msgspec import Struct
+
 from payments import chart
 from payments.ids import BODY_LENGTH
 from payments.ledger import Postings
+from payments.splitting.terms import Share
 
 
 def payment_entry_id(payment_id: str) -> str:
@@ -43,6 +48,57 @@ def payment_booked(
         (chart.receivable(account, partition), settle_amount),
         (chart.merchant_pending(merchant), -net),
         (chart.fees_income(partition), -fee),
+    )
+
+
+def split_payment_booked(
+    account: str,
+    merchant: str,
+    partition: int,
+    settle_amount: int,
+    fee: int,
+    shares: Sequence[Share],
+) -> Postings:
+    """The same where receivers have their shares: the merchant has what they leave."""
+    rest = settle_amount - fee - sum(share.amount for share in shares)
+    return _without_zeros(
+        (chart.receivable(account, partition), settle_amount),
+        (chart.merchant_pending(merchant), -rest),
+        *((chart.receiver_pending(s.receiver, partition), -s.amount) for s in shares),
+        (chart.fees_income(partition), -fee),
+    )
+
+
+class Drawn(Struct, frozen=True, gc=False):
+    """What a refund takes from one receiver, and from where; minor units."""
+
+    receiver: str
+    pending: int
+    available: int
+    debt: int
+
+    @property
+    def amount(self) -> int:
+        return self.pending + self.available + self.debt
+
+
+def split_refund_booked(
+    account: str,
+    merchant: str,
+    partition: int,
+    settle_back: int,
+    fee_back: int,
+    drawn: Sequence[Drawn],
+) -> Postings:
+    """A refund of a split payment: receivers give back their parts, or come to owe them."""
+    rest = settle_back - fee_back - sum(each.amount for each in drawn)
+    return _without_zeros(
+        (chart.receivable(account, partition), -settle_back),
+        (chart.merchant_pending(merchant), rest),
+        *((chart.receiver_pending(d.receiver, partition), d.pending) for d in drawn),
+        *((chart.receiver_available(d.receiver, partition), d.available) for d in drawn),
+        *((chart.receiver_debt(d.receiver, partition), d.debt) for d in drawn),
+        (chart.fees_income(partition), fee_back),
     )
 
 

@@ -3,8 +3,9 @@
 Balances are signed: a debit is positive, a credit negative. An asset therefore stands at a positive
 number, a liability or an income at a negative one; `natural` turns it the way people read it.
 
-Accounts that all merchants share are striped by partition (`fees:income#17`), so that a commit
-touches only accounts of the partition it belongs to and never crosses shards.
+Accounts that several merchants share are striped by partition (`fees:income#17`), so that a commit
+touches only accounts of the partition it belongs to and never crosses shards. A receiver's stripe
+is that of the payment it got a share of.
 
     channel:<account>:receivable#<partition>   asset      what the channel owes us or the merchant
     custody:<bank>:<account>                   asset      money at the bank, held for merchants
@@ -13,7 +14,11 @@ touches only accounts of the partition it belongs to and never crosses shards.
     merchant:<id>:frozen                       liability  held by order or dispute
     merchant:<id>:in_transit                   liability  on its way to the merchant's bank account
     merchant:<id>:debt                         asset      what the merchant owes after refunds
-    receiver:<id>:{pending,available,debt}                the same, for a receiver of splits
+    receiver:<id>:pending#<partition>          liability  shares, not yet matched at the bank
+    receiver:<id>:available#<partition>        liability  matched, may be paid out
+    receiver:<id>:frozen#<partition>           liability  held by order or dispute
+    receiver:<id>:in_transit#<partition>       liability  on its way to the receiver's bank account
+    receiver:<id>:debt#<partition>             asset      what a receiver owes after refunds
     fees:income#<partition>                    income     our fees
     fees:channel#<partition>                   expense    the channels' fees
     suspense:<account>#<partition>             liability  late success, until it went back
@@ -73,6 +78,8 @@ _KINDS: Final[dict[tuple[str, str], tuple[Kind, bool]]] = {
     ("merchant", "debt"): (Kind.ASSET, True),
     ("receiver", "pending"): (Kind.LIABILITY, True),
     ("receiver", "available"): (Kind.LIABILITY, True),
+    ("receiver", "frozen"): (Kind.LIABILITY, True),
+    ("receiver", "in_transit"): (Kind.LIABILITY, True),
     ("receiver", "debt"): (Kind.ASSET, True),
     # A day's returned fees can exceed the day's new ones.
     ("fees", "income"): (Kind.INCOME, False),
@@ -82,7 +89,7 @@ _KINDS: Final[dict[tuple[str, str], tuple[Kind, bool]]] = {
     ("transit", ""): (Kind.LIABILITY, False),
     ("advance", ""): (Kind.LIABILITY, True),
 }
-_STRIPED: Final = frozenset({"channel", "fees", "suspense"})
+_STRIPED: Final = frozenset({"channel", "fees", "receiver", "suspense"})
 _STRIPE_OF: Final = {text: number for number, text in enumerate(STRIPES)}
 _WORDS: Final = {
     "channel": 3,
@@ -125,16 +132,29 @@ def merchant_debt(merchant: str) -> str:
     return "merchant:" + merchant + ":debt"
 
 
-def receiver_pending(receiver: str) -> str:
-    return "receiver:" + receiver + ":pending"
+def receiver_prefix(receiver: str) -> str:
+    """What the names of all accounts of a receiver begin with, whatever the stripe."""
+    return "receiver:" + receiver + ":"
 
 
-def receiver_available(receiver: str) -> str:
-    return "receiver:" + receiver + ":available"
+def receiver_pending(receiver: str, partition: int) -> str:
+    return "receiver:" + receiver + ":pending" + STRIPES[partition]
 
 
-def receiver_debt(receiver: str) -> str:
-    return "receiver:" + receiver + ":debt"
+def receiver_available(receiver: str, partition: int) -> str:
+    return "receiver:" + receiver + ":available" + STRIPES[partition]
+
+
+def receiver_frozen(receiver: str, partition: int) -> str:
+    return "receiver:" + receiver + ":frozen" + STRIPES[partition]
+
+
+def receiver_in_transit(receiver: str, partition: int) -> str:
+    return "receiver:" + receiver + ":in_transit" + STRIPES[partition]
+
+
+def receiver_debt(receiver: str, partition: int) -> str:
+    return "receiver:" + receiver + ":debt" + STRIPES[partition]
 
 
 def fees_income(partition: int) -> str:

@@ -40,6 +40,9 @@ OVERLAP_MAX_S: Final = 30 * 86_400
 MEMBERS_MAX: Final = 1_000
 """Stores, terminals, keys and plates of one merchant together."""
 
+COUNTED_APART: Final = ("rcv_", "spl_")
+"""Receivers and split rules have limits of their own (`payments/splitting/wishes.py`)."""
+
 # SubjectPublicKeyInfo of an Ed25519 key is these bytes and the 32 of the key (RFC 8410).
 _ED25519_HEAD: Final = bytes.fromhex("302a300506032b6570032100")
 _PEM_BEGIN: Final = "-----BEGIN PUBLIC KEY-----"
@@ -258,7 +261,8 @@ def refuse_closed(merchant: Merchant) -> None:
 
 def refuse_too_many(register: Register, owner: str) -> None:
     """QuotaExceeded when an owner has MEMBERS_MAX stores, terminals, keys and plates."""
-    if sum(1 for _ in register.members_of(owner)) >= MEMBERS_MAX:
+    members = (each for each in register.members_of(owner) if not each.startswith(COUNTED_APART))
+    if sum(1 for _ in members) >= MEMBERS_MAX:
         raise QuotaExceeded(
             f"{owner} has {MEMBERS_MAX} stores, terminals, keys and plates: no more"
         )

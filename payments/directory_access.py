@@ -11,7 +11,7 @@ What belongs to somebody else does not exist for the caller: NotFound, as for a 
 from typing import Final
 
 from payments.errors import Conflict, InsufficientScope, NotFound
-from payments.reference import SCOPE_ALL, Key, KeyOwner, Merchant, MerchantStatus, Record
+from payments.reference import SCOPE_ALL, Key, KeyOwner, Merchant, MerchantStatus, Receiver, Record
 from payments.register import Register
 
 ROLE_THAT_WRITES: Final = "operator"
@@ -68,6 +68,10 @@ def reachable(register: Register, caller: Key, record: Record | None) -> Record:
         raise NotFound(_NOT_HERE)
     if isinstance(record, Merchant):
         owned = owns_merchant(caller, record)
+    elif isinstance(record, Receiver) and record.merchant is None:
+        owned = caller.owner is KeyOwner.OPERATOR or (
+            caller.owner is KeyOwner.PLATFORM and caller.platform == record.platform
+        )
     elif isinstance(record, Key) and not record.merchant:
         owned = caller.owner is KeyOwner.OPERATOR or (
             caller.owner is KeyOwner.PLATFORM
@@ -75,7 +79,7 @@ def reachable(register: Register, caller: Key, record: Record | None) -> Record:
             and caller.platform == record.platform
         )
     else:
-        merchant = register.merchant(record.merchant)
+        merchant = register.merchant(record.merchant or "")
         owned = merchant is not None and owns_merchant(caller, merchant)
     if not owned:
         raise NotFound(_NOT_HERE)

@@ -56,17 +56,32 @@ from payments.reference import (
     Merchant,
     MerchantStatus,
     Plate,
+    Receiver,
     Record,
+    SplitRule,
     Store,
     Terminal,
 )
 from payments.register import Register, is_revoked
+from payments.splitting.wishes import (
+    OWNER_RECEIVERS_MAX,
+    OWNER_RULES_MAX,
+    NewReceiver,
+    NewSplitRule,
+    ReceiverChange,
+    SplitRuleChange,
+    change_receiver,
+    change_rule,
+    create_receiver,
+    create_rule,
+    refuse_full,
+)
 
 PLATFORM_PARTITION: Final = 0
 """Keys of platforms and operators belong to no merchant; their ids carry this partition."""
 
 
-Kind = TypeVar("Kind", Merchant, Store, Terminal, Key, Plate)
+Kind = TypeVar("Kind", Merchant, Store, Terminal, Key, Plate, Receiver, SplitRule)
 
 
 class Question(Struct, frozen=True):
@@ -166,8 +181,7 @@ class Desk:
         wish = wish_of(MerchantChange, question.body)
         if wish.status is not None:
             may_set_status(caller, merchant, wish.status, livemode=self._livemode)
-        changed = change_merchant(merchant, wish)
-        return Decision(200, self.show(changed), (changed,), changed.id)
+        return self._changed(change_merchant(merchant, wish))
 
     def _list_merchants(self, caller: Key, question: Question) -> Decision:
         register, query = self._register, question.query
@@ -249,16 +263,78 @@ class Desk:
 
     def _update_plate(self, caller: Key, question: Question) -> Decision:
         plate = self._target(caller, question, Plate)
-        changed = change_plate(plate, wish_of(PlateChange, question.body))
-        return Decision(200, self.show(changed), (changed,), changed.id)
+        return self._changed(change_plate(plate, wish_of(PlateChange, question.body)))
 
     def _list_plates(self, caller: Key, question: Question) -> Decision:
         _refuse_filters(question.query, {"store", "status"})
         records = self._members(self._merchant(caller, question).id, Plate)
-        for name in ("store", "status"):
-            if name in question.query:
-                records = [r for r in records if getattr(r, name) == question.query[name]]
+        records = _filtered(records, question.query, "store", "status")
         return self._listed(records, "/v1/qr_plates", question.query)
+
+    # --- receivers and split rules ------------------------------------------------------------
+
+    def _create_receiver(self, caller: Key, question: Question) -> Decision:
+        wish = wish_of(NewReceiver, question.body)
+        if wish.merchant is not None and question.merchant not in (None, wish.merchant):
+            raise InvalidField("this request acts for another merchant", param="/merchant")
+        asked = wish.merchant or question.merchant
+        merchant = acting_merchant(self._register, caller, asked)
+        platform = caller.platform if caller.owner is KeyOwner.PLATFORM else None
+        if merchant is None and platform is None:
+            raise InvalidField("say for which merchant it is", param="/merchant")
+        owner = platform or "" if merchant is None else merchant.id
+        refuse_full(self._register, owner, "rcv_", OWNER_RECEIVERS_MAX)
+        partition = PLATFORM_PARTITION if merchant is None else merchant.partition
+        receiver = create_receiver(
+            wish,
+            merchant=merchant,
+            platform=platform,
+            identifier=self._mint.new("rcv", self._now_ms, partition),
+            now_ms=self._now_ms,
+        )
+        return self._created(receiver)
+
+    def _get_receiver(self, caller: Key, question: Question) -> Decision:
+        return self._found(self._target(caller, question, Receiver))
+
+    def _update_receiver(self, caller: Key, question: Question) -> Decision:
+        receiver = self._target(caller, question, Receiver)
+        return self._changed(change_receiver(receiver, wish_of(ReceiverChange, question.body)))
+
+    def _list_receivers(self, caller: Key, question: Question) -> Decision:
+        """The acting merchant's own; a platform's without a merchant: the platform's own."""
+        _refuse_filters(question.query, {"status"})
+        merchant = acting_merchant(self._register, caller, question.merchant)
+        owner = caller.platform or "" if merchant is None else merchant.id
+        records = _filtered(self._members(owner, Receiver), question.query, "status")
+        return self._listed(records, "/v1/receivers", question.query)
+
+    def _create_rule(self, caller: Key, question: Question) -> Decision:
+        merchant = self._merchant(caller, question)
+        refuse_full(self._register, merchant.id, "spl_", OWNER_RULES_MAX)
+        wish = wish_of(NewSplitRule, question.body)
+        rule = create_rule(
+            wish,
+            merchant=merchant,
+            store=self._register.store(wish.match.store or ""),
+            receiver=self._register.receiver,
+            identifier=self._mint.new("spl", self._now_ms, merchant.partition),
+            now_ms=self._now_ms,
+        )
+        return self._created(rule)
+
+    def _get_rule(self, caller: Key, question: Question) -> Decision:
+        return self._found(self._target(caller, question, SplitRule))
+
+    def _update_rule(self, caller: Key, question: Question) -> Decision:
+        rule = self._target(caller, question, SplitRule)
+        return self._changed(change_rule(rule, wish_of(SplitRuleChange, question.body)))
+
+    def _list_rules(self, caller: Key, question: Question) -> Decision:
+        _refuse_filters(question.query, {"store", "status"})
+        records = self._members(self._merchant(caller, question).id, SplitRule)
+        records = _filtered(records, question.query, "store", "status")
+        return self._listed(records, "/v1/split_rules", question.query)
 
     # --- keys ---------------------------------------------------------------------------------
 
@@ -360,12 +436,21 @@ class Desk:
             body["secret"] = secret
         return Decision(201, body, (record,), record.id)
 
+    def _changed(self, record: Record) -> Decision:
+        return Decision(200, self.show(record), (record,), record.id)
+
     def _found(self, record: Record) -> Decision:
         return Decision(200, self.show(record))
 
     def _listed(self, records: list[Record], url: str, query: Mapping[str, str]) -> Decision:
         body = page(records, url, query, livemode=self._livemode, real_ms=self._real_ms)
         return Decision(200, body)
+
+
+def _filtered(records: list[Record], query: Mapping[str, str], *names: str) -> list[Record]:
+    """Those whose fields say what the query says of them."""
+    asked = [name for name in names if name in query]
+    return [r for r in records if all(getattr(r, name) == query[name] for name in asked)]
 
 
 def _refuse_filters(query: Mapping[str, str], known: set[str]) -> None:
@@ -392,6 +477,14 @@ OPERATIONS: Final[Mapping[str, tuple[str, Decide]]] = {
     "plates.get": ("merchants:read", Desk._get_plate),
     "plates.list": ("merchants:read", Desk._list_plates),
     "plates.update": ("merchants:write", Desk._update_plate),
+    "receivers.create": ("merchants:write", Desk._create_receiver),
+    "receivers.get": ("merchants:read", Desk._get_receiver),
+    "receivers.list": ("merchants:read", Desk._list_receivers),
+    "receivers.update": ("merchants:write", Desk._update_receiver),
+    "split_rules.create": ("merchants:write", Desk._create_rule),
+    "split_rules.get": ("merchants:read", Desk._get_rule),
+    "split_rules.list": ("merchants:read", Desk._list_rules),
+    "split_rules.update": ("merchants:write", Desk._update_rule),
     "keys.create": ("keys:write", Desk._create_key),
     "keys.get": ("keys:read", Desk._get_key),
     "keys.list": ("keys:read", Desk._list_keys),

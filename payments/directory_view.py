@@ -9,8 +9,18 @@ import msgspec
 from payments.calendar import rfc3339
 from payments.errors import InvalidField, Malformed
 from payments.ids import SHARED_PARTITIONS
-from payments.reference import Key, Merchant, Plate, Record, Store, Terminal
+from payments.reference import (
+    Key,
+    Merchant,
+    Plate,
+    Receiver,
+    Record,
+    SplitRule,
+    Store,
+    Terminal,
+)
 from payments.register import is_revoked
+from payments.splitting.terms import Part
 
 LIMIT_DEFAULT: Final = 10
 LIMIT_MAX: Final = 100
@@ -63,8 +73,52 @@ def _particulars(record: Record, real_ms: int) -> dict[str, Any]:
                 "label": record.label,
                 "status": record.status.value,
             }
+        case Receiver():
+            return {
+                "metadata": record.metadata,
+                "merchant": record.merchant,
+                "platform": record.platform,
+                "name": record.name,
+                "status": record.status.value,
+            }
+        case SplitRule():
+            return _rule(record)
         case Key():
             return _key(record, real_ms)
+
+
+def _rule(rule: SplitRule) -> dict[str, Any]:
+    """What it says, in the words of the request: it can be sent again as another rule."""
+    return {
+        "metadata": rule.metadata,
+        "merchant": rule.merchant,
+        "match": {"store": rule.store, "tag": rule.tag, "way": rule.way},
+        "parts": [_part(part) for part in rule.parts],
+        "split_base": rule.base.value,
+        "split_fee": rule.fee.value,
+        "effective_from": rule.effective_from,
+        "effective_to": rule.effective_to,
+        "status": rule.status.value,
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    # Of a tier, what is not its ratio is its amount: it says one of the two, if need be of 0.
+    tiers = [
+        {
+            "up_to": tier.up_to,
+            "ratio_ppm": None if tier.amount else tier.ratio_ppm,
+            "amount": tier.amount or None,
+        }
+        for tier in part.tiers
+    ]
+    return {
+        "receiver": part.receiver,
+        "amount": part.amount,
+        "ratio_ppm": part.ratio_ppm,
+        "tiers": tiers or None,
+        "remainder": part.remainder,
+    }
 
 
 def _key(key: Key, real_ms: int) -> dict[str, Any]:

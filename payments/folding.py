@@ -77,6 +77,7 @@ def _succeeded(payment: Payment, event: Succeeded) -> Payment:
         settle_amount=event.settle_amount,
         discounts=event.discounts,
         fee=event.fee,
+        shares=event.shares,
         succeeded_at=event.at,
         next_action_at=None,
         history=lengthen(payment.history, Moment(event.at, "succeeded")),
@@ -281,8 +282,15 @@ def _refund_held(payment: Payment, event: RefundHeld) -> Payment:
 
 
 def _refund_done(payment: Payment, event: RefundDone) -> Payment:
+    shares = payment.shares
+    if shares:
+        shares = tuple(
+            replace(share, returned=share.returned + back)
+            for share, back in zip(shares, event.shares_back, strict=True)
+        )
     return replace(
         payment,
+        shares=shares,
         refunding=payment.refunding - event.amount,
         amount_refunded=payment.amount_refunded + event.amount,
         settle_returned=payment.settle_returned + event.settle_back,

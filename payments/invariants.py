@@ -4,11 +4,12 @@ Pure: rows in, complaints out, in words. `tillway ledger verify` asks these ques
 or a running store; the tests ask them after every step and every crash.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import pairwise
 from typing import Final
 
-from payments import bookings
+from payments import bookings, chart
+from payments.ledger import Postings
 from payments.payment import HISTORY_MAX, UNPAID, Payment, Status, Way
 from payments.refund import Refund, RefundStatus
 from payments.view import event_id
@@ -48,6 +49,7 @@ def of_payment(
     """Complaints about one payment. `entries`, `events`: all ids about it and its refunds."""
     yield from _moves(payment)
     yield from _amounts(payment, refunds)
+    yield from _shares(payment, refunds)
     yield from _differences("entry", expected_entries(payment, refunds), entries)
     yield from _differences("event", expected_events(payment, refunds), events)
 
@@ -142,6 +144,52 @@ def _amounts(payment: Payment, refunds: Collection[Refund]) -> Iterator[str]:
         yield f"is {payment.status} and a late success"
     if payment.status is not Status.SUCCEEDED and len(automatic) != len(refunds):
         yield f"is {payment.status} and was refunded"
+
+
+def _shares(payment: Payment, refunds: Collection[Refund]) -> Iterator[str]:
+    """Receivers got no more than there was, and gave back what the refunds say, never more."""
+    shares = payment.shares
+    if shares and payment.status is not Status.SUCCEEDED:
+        yield f"is {payment.status} and was split"
+    net = (payment.settle_amount or 0) - payment.fee
+    got = sum(share.amount for share in shares)
+    if got > net:
+        yield f"{got} were split of {net}"
+    back: dict[str, int] = {}
+    for refund in refunds:
+        for each in refund.shares_back:
+            back[each.receiver] = back.get(each.receiver, 0) + each.amount
+    is_whole = payment.amount_refunded == payment.amount
+    for share in shares:
+        counted = back.pop(share.receiver, 0)
+        if share.returned != counted:
+            yield f"{share.receiver} returned {share.returned} and the refunds say {counted}"
+        if not 0 <= share.returned <= share.amount:
+            yield f"{share.receiver} returned {share.returned} of {share.amount}"
+        if is_whole and share.returned != share.amount:
+            yield f"was refunded whole and {share.receiver} keeps some of {share.amount}"
+    for receiver in back:
+        yield f"{receiver} returned what it never got"
+
+
+def of_shares(payment: Payment, postings: Iterable[Postings]) -> Iterator[str]:
+    """Complaints about what the entries of a payment and its refunds say of receivers.
+
+    `postings`: of all those entries. Each receiver must be left with its share less what it gave
+    back: what it could not give back stands as its debt.
+    """
+    booked: dict[str, int] = {}
+    for legs in postings:
+        for account, minor in legs:
+            named = chart.parse(account)
+            if named.family == "receiver":
+                booked[named.owner] = booked.get(named.owner, 0) - minor
+    for share in payment.shares:
+        left, found = share.amount - share.returned, booked.pop(share.receiver, 0)
+        if left != found:
+            yield f"{share.receiver} is to have {left} and the entries say {found}"
+    for receiver in booked:
+        yield f"has entries about {receiver}, which has no share"
 
 
 def expected_entries(payment: Payment, refunds: Collection[Refund]) -> set[str]:

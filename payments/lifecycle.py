@@ -43,6 +43,7 @@ from payments.payment_events import (
     Undone,
     UndoStarted,
 )
+from payments.splitting.sharing import shares_of
 
 VERDICT_MS: Final = 60_000
 """A barcode payment has its verdict this long after it was made, while the channel answers."""
@@ -250,8 +251,10 @@ def _paid_while_undoing(payment: Payment, outcome: Approved, now: int, plan: Fee
 def _success(payment: Payment, outcome: Approved, now: int, plan: FeePlan) -> Succeeded:
     settle = payment.amount if outcome.settle_amount is None else outcome.settle_amount
     payer = payment.amount if outcome.payer_amount is None else outcome.payer_amount
+    charged = fee(plan, settle)
+    shares = () if payment.split is None else shares_of(payment.split, settle, charged)
     return Succeeded(
-        now, outcome.channel_trade_no, payer, settle, outcome.discounts, fee(plan, settle)
+        now, outcome.channel_trade_no, payer, settle, outcome.discounts, charged, shares
     )
 
 

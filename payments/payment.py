@@ -26,6 +26,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from payments.splitting.terms import Share, Terms
+
 HISTORY_MAX: Final = 200
 """Lines of time line kept in a payment; later ones overwrite the last."""
 
@@ -221,6 +223,10 @@ class Payment(Struct, frozen=True, array_like=True, gc=False):
     return_url: str | None = None
     cancel_digest: bytes | None = None
     page: Page | None = None
+    split: Terms | None = None
+    """How it is to be split, fixed when it was asked for; None: it is not."""
+    shares: tuple[Share, ...] = ()
+    """What receivers got of it; there are none before it succeeded."""
 
     @property
     def refundable(self) -> int:

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from payments.payment import Attempt, AttemptState, Choice, Discount, Failure
+from payments.splitting.terms import Share
 
 
 class Sent(Struct, frozen=True, gc=False):
@@ -22,6 +23,7 @@ class Succeeded(Struct, frozen=True, gc=False):
     settle_amount: int
     discounts: tuple[Discount, ...]
     fee: int
+    shares: tuple[Share, ...] = ()
 
 
 class Failed(Struct, frozen=True, gc=False):
@@ -156,11 +158,14 @@ class RefundHeld(Struct, frozen=True, gc=False):
 
 
 class RefundDone(Struct, frozen=True, gc=False):
+    """`shares_back`: what each of the payment's shares gave back, in their order."""
+
     at: int
     amount: int
     settle_back: int
     fee_back: int
     refund: str
+    shares_back: tuple[int, ...] = ()
 
 
 class RefundReleased(Struct, frozen=True, gc=False):

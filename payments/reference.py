@@ -9,6 +9,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from payments.splitting.terms import Base, FeeBearer, Part
+
 
 class MerchantStatus(StrEnum):
     APPLICATION = "application"
@@ -72,6 +74,56 @@ class Plate(Struct, frozen=True, array_like=True, gc=False, tag="qr_plate", tag_
     metadata: dict[str, str] = {}
 
 
+class ReceiverStatus(StrEnum):
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+class Receiver(Struct, frozen=True, array_like=True, gc=False, tag="receiver", tag_field="object"):
+    """Somebody who gets shares of payments.
+
+    It belongs to one merchant, or (`merchant` None) to a platform: then payments of all its
+    merchants can be split with it.
+    """
+
+    id: str
+    merchant: str | None
+    platform: str | None
+    name: str
+    status: ReceiverStatus = ReceiverStatus.ACTIVE
+    created: int = 0
+    metadata: dict[str, str] = {}
+
+
+class SplitRuleStatus(StrEnum):
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+class SplitRule(
+    Struct, frozen=True, array_like=True, gc=False, tag="split_rule", tag_field="object"
+):
+    """How a merchant's payments are split where they do not say so themselves.
+
+    `store`, `tag`, `way`: of which payments, None for any. `effective_from`, `effective_to`:
+    business dates yyyymmdd, both included.
+    """
+
+    id: str
+    merchant: str
+    parts: tuple[Part, ...]
+    base: Base = Base.NET
+    fee: FeeBearer = FeeBearer.MERCHANT
+    store: str | None = None
+    tag: str | None = None
+    way: str | None = None
+    effective_from: int | None = None
+    effective_to: int | None = None
+    status: SplitRuleStatus = SplitRuleStatus.ACTIVE
+    created: int = 0
+    metadata: dict[str, str] = {}
+
+
 class KeyType(StrEnum):
     BEARER = "bearer"
     HMAC_SHA256 = "hmac-sha256"
@@ -115,7 +167,7 @@ class Key(Struct, frozen=True, array_like=True, gc=False, tag="key", tag_field="
         return f"Key({self.id}, {self.type}, {self.owner})"
 
 
-Record = Merchant | Store | Terminal | Key | Plate
+Record = Merchant | Store | Terminal | Key | Plate | Receiver | SplitRule
 
 SCOPE_ALL: Final = "*"
 SCOPES: Final = (

@@ -11,6 +11,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from payments.payment import Failure, Moment
+from payments.splitting.terms import ShareBack
 
 
 class RefundStatus(StrEnum):
@@ -25,7 +26,7 @@ class Refund(Struct, frozen=True, array_like=True, gc=False):
     `amount` is in terms of the payment's `amount`; `settle_back` and `fee_back` are what the
     books give back. `automatic`: made by us for a late success (booked through suspense).
     `stray`: what the channel settled for an attempt that had ended; such a refund is beside the
-    payment's own amounts.
+    payment's own amounts. `shares_back`: what receivers of the payment's shares gave back.
     """
 
     id: str
@@ -55,3 +56,4 @@ class Refund(Struct, frozen=True, array_like=True, gc=False):
     channel: str = ""
     history: tuple[Moment, ...] = ()
     stray: int | None = None
+    shares_back: tuple[ShareBack, ...] = ()

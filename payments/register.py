@@ -10,7 +10,18 @@ from typing import Any, Final, TypeVar
 from msgspec.structs import replace
 
 from payments.ids import PARTITIONS, SHARED_PARTITIONS
-from payments.reference import Key, KeyType, Merchant, Plate, Record, Store, Terminal
+from payments.reference import (
+    Key,
+    KeyType,
+    Merchant,
+    Plate,
+    Receiver,
+    Record,
+    SplitRule,
+    SplitRuleStatus,
+    Store,
+    Terminal,
+)
 
 MERCHANTS_MAX: Final = 10_000_000
 """Largest dense number: a snapshot with a wild number must not make a list of billions."""
@@ -40,6 +51,9 @@ class Register:
         "_numbers",
         "_plates",
         "_platforms",
+        "_receivers",
+        "_rules",
+        "_rules_of",
         "_shared",
         "_stores",
         "_terminals",
@@ -52,6 +66,9 @@ class Register:
         self._stores: dict[str, Store] = {}
         self._terminals: dict[str, Terminal] = {}
         self._plates: dict[str, Plate] = {}
+        self._receivers: dict[str, Receiver] = {}
+        self._rules: dict[str, SplitRule] = {}
+        self._rules_of: dict[str, tuple[SplitRule, ...]] = {}
         self._keys: dict[str, Key] = {}
         self._bearers: dict[bytes, Key] = {}
         self._platforms: dict[str, dict[str, None]] = {}
@@ -77,6 +94,13 @@ class Register:
     def plate(self, identifier: str) -> Plate | None:
         return self._plates.get(identifier)
 
+    def receiver(self, identifier: str) -> Receiver | None:
+        return self._receivers.get(identifier)
+
+    def split_rules(self, merchant: str) -> tuple[SplitRule, ...]:
+        """The merchant's rules that are not disabled, in no order that matters."""
+        return self._rules_of.get(merchant, ())
+
     def key(self, identifier: str) -> Key | None:
         return self._keys.get(identifier)
 
@@ -92,6 +116,8 @@ class Register:
             or self._terminals.get(identifier)
             or self._keys.get(identifier)
             or self._plates.get(identifier)
+            or self._receivers.get(identifier)
+            or self._rules.get(identifier)
         )
 
     def merchants_of_platform(self, platform: str) -> list[Merchant]:
@@ -107,7 +133,7 @@ class Register:
         return (merchant for merchant in reversed(self._numbers) if merchant is not None)
 
     def members_of(self, owner: str) -> Iterable[str]:
-        """Ids of a merchant's stores, terminals, keys and plates; of a platform: its keys."""
+        """Ids of all that belongs to a merchant; of a platform: its keys and receivers."""
         assert self._members is not None
         return self._members.get(owner, ())
 
@@ -132,6 +158,8 @@ class Register:
             self._terminals,
             self._keys,
             self._plates,
+            self._receivers,
+            self._rules,
         )
         return sum(map(len, kinds))
 
@@ -148,6 +176,10 @@ class Register:
             case Plate():
                 self._note_member(record.merchant, record.id, record.id in self._plates)
                 self._plates[record.id] = self._slim_plate(record)
+            case Receiver():
+                self._apply_receiver(record)
+            case SplitRule():
+                self._apply_rule(record)
             case Store():
                 self._note_member(record.merchant, record.id, record.id in self._stores)
                 self._stores[record.id] = self._slim_store(record)
@@ -200,6 +232,27 @@ class Register:
         self._keys[key.id] = slim
         if slim.type is KeyType.BEARER and not revoked:
             self._bearers[slim.secret] = slim
+
+    def _apply_receiver(self, receiver: Receiver) -> None:
+        owner = receiver.merchant or receiver.platform or ""
+        self._note_member(owner, receiver.id, receiver.id in self._receivers)
+        self._receivers[receiver.id] = replace(
+            receiver,
+            merchant=None if receiver.merchant is None else self._text_of(receiver.merchant),
+            platform=self._share(receiver.platform),
+            metadata=receiver.metadata or _NOTHING,
+        )
+
+    def _apply_rule(self, rule: SplitRule) -> None:
+        """Payments look at the rules in force only, so those are kept by merchant."""
+        merchant = self._text_of(rule.merchant)
+        self._note_member(merchant, rule.id, rule.id in self._rules)
+        rule = replace(rule, merchant=merchant, metadata=rule.metadata or _NOTHING)
+        self._rules[rule.id] = rule
+        others = [each for each in self.split_rules(merchant) if each.id != rule.id]
+        if rule.status is SplitRuleStatus.ACTIVE:
+            others.append(rule)
+        self._rules_of[merchant] = tuple(others)
 
     def _slim_store(self, store: Store) -> Store:
         return replace(

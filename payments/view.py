@@ -4,13 +4,14 @@ The bytes made here are the answer's body and, wrapped, the event's: what the me
 HTTP and by webhook cannot differ.
 """
 
+import hashlib
 from typing import Final
 
 from msgspec import Raw, Struct
 from msgspec.json import Encoder
 
 from payments.calendar import rfc3339
-from payments.ids import BODY_LENGTH
+from payments.ids import BODY_LENGTH, derived_body
 from payments.payment import CODE_WAYS, Payment, Status
 from payments.refund import Refund
 
@@ -172,6 +173,14 @@ def payment_json(payment: Payment, shown: Presentation, token: str = "") -> byte
     return _encode(view)
 
 
+class SplitReturnedView(Struct):
+    """What a refund took back from a receiver. `debt`: the part of it that it now owes."""
+
+    receiver: str
+    amount: int
+    debt: int
+
+
 class RefundView(Struct, gc=False):
     id: str
     object: str
@@ -185,7 +194,7 @@ class RefundView(Struct, gc=False):
     automatic: bool
     settle_returned: int
     fee_returned: int
-    splits_returned: tuple[str, ...]
+    splits_returned: tuple[SplitReturnedView, ...]
     channel_refund_no: str | None
     failure: FailureView | None
     business_date: int
@@ -212,7 +221,9 @@ def refund_json(refund: Refund, shown: Presentation) -> bytes:
             refund.automatic,
             refund.settle_back,
             refund.fee_back,
-            (),
+            tuple(SplitReturnedView(b.receiver, b.amount, b.debt) for b in refund.shares_back)
+            if refund.shares_back
+            else (),
             refund.channel_refund_no,
             FailureView(failure.code, failure.message, failure.channel_code) if failure else None,
             refund.business_date,
@@ -222,6 +233,54 @@ def refund_json(refund: Refund, shown: Presentation) -> bytes:
             shown.livemode,
         )
     )
+
+
+class SplitView(Struct, gc=False):
+    id: str
+    object: str
+    payment: str
+    merchant: str
+    receiver: str
+    currency: str
+    amount: int
+    returned: int
+    status: str
+    rule: str | None
+    created: str
+    metadata: dict[str, str]
+    livemode: bool
+
+
+def split_id(payment_id: str, receiver: str) -> str:
+    """The id of a receiver's share: a pure function of payment and receiver."""
+    digest = hashlib.sha256(receiver.encode()).digest()
+    return "spt_" + derived_body(payment_id, digest)
+
+
+def splits_json(payment: Payment, shown: Presentation) -> bytes:
+    """The shares of a payment as a list, in the order they were served; none before success."""
+    rule = None if payment.split is None else payment.split.rule
+    created = rfc3339(payment.succeeded_at or payment.created)
+    views = [
+        SplitView(
+            split_id(payment.id, share.receiver),
+            "split",
+            payment.id,
+            payment.merchant,
+            share.receiver,
+            payment.currency,
+            share.amount,
+            share.returned,
+            "returned" if share.amount and share.returned == share.amount else "booked",
+            rule,
+            created,
+            {},
+            shown.livemode,
+        )
+        for share in payment.shares
+    ]
+    url = f"/v1/payments/{payment.id}/splits"
+    return list_json(url, [_encode(view) for view in views], has_more=False)
 
 
 EVENT_LETTER: Final = {

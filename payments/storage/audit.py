@@ -14,8 +14,16 @@ from msgspec import Struct
 from msgspec.msgpack import Decoder
 
 from payments.bookings import payment_entry_id
-from payments.invariants import of_payment
-from payments.ledger import BrokenChain, Row, TrialBalance, book, trial_balance, unpack_postings
+from payments.invariants import of_payment, of_shares
+from payments.ledger import (
+    BrokenChain,
+    Postings,
+    Row,
+    TrialBalance,
+    book,
+    trial_balance,
+    unpack_postings,
+)
 from payments.ledger import verify_chain as walk
 from payments.payment import Payment, Status
 from payments.refund import Refund
@@ -151,6 +159,15 @@ def _check_payments(connection: apsw.Connection, found: Audit) -> None:
                 entries.add(booked)
         for complaint in of_payment(payment, refunds, entries, events):
             _break(found, f"{identifier} {complaint}")
+        if payment.split is not None:
+            for complaint in of_shares(payment, _postings(connection, sources)):
+                _break(found, f"{identifier} {complaint}")
+
+
+def _postings(connection: apsw.Connection, sources: list[str]) -> Iterator[Postings]:
+    for source in sources:
+        for (packed,) in connection.execute(SQL["postings_of"], (source,)):
+            yield unpack_postings(packed)
 
 
 def _ids(connection: apsw.Connection, query: str, asked: list[tuple[str, ...]]) -> set[str]:

@@ -323,6 +323,9 @@ class MemoryStore:
     def balances(self) -> Iterable[BalanceRow]:
         return sorted(self.disk.balances.values())
 
+    def balances_under(self, prefix: str) -> list[BalanceRow]:
+        return [row for row in self.balances() if row[0].startswith(prefix)]
+
     def heads(self) -> list[HeadRow]:
         return sorted(self.disk.heads.values())
 

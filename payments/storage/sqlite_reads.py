@@ -155,6 +155,10 @@ class SqliteReads:
     def balances(self) -> Iterable[BalanceRow]:
         return self._all("balances")
 
+    def balances_under(self, prefix: str) -> list[BalanceRow]:
+        # All that begin so are below the prefix with its last character moved one up.
+        return self._all("balances_between", prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1))
+
     def heads(self) -> list[HeadRow]:
         return self._all("heads")
 

@@ -47,6 +47,7 @@ from actors.messages import (
     Pay,
     Ping,
     Pong,
+    ReadBalances,
     ReadBooks,
     ReadList,
     ReadOne,
@@ -76,9 +77,14 @@ from payments.reference import (
     MerchantStatus,
     Plate,
     PlateStatus,
+    Receiver,
+    ReceiverStatus,
+    SplitRule,
+    SplitRuleStatus,
     Store,
     Terminal,
 )
+from payments.splitting.terms import Base, FeeBearer, Part, Terms, Tier
 
 SAMPLES = (
     Hello("shard", "shard-0", 2, 3, 1, 1, 1, b"c" * 4, b"p" * 4),
@@ -112,6 +118,17 @@ SAMPLES = (
         "https://example.org/",
         9,
         "static",
+        Terms(
+            (
+                Part("rcv_1", 500),
+                Part("rcv_2", None, 25_000),
+                Part("rcv_3", tiers=(Tier(10_000, 0, 5), Tier(None, 9))),
+                Part("rcv_4", remainder=True),
+            ),
+            Base.GROSS,
+            FeeBearer.PRO_RATA,
+            "spl_1",
+        ),
     ),
     MakeRefund(
         2, "rfd_1", "mch_1", "pay_1", b"k", b"f", 7, 8, 100, 5000, "cold", {"a": "b"}, "sto_1"
@@ -122,6 +139,7 @@ SAMPLES = (
     Act(6, "mch_1", "pay_1", "pay"),
     ReadBooks(7, "sim"),
     ReadStatus(8, "stats"),
+    ReadBalances(38, "receiver:rcv_1:"),
     PageAsk(31, "pay_1", "choose", "wechat", "code", "state", b"c", "wechat-1", 3000),
     Answer(9, 201, b"{}", True, 1),
     Refusal(10, "not_found", "no", "id", 1),
@@ -195,6 +213,28 @@ SAMPLES = (
         (Plate("qrp_1", "mch_1", "sto_1", "counter", PlateStatus.DISABLED, 2, {"a": "b"}),),
         False,
     ),
+    Changes(
+        8,
+        (
+            Receiver("rcv_1", None, "saas", "rider", ReceiverStatus.DISABLED, 2, {"a": "b"}),
+            SplitRule(
+                "spl_1",
+                "mch_1",
+                (Part("rcv_1", 5),),
+                Base.GROSS,
+                FeeBearer.PRO_RATA,
+                "sto_1",
+                "delivery",
+                "qr",
+                20_261_201,
+                20_261_231,
+                SplitRuleStatus.DISABLED,
+                2,
+                {"a": "b"},
+            ),
+        ),
+        True,
+    ),
     ClockSet(1, 1000),
     ClockQuiet(1, 2000),
     DirectoryAsk(
@@ -228,10 +268,12 @@ SAMPLES = (
 
 GOLDEN = (
     "919a01a57368617264a773686172642d300203010101c40463636363c40470707070",
-    "91dc001e0a01a57061795f31a56d63685f31c4016bc401660708a3412d31cd0ed8a3636e79a7626172636f64"
-    "65cd1388a6776563686174b2313330303030303030303030303030303030c40161a573746f5f31a574726d5f"
-    "31a26f70a3746561a3726566a274310a81a161a162cd012ca66f70656e6964a373696db468747470733a2f2f"
-    "6578616d706c652e6f72672f09a6737461746963",
+    "91dc001f0a01a57061795f31a56d63685f31c4016bc401660708a3412d31cd0ed8a3636e79a7626172636f6465cd"
+    "1388a6776563686174b2313330303030303030303030303030303030c40161a573746f5f31a574726d5f31a26f70"
+    "a3746561a3726566a274310a81a161a162cd012ca66f70656e6964a373696db468747470733a2f2f6578616d706c"
+    "652e6f72672f09a6737461746963949495a57263765f31cd01f4c090c295a57263765f32c0cd61a890c295a57263"
+    "765f33c0c09293cd2710000593c00900c295a57263765f34c0c090c3a567726f7373a870726f5f72617461a57370"
+    "6c5f31",
     "919e0b02a57266645f31a56d63685f31a57061795f31c4016bc40166070864cd1388a4636f6c6481a161a162"
     "a573746f5f31",
     "919b0c03a56d63685f31a57061795f31a57266645f31c401660708cd1388c4016ba573746f5f31",
@@ -240,6 +282,7 @@ GOLDEN = (
     "91950f06a56d63685f31a57061795f31a3706179",
     "91931007a373696d",
     "91931108a57374617473",
+    "91931326af72656365697665723a7263765f313a",
     "919a121fa57061795f31a663686f6f7365a6776563686174a4636f6465a57374617465c40163a8776563686174"
     "2d31cd0bb8",
     "91961e09ccc9c4027b7dc301",
@@ -273,6 +316,10 @@ GOLDEN = (
     "6bc2c3",
     "91943d079198a871725f706c617465a57172705f31a56d63685f31a573746f5f31a7636f756e746572a86469"
     "7361626c65640281a161a162c2",
+    "91943d089298a87265636569766572a57263765f31c0a473616173a57269646572a864697361626c65640281a161"
+    "a1629eaa73706c69745f72756c65a573706c5f31a56d63685f319195a57263765f3105c090c2a567726f7373a870"
+    "726f5f72617461a573746f5f31a864656c6976657279a27172ce01352951ce0135296fa864697361626c65640281"
+    "a161a162c3",
     "91933e01cd03e8",
     "91933f01cd07d0",
     "919c4018b06d65726368616e74732e637265617465a56b65795f31a56d63685f31a56d63685f32c4027b7d81"
@@ -325,6 +372,7 @@ TAGS = {
     Pay: 10,
     Ping: 71,
     Pong: 72,
+    ReadBalances: 19,
     ReadBooks: 16,
     ReadList: 14,
     ReadOne: 13,

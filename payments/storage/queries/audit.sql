@@ -22,6 +22,9 @@ SELECT body FROM refund WHERE payment_no = ?;
 -- entry_ids --
 SELECT id FROM entry WHERE source = ?;
 
+-- postings_of --
+SELECT postings FROM entry WHERE source = ?;
+
 -- event_ids --
 SELECT id FROM event WHERE id >= ? AND id < ?;
 

@@ -60,6 +60,9 @@ FROM event WHERE id >= ? AND id < ? ORDER BY no;
 -- balance --
 SELECT account, currency, minor, entry_no FROM balance WHERE account = ? AND currency = ?;
 
+-- balances_between --
+SELECT account, currency, minor, entry_no FROM balance WHERE account >= ? AND account < ?;
+
 -- balances --
 SELECT account, currency, minor, entry_no FROM balance ORDER BY account, currency;
 

@@ -1,0 +1,47 @@
+"""Receivers' money in a shard: what a refund takes from them, and what an owner has.
+
+Both look at balances with everything decided so far, so that refunds in one commit do not count on
+the same money.
+"""
+
+from typing import Final
+
+from msgspec.json import Encoder
+
+from actors.core import Core
+from actors.link import Link
+from actors.messages import ReadBalances
+from payments import chart
+from payments.bookings import Drawn
+from payments.payment import Payment
+from payments.splitting.returning import drawn
+
+BALANCES: Final = ("pending", "available", "frozen", "in_transit", "debt")
+"""What an answer about balances says, by the accounts' last words."""
+
+_encode: Final = Encoder().encode
+
+
+def draw(
+    core: Core, payment: Payment, partition: int, settle_back: int, fee_back: int
+) -> tuple[Drawn, ...]:
+    """What one more refund takes from each receiver, and from where; empty without shares."""
+    if not payment.shares:
+        return ()
+    balance, currency = core.books.balance, payment.currency
+    taken = []
+    backs = core.shares_back(payment, settle_back, fee_back)
+    for share, back in zip(payment.shares, backs, strict=True):
+        pending = -balance(chart.receiver_pending(share.receiver, partition), currency)
+        available = -balance(chart.receiver_available(share.receiver, partition), currency)
+        taken.append(Drawn(share.receiver, *drawn(back, pending, available)))
+    return tuple(taken)
+
+
+def balances(core: Core, link: Link, command: ReadBalances) -> None:
+    """Answer with what the owner has here: {currency: {pending, ...}}, as people read it."""
+    sums: dict[str, dict[str, int]] = {}
+    for (account, currency), minor in core.books.under(command.owner).items():
+        here = sums.setdefault(currency, dict.fromkeys(BALANCES, 0))
+        here[chart.parse(account).part] += chart.natural(account, minor)
+    core.say(link, command.ref, 200, _encode(sums))
