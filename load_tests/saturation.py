@@ -13,7 +13,7 @@ from load_tests.audit import Audit
 from load_tests.figures.base import Lab, free_port, median
 from load_tests.gateway import Gateway, Options
 from load_tests.process import Server
-from load_tests.signing import MerchantKey
+from load_tests.signing import STAND_IN_KEY
 from load_tests.wrk import RequestsUsedUp, WrkResult
 
 ECHO_PROCESSES: Final = 2
@@ -29,8 +29,6 @@ SAMPLE_MAX: Final = 200
 
 UNSENT: Final = 1
 """wrk asks its script for one request before the run, to look at it, and never sends that one."""
-
-STAND_IN_KEYS: Final = [MerchantKey("mch_echo", "key_echo", "hs_test_c2VjcmV0", ("trm_echo",))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +64,16 @@ def expected(lab: Lab, seconds: float) -> int:
     return int(lab.expected_per_second * SPARE * seconds) + wrk.CONNECTIONS
 
 
-def echo_requests(lab: Lab, duration_s: int, per_second_max: int = ECHO_PER_SECOND_MAX) -> Path:
-    """A request file for servers that verify nothing."""
+def echo_requests(
+    lab: Lab,
+    duration_s: int,
+    per_second_max: int = ECHO_PER_SECOND_MAX,
+    authority: str = "127.0.0.1:80",
+) -> Path:
+    """A request file for servers that have no merchants. `authority`: as it is signed."""
     path = lab.fresh("echo-requests")
-    presign.write_requests(
-        presign.Plan(
-            STAND_IN_KEYS, "127.0.0.1:80", presign.fresh_tag(), per_second_max * duration_s
-        ),
-        path,
-    )
+    plan = presign.Plan([STAND_IN_KEY], authority, presign.fresh_tag(), per_second_max * duration_s)
+    presign.write_requests(plan, path)
     return path
 
 

@@ -36,6 +36,9 @@ class MerchantKey:
         return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
 
 
+STAND_IN_KEY: Final = MerchantKey("mch_echo", "key_echo", "hs_test_c2VjcmV0", ("trm_echo",))
+"""Signs what is replayed to servers that have no merchants."""
+
 Signer = Callable[[bytes, str, str], tuple[str, str, str]]
 """(body, idempotency key, nonce) -> (Content-Digest, Signature-Input, Signature)."""
 

@@ -1,14 +1,20 @@
 """What the baselines share: their command line, their ready line, their reply."""
 
 import argparse
+import base64
+import hashlib
+import hmac
 import json
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+from load_tests.signing import SIGNATURE_LABEL, STAND_IN_KEY
 
 READY_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.1
@@ -59,3 +65,23 @@ def _wait_and_say(port: int) -> None:
 def say_when_ready(port: int) -> None:
     """Print the ready line as soon as the port answers HTTP, from a thread of its own."""
     threading.Thread(target=_wait_and_say, args=(port,), daemon=True).start()
+
+
+def is_signed(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether a request bears the stand-in key's signature (RFC 9421, HMAC-SHA256).
+
+    What everybody who takes signed payments has to do, in the fewest steps: the covered fields are
+    known beforehand, the digest is made and the signature compared in constant time.
+    """
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    if headers.get("content-digest") != f"sha-256=:{digest}:":
+        return False
+    label, _, parameters = headers.get("signature-input", "").partition("=")
+    base = (
+        f'"@method": {method}\n"@authority": {headers.get("host")}\n"@path": {path}\n"@query": ?\n'
+        f'"content-digest": sha-256=:{digest}:\n"idempotency-key": '
+        f'{headers.get("idempotency-key")}\n"@signature-params": {parameters}'
+    )
+    made = base64.b64encode(hmac.digest(STAND_IN_KEY.hmac_key, base.encode(), "sha256")).decode()
+    told = headers.get("signature", "")
+    return label == SIGNATURE_LABEL and hmac.compare_digest(told, f"{SIGNATURE_LABEL}=:{made}:")

@@ -19,7 +19,7 @@ import ray
 import uvloop
 from aiohttp import web
 
-from load_tests.baselines.common import RAY_CPUS, arguments, say_ready
+from load_tests.baselines.common import RAY_CPUS, arguments, is_signed, say_ready
 
 FRONT_DOORS: Final = 2
 CALLS_MAX: Final = 2_048
@@ -119,7 +119,10 @@ class FrontDoor:
         await web.TCPSite(runner, "127.0.0.1", port, reuse_port=True, backlog=1024).start()
 
     async def _pay(self, request: web.Request) -> web.Response:
-        reply = await self._shard.pay.remote(await request.read())
+        body = await request.read()
+        if not is_signed(request.method, request.path, request.headers, body):
+            return web.Response(status=401)
+        reply = await self._shard.pay.remote(body)
         return web.Response(body=reply, status=201, content_type="application/json")
 
 

@@ -9,11 +9,13 @@ import uvloop
 
 from load_tests import bench, gateway, http1, presign, saturation, wrk
 from load_tests.audit import Audit
+from load_tests.baselines.common import is_signed
 from load_tests.figures import baselines, closed, latency, merchants, rows, shards
 from load_tests.figures.base import Bar, Figure
 from load_tests.gateway import CommandFailed, Options
 from load_tests.saturation import ClosedRun
 from load_tests.seed import SeedPlan, read_seed, write_seed
+from load_tests.signing import STAND_IN_KEY
 from load_tests.wrk import WrkResult
 
 REPLAYED = 100
@@ -183,6 +185,27 @@ def test_the_ratio_is_the_median_of_each_runs_own_ratio():
     assert 0.25 == figure.summary["ratio"]
     assert 210 == figure.summary["cpu_us_per_payment"]
     assert figure.met
+
+
+def test_a_baseline_takes_what_is_signed_and_nothing_else():
+    """As the replayed requests are; any other body, key, path or host is refused."""
+    plan = presign.Plan([STAND_IN_KEY], "127.0.0.1:1234", 7, 1)
+    line = next(presign.request_lines(plan, presign.now_s()))
+    path, *fields, body = line.split("\t")
+    headers = dict(field.split(": ", 1) for field in fields)
+    sent = {name.lower(): value for name, value in headers.items()} | {"host": "127.0.0.1:1234"}
+
+    assert is_signed("POST", path, sent, body.encode())
+    for wrong in (
+        {"host": "127.0.0.1:1235"},
+        {"idempotency-key": "k"},
+        {"signature": "sig1=:AA==:"},
+    ):
+        assert not is_signed("POST", path, sent | wrong, body.encode())
+    assert not is_signed("POST", path, sent, body.encode() + b" ")
+    assert not is_signed("PUT", path, sent, body.encode())
+    assert not is_signed("POST", path + "/", sent, body.encode())
+    assert not is_signed("POST", path, {}, b"")
 
 
 def test_baselines_are_beaten_by_the_median_of_each_runs_quotient():
