@@ -1,9 +1,9 @@
 """Baseline: FastAPI on two uvicorn workers, asyncpg, PostgreSQL, two commits a payment.
 
 Written as FastAPI's and asyncpg's own pages show it: a typed body, a typed answer, the signature in
-a dependency, a transaction block where several statements belong together. The first commit is the intent, the second its
-outcome with three postings and an event. No risk is assessed, no route chosen, no channel asked,
-no replay answered: the baseline does less than we do.
+a dependency, a transaction block where several statements belong together. The first commit is the
+intent, the second its outcome with three postings and an event. No risk is assessed, no route
+chosen, no channel asked, no replay answered: the baseline does less than we do.
 
 Usage: python -m load_tests.baselines.fastapi_postgres --port N --data DIR
 """
