@@ -56,7 +56,7 @@ install_packages() {
 }
 
 # wrk makes the load, fuser (psmisc) finds who holds a port, strace lets a test see fsync fail,
-# systemd-analyze reads our unit, chromium opens the payer's page.
+# systemd-analyze reads our unit, chromium opens the payer's page, hledger adds up our books.
 install_tools() {
     local missing=()
     command -v wrk >/dev/null || missing+=(wrk)
@@ -64,6 +64,7 @@ install_tools() {
     command -v fuser >/dev/null || missing+=(psmisc)
     command -v systemd-analyze >/dev/null || missing+=(systemd)
     command -v chromium >/dev/null || missing+=(chromium)
+    command -v hledger >/dev/null || missing+=(hledger)
     [[ "${#missing[@]}" -eq 0 ]] || install_packages "${missing[@]}"
 }
 

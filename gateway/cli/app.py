@@ -29,6 +29,7 @@ from gateway.cli import (
     qr,
     raw,
     refunds,
+    report,
     sandbox,
     server,
     status,
@@ -72,6 +73,7 @@ app.add_typer(
     rich_help_panel=LOOK,
     help="The books: recompute them, see that they balance.",
 )
+app.command(rich_help_panel=LOOK)(report.report)
 app.add_typer(migrate.app, name="migrate", rich_help_panel=LOOK, help="The schema of the stores.")
 app.add_typer(
     config.app, name="config", rich_help_panel=LOOK, help="The settings: what they are and may be."
