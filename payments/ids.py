@@ -148,9 +148,18 @@ def time_ms_of(identifier: str) -> int:
 
 def derived_body(identifier: str, digest: bytes) -> str:
     """A body of its own for what follows from an object: its time and partition, and a digest."""
+    return identifier[-BODY_LENGTH:][:RANDOM_AT] + _tail(digest)
+
+
+def body_at(ms: int, partition: int, digest: bytes) -> str:
+    """A body that follows from an instant, a partition and a digest: the same from the same."""
+    return _encode_time(ms) + _PARTITION_TEXT[partition] + _tail(digest)
+
+
+def _tail(digest: bytes) -> str:
+    """55 bits of a digest in the place of randomness."""
     bits = int.from_bytes(digest[:8], "big")
-    tail = "".join(ALPHABET[bits >> 5 * at & 31] for at in range(BODY_LENGTH - RANDOM_AT))
-    return identifier[-BODY_LENGTH:][:RANDOM_AT] + tail
+    return "".join(ALPHABET[bits >> 5 * at & 31] for at in range(BODY_LENGTH - RANDOM_AT))
 
 
 def out_trade_no(payment_id: str, attempt_no: int) -> str:

@@ -1,0 +1,213 @@
+"""Netting: one pass over booked entries gives every merchant's batch its totals.
+
+An entry is in a batch when it was booked by the batch's cut-off sequence, is dated no later than
+its business date, and was in no batch before. Both limits only grow from batch to batch, so "in no
+batch before" is "not within the limits of the batch before": two numbers each, no mark on any row.
+
+Memory is one tally for each merchant and each of its receivers, whatever the number of rows.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from payments import chart
+from payments.chart import Kind
+from payments.ledger import unpack_postings
+
+Line = tuple[int, int, str, int, str, bytes]
+"""seq, business_date, merchant, asked, entry id, packed postings: a booked entry of a payment or
+refund (its number in the partition, when and whose it is, what was asked in minor units, above
+zero), as stores read it from ledger rows and what they are about."""
+
+PAYMENT: Final = "P"
+REFUND: Final = "R"
+
+
+class OutOfOrder(ValueError):
+    """Lines do not come in order of their sequence, so one could be counted twice."""
+
+
+class Window(Struct, frozen=True, array_like=True, gc=False):
+    """Which entries a batch takes: booked by `seq` and dated by `date`, less the batch before.
+
+    `before_seq`, `before_date`: the limits of the batch before; 0 and 0 for the first.
+    """
+
+    seq: int
+    date: int
+    before_seq: int = 0
+    before_date: int = 0
+
+    def __post_init__(self) -> None:
+        assert self.before_seq <= self.seq, self
+        assert self.before_date <= self.date, self
+
+    def has(self, seq: int, date: int) -> bool:
+        """Whether an entry with this sequence and business date is in the batch."""
+        if seq > self.seq or date > self.date:
+            return False
+        return seq > self.before_seq or date > self.before_date
+
+
+class Totals(Struct, frozen=True, array_like=True, gc=False):
+    """A batch in figures, minor units. What is built adds up, or it cannot be built.
+
+    `gross`: what was asked of payers. `refunds`: what was asked back. `discounts`: coupons that the
+    channel does not settle. `fees`: ours, less those given back. `splits`: receivers' shares, less
+    those given back. `net`: the merchant's. `items`: entries.
+    """
+
+    gross: int = 0
+    refunds: int = 0
+    discounts: int = 0
+    fees: int = 0
+    splits: int = 0
+    net: int = 0
+    items: int = 0
+
+    def __post_init__(self) -> None:
+        left = self.gross - self.refunds - self.discounts - self.fees - self.splits
+        assert left == self.net, self
+
+    @property
+    def settle(self) -> int:
+        """What the channels owe for this batch, before their own fees."""
+        return self.gross - self.refunds - self.discounts
+
+
+class Claim(Struct, frozen=True, array_like=True, gc=False):
+    """What one channel account owes for a batch, and whose it will be; minor units.
+
+    `fee`: ours, less what was given back. `parts`: (party, what the entries added to its pending
+    account), in order of party; below zero where refunds were more.
+    """
+
+    channel_account: str
+    receivable: int
+    fee: int
+    parts: tuple[tuple[str, int], ...]
+
+
+class Netted(Struct, frozen=True, array_like=True, gc=False):
+    """What one pass found for one merchant.
+
+    `left_seq`: the lowest sequence of an entry that is dated after the batch, so that the next pass
+    begins there; 0 if there is none.
+    """
+
+    totals: Totals
+    claims: tuple[Claim, ...] = ()
+    left_seq: int = 0
+
+    @property
+    def pending(self) -> dict[str, int]:
+        """What the batch added to each party's pending account, over all channel accounts."""
+        sums: dict[str, int] = {}
+        for claim in self.claims:
+            for party, minor in claim.parts:
+                sums[party] = sums.get(party, 0) + minor
+        return sums
+
+
+class _Tally:
+    """Sums of one merchant while its lines pass."""
+
+    __slots__ = ("fees", "gross", "items", "left", "net", "parts", "receivables", "refunds")
+
+    def __init__(self) -> None:
+        self.gross = self.refunds = self.net = self.items = self.left = 0
+        self.receivables: dict[str, int] = {}
+        self.fees: dict[str, int] = {}
+        self.parts: dict[str, dict[str, int]] = {}
+
+    def netted(self) -> Netted:
+        settle = sum(self.receivables.values())
+        fees = sum(self.fees.values())
+        totals = Totals(
+            gross=self.gross,
+            refunds=self.refunds,
+            discounts=self.gross - self.refunds - settle,
+            fees=fees,
+            splits=settle - fees - self.net,
+            net=self.net,
+            items=self.items,
+        )
+        claims = tuple(
+            Claim(account, owed, self.fees[account], tuple(sorted(self.parts[account].items())))
+            for account, owed in sorted(self.receivables.items())
+        )
+        return Netted(totals, claims, self.left)
+
+
+class _Role(Struct, frozen=True, gc=False):
+    """What an account is to netting, looked up once an account."""
+
+    part: str
+    owner: str
+    is_merchant: bool
+
+
+def net(lines: Iterable[Line], windows: Mapping[str, Window]) -> dict[str, Netted]:
+    """Net the batches of all merchants in `windows` in one pass over a partition's lines.
+
+    Lines come in order of `seq`; other merchants' lines and entries that are neither a payment nor
+    a refund are passed over. Raise OutOfOrder for a sequence that repeats or goes back. What comes
+    out depends on lines and windows only, so netting again gives the same.
+    """
+    tallies = {merchant: _Tally() for merchant in windows}
+    roles: dict[str, _Role] = {}
+    last = 0
+    for seq, date, merchant, asked, entry_id, packed in lines:
+        if seq <= last:
+            raise OutOfOrder(f"sequence {seq} after {last}")
+        last = seq
+        window = windows.get(merchant)
+        step = entry_id[-1]
+        if window is None or step not in (PAYMENT, REFUND):
+            continue
+        tally = tallies[merchant]
+        if window.has(seq, date):
+            _count(tally, roles, step, asked, packed)
+        elif date > window.date and seq <= window.seq and not tally.left:
+            tally.left = seq
+    return {merchant: tally.netted() for merchant, tally in tallies.items()}
+
+
+def _count(tally: _Tally, roles: dict[str, _Role], step: str, asked: int, packed: bytes) -> None:
+    """Add one member. `asked` is what the payer was asked, or what was asked back."""
+    tally.items += 1
+    if step == PAYMENT:
+        tally.gross += asked
+    else:
+        tally.refunds += asked
+    channel_account = ""
+    settle = fee = 0
+    pending = []
+    for account, minor in unpack_postings(packed):
+        role = roles.get(account)
+        if role is None:
+            role = roles[account] = _role(account)
+        if role.part == "receivable":
+            channel_account = role.owner
+            settle = minor
+        elif role.part == "income":
+            fee = minor
+        else:
+            if role.is_merchant:
+                tally.net -= minor
+            if role.part == "pending":
+                pending.append((role.owner, minor))
+    # An entry without a receivable has no money to wait for: a fee given back on a free sale.
+    parts = tally.parts.setdefault(channel_account, {})
+    tally.receivables[channel_account] = tally.receivables.get(channel_account, 0) + settle
+    tally.fees[channel_account] = tally.fees.get(channel_account, 0) - fee
+    for party, minor in pending:
+        parts[party] = parts.get(party, 0) - minor
+
+
+def _role(name: str) -> _Role:
+    account = chart.parse(name)
+    assert account.kind is not Kind.EXPENSE, name  # Channels' fees are booked with cover.
+    return _Role(account.part, account.owner, account.family == "merchant")

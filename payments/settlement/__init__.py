@@ -1,0 +1,1 @@
+"""Settlement: cover from the bank, instructions to it, and withdrawals."""
