@@ -203,8 +203,11 @@ def day_ms(bill_date: int) -> int:
 
 
 def next_date(bill_date: int) -> int:
-    """The day after, yyyymmdd. Raise ValueError for a number that is no date."""
-    day = date(bill_date // 10_000, bill_date // 100 % 100, bill_date % 100) + timedelta(days=1)
+    """The day after, yyyymmdd. Raise ValueError for a number that is no date, or the last one."""
+    day = date(bill_date // 10_000, bill_date // 100 % 100, bill_date % 100)
+    if day == date.max:
+        raise ValueError("no calendar has a day after this one")
+    day += timedelta(days=1)
     return day.year * 10_000 + day.month * 100 + day.day
 
 

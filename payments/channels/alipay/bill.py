@@ -255,6 +255,23 @@ def read(file: BinaryIO, bill_date: int | None = None) -> Iterator[BillLine]:
         raise BillRefused("not a zip, or one that is cut or damaged") from None
 
 
+def damage(content: bytes) -> str:
+    """What is wrong with a zip's bytes, or nothing: its texts are read to the end, for their
+    checksums, and not understood.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content), metadata_encoding=ENCODING) as archive:
+            for member in _members(archive):
+                with archive.open(member) as text:
+                    for _ in _blocks(text, member):
+                        continue
+    except BillRefused as refused:
+        return refused.why
+    except _UNREADABLE:
+        return "not a zip, or one that is cut or damaged"
+    return ""
+
+
 def _members(archive: zipfile.ZipFile) -> tuple[zipfile.ZipInfo, zipfile.ZipInfo]:
     members = archive.infolist()
     if len(members) > MEMBERS_MAX:

@@ -10,13 +10,16 @@ no verdict, and its circuit opens. A *signed* gateway error proves that no metho
 that a payment is Declined with `not_sent`; for every other question it says nothing.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
+from payments.bills.text import day_ms, next_date
 from payments.channels.alipay import orders, replies, wire
+from payments.channels.alipay.bill import damage
 from payments.channels.alipay.replies import BUSINESS_FAILED, SUCCESS, Reply
 from payments.channels.alipay.units import FEN_MAX, FEN_MIN, china_time, fen
 from payments.channels.alipay.wire import Unreadable
@@ -31,6 +34,14 @@ from payments.channels.base import (
     RefundOrder,
     Unknown,
     Unpaid,
+)
+from payments.channels.fetching import (
+    PAYMENTS,
+    AskedBill,
+    BillFile,
+    Fetched,
+    NoBill,
+    download,
 )
 from payments.channels.transport import (
     Callback,
@@ -56,6 +67,9 @@ ONLY_KEY: Final = ""
 FORM: Final = "application/x-www-form-urlencoded;charset=utf-8"
 IN_BODY: Final = ("biz_content", "app_auth_token", "notify_url", "return_url")
 """Everything else stands in the query, as the vendor's own clients have it: the charset with it."""
+
+BILLS_READY_MS: Final = 32_400_000
+"""A bill that is not there at 9 o'clock of the next day will not come."""
 
 NOT_SENT: Final = Declined("channel_error", "the channel could not be reached", not_sent=True)
 NOT_OURS: Final = Declined("channel_error", "the channel cannot do this", not_sent=True)
@@ -239,6 +253,27 @@ class AlipayChannel:
         if isinstance(found, Approved) and found.amount != order.amount:
             return Unknown("a refund of another amount")
         return found
+
+    # --- bills -----------------------------------------------------------------------------
+
+    async def fetch_bill(self, asked: AskedBill, files: HttpClient) -> Fetched:
+        """See `FetchesBills`. In partner mode each merchant has a bill of its own."""
+        if asked.kind != PAYMENTS:
+            return NoBill("the channel has no such bill", later=False)
+        reply = await self._ask_for(orders.BILL, orders.bill(asked.date), "", asked.merchant)
+        if isinstance(reply, Unknown):
+            return reply
+        if reply.code == BUSINESS_FAILED and reply.sub_code in replies.NO_BILL:
+            ready_ms = day_ms(next_date(asked.date)) + BILLS_READY_MS
+            return NoBill("the channel has no such bill", later=self._clock.now_ms() < ready_ms)
+        if reply.code != SUCCESS or not reply.bill_download_url:
+            return replies.doubt(reply)
+        content = await download(reply.bill_download_url, self._settings.gateway, {}, files)
+        if isinstance(content, str):
+            return Unknown(content)
+        if why := await asyncio.to_thread(damage, content):
+            return Unknown(why)
+        return BillFile(content, ".csv.zip")
 
     # --- callbacks -------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ QUERY: Final = "alipay.trade.query"
 CANCEL: Final = "alipay.trade.cancel"
 CLOSE: Final = "alipay.trade.close"
 REFUND: Final = "alipay.trade.refund"
+BILL: Final = "alipay.data.dataservice.bill.downloadurl.query"
 REFUND_QUERY: Final = "alipay.trade.fastpay.refund.query"
 
 CURRENCIES: Final = ("cny",)
@@ -102,3 +103,9 @@ def refund(order: RefundOrder) -> dict[str, Any]:
 
 def refund_query(out_trade_no: str, out_refund_no: str) -> dict[str, Any]:
     return {"out_trade_no": out_trade_no, "out_request_no": out_refund_no}
+
+
+def bill(date: int) -> dict[str, Any]:
+    """The bill of payments of a day, yyyymmdd."""
+    day = f"{date:08d}"
+    return {"bill_type": "trade", "bill_date": f"{day[:4]}-{day[4:6]}-{day[6:]}"}

@@ -95,6 +95,9 @@ REFUND_REFUSED: Final = {
     "ACQ.INVALID_PARAMETER": "the channel does not take this refund",
 }
 
+NO_BILL: Final = frozenset(("isp.bill_not_exist", "bill_not_exist"))
+"""There is no bill of that day."""
+
 MERCHANT_FUNDS: Final = frozenset(("MDISCOUNT", "MCOUPON"))
 CHANNEL_FUNDS: Final = frozenset(("COUPON", "DISCOUNT"))
 
@@ -143,6 +146,7 @@ class Reply(Struct, frozen=True):
     out_request_no: str = ""
     refund_status: str = ""
     refund_amount: str = ""
+    bill_download_url: str = ""
 
 
 _REPLY: Final = msgspec.json.Decoder(Reply)

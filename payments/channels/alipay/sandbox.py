@@ -18,7 +18,9 @@ from payments.channels.alipay.asking import Invalid
 from payments.channels.alipay.checks import Refusal, Request, check, is_by_certificate
 from payments.channels.alipay.consent import OAUTH, Consent
 from payments.channels.alipay.identity import Identity, fresh, kept
-from payments.channels.alipay.trades import REFUND_DAYS, Trades
+from payments.channels.alipay.sandbox_bills import FILE_PATH, Bills
+from payments.channels.alipay.sandbox_bills import METHOD as BILL
+from payments.channels.alipay.trades import REFUND_DAYS, Reply, Trades
 from payments.channels.alipay.units import china_time
 from payments.channels.alipay.wire import (
     ERROR_RESPONSE,
@@ -115,7 +117,8 @@ class AlipaySandbox(SandboxApp):
         self._aes_key = aes_key or identity.aes_key
         self._trades = Trades(self.engine, identity)
         self._consent = Consent(identity, clock)
-        self._methods = {*self._trades.methods, *self._consent.methods, *PAGES}
+        self._bills = Bills(self.bills, self.files)
+        self._methods = {*self._trades.methods, *self._consent.methods, *PAGES, BILL}
 
     def credentials(self, url: str) -> dict[str, str]:
         """What a client of this sandbox needs; `url` is where it is served."""
@@ -127,6 +130,7 @@ class AlipaySandbox(SandboxApp):
             Route("POST", "/gateway.do", self._gateway, _operation),
             Route("GET", "/cashier/{trade_no}/{proof}", self._cashier, "cashier"),
             Route("POST", "/cashier/{trade_no}/{proof}", self._cashier, "cashier"),
+            Route("GET", FILE_PATH, self._bills.file, "bill_file"),
             Route("GET", "/oauth2/publicAppAuthorize.htm", self._consent.payer, "authorize"),
             Route("GET", "/oauth2/appToAppAuth.htm", self._consent.merchant, "authorize"),
         ]
@@ -154,8 +158,7 @@ class AlipaySandbox(SandboxApp):
             request = self._checked(params, self._methods)
             if is_page:
                 return self._page(request)
-            consent = self._consent.methods.get(request.method)
-            reply = self._trades.answer(request) if consent is None else consent(request)
+            reply = self._reply(request, call.request)
         except Refusal as refusal:
             if is_page:
                 return pages.shown(pages.trouble(refusal.sub_code, refusal.sub_msg))
@@ -165,6 +168,12 @@ class AlipaySandbox(SandboxApp):
         return self._answer(
             params, reply.content, call.unsigned or reply.unsigned, encrypted=request.encrypted
         )
+
+    def _reply(self, request: Request, http: web.Request) -> Reply:
+        if request.method == BILL:
+            return Reply(self._bills.answer(request, f"{http.scheme}://{http.host}"))
+        consent = self._consent.methods.get(request.method)
+        return self._trades.answer(request) if consent is None else consent(request)
 
     def _checked(self, params: dict[str, str], methods: set[str]) -> Request:
         return check(self.identity, params, self.clock.real_ms(), methods, self._aes_key)

@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import web
 from msgspec import Struct
 
+from payments.channels.sandbox.bills import FEE_PPM, BillDesk, Files
 from payments.channels.sandbox.books import Books
 from payments.channels.sandbox.control import Control, answer
 from payments.channels.sandbox.courier import Courier, Plan, Post, blame
@@ -91,12 +92,14 @@ class Route(Struct, frozen=True):
 class SandboxSettings(Struct, frozen=True):
     """`folder` None: memory only.
 
-    `retry_factor` shrinks the callbacks' retry plan for tests.
+    `retry_factor` shrinks the callbacks' retry plan for tests. `fee_ppm`: what the channel charges
+    in its bills, parts per million.
     """
 
     folder: Path | None = None
     faults: Faults = Faults()
     retry_factor: float = 1.0
+    fee_ppm: int = FEE_PPM
 
 
 STATUSES: Final = {
@@ -131,6 +134,8 @@ class SandboxApp(ABC):
         self.random = random
         self.books = Books(settings.folder, first)
         self.engine = Engine(self.books, clock, rules)
+        self.bills = BillDesk(self.engine, self.books, settings.fee_ppm)
+        self.files = Files(clock, random)
         self.faults = FaultMaker(settings.faults, random)
         self.courier = Courier(self, plan, self.faults, self._settled)
         self.courier.retry_factor = settings.retry_factor
@@ -296,7 +301,13 @@ class Served(Struct, frozen=True):
     stop: Callable[[], Awaitable[None]]
 
 
-async def serve(sandbox: SandboxApp, host: str = "127.0.0.1", port: int = 0) -> Served:
+class Sandbox(Protocol):
+    """Whatever can be served: a channel's sandbox, or the bank's."""
+
+    def application(self) -> web.Application: ...
+
+
+async def serve(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Served:
     """Run the sandbox on this address (port 0: any free one). Raise OSError."""
     runner = web.AppRunner(
         sandbox.application(),

@@ -28,6 +28,7 @@ from payments.channels.sandbox.turns import (
     RefundTurn,
     Rules,
     Turn,
+    given_back,
 )
 from payments.channels.simulated.endings import (
     BARCODE_ENDINGS,
@@ -106,6 +107,12 @@ class Engine:
             failure=order.failure,
             message=refusal.message if order.failure else "",
         )
+
+    def taken(self, order: Order) -> tuple[int, int]:
+        """(settled, paid) of an order as they are, also where its answers report others."""
+        turn = self.view(order)
+        misreported = turn.amount - order.amount
+        return turn.settle_amount - misreported, turn.payer_amount - misreported
 
     def reverse(self, out_trade_no: str, merchant: str = "", *, seal: bool = True) -> Turn:
         """Undo: paid money goes back (`undone`), an unpaid order is closed for ever.
@@ -326,10 +333,10 @@ class Engine:
 
     def _make_refund(self, order: Order, refund: Refund, at_ms: int) -> None:
         """The payer's part is cumulative, so that a full refund gives back what was paid."""
-        paid, before = self.view(order), order.refunded
-        payer = paid.payer_amount - (paid.amount - order.amount)
-        share = payer * (before + refund.amount) // order.amount - payer * before // order.amount
-        self._books.record(log.RefundMade(order.serial, refund.number, at_ms, share))
+        settled, paid = self.taken(order)
+        before = given_back(order.amount, settled, paid, order.refunded)[1]
+        after = given_back(order.amount, settled, paid, order.refunded + refund.amount)[1]
+        self._books.record(log.RefundMade(order.serial, refund.number, at_ms, after - before))
         self._tell(Kind.REFUNDED, order, refund)
 
     # --- the payer, the clock, the auditor --------------------------------------------------

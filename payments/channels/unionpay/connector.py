@@ -18,6 +18,7 @@ from payments.channels.base import (
     Unknown,
     Unpaid,
 )
+from payments.channels.fetching import AskedBill, Fetched
 from payments.channels.transport import Callback, Heard, HttpClient, NotSent, Signer, Verifier
 from payments.channels.unionpay.acp import Acp
 from payments.channels.unionpay.aggregate import WALLETS, Aggregate, undo
@@ -157,6 +158,17 @@ class UnionpayChannel:
         if acp is None:
             return Unknown("no codes here")
         return await _sure(lambda: acp.inquire_refund(order))
+
+    # --- bills -----------------------------------------------------------------------------
+
+    async def fetch_bill(self, asked: AskedBill, files: HttpClient) -> Fetched:
+        """See `FetchesBills`."""
+        try:
+            return await self._json.bill(asked, files)
+        except NotSent:
+            return Unknown("not sent")
+        except Doubt as doubt:
+            return Unknown(str(doubt))
 
     # --- callbacks -------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from payments.channels.sandbox.turns import MovableClock, News, Rules
 from payments.channels.unionpay import codes, sandbox_acp, wire
 from payments.channels.unionpay.identity import Identity
 from payments.channels.unionpay.sandbox_acp import AcpDesk
+from payments.channels.unionpay.sandbox_bills import FILE_PATH, Bills
 from payments.channels.unionpay.sandbox_json import JsonDesk
 from payments.channels.unionpay.sandbox_parts import Bench, Refusal, Reply, queried_number
 
@@ -84,6 +85,8 @@ class UnionpaySandbox(SandboxApp):
         bench = Bench(self.engine, self.books, self.identity)
         self._json = JsonDesk(bench)
         self._acp = AcpDesk(bench)
+        self._bills = Bills(self.identity, self.bills, self.files)
+        self._json.operations["billQuery"] = self._bills.query
 
     def credentials(self) -> dict[str, str]:
         """What `tillway sandbox unionpay` prints."""
@@ -95,6 +98,7 @@ class UnionpaySandbox(SandboxApp):
         ]
         return [
             *paths,
+            Route("GET", FILE_PATH, self._bills.file, "billFile"),
             Route("POST", BACK_PATH, self._back_call, _acp_operation),
             Route("POST", QUERY_PATH, self._query_call, _acp_operation),
         ]

@@ -76,7 +76,7 @@ class Calls:
         clock: Clock,
         random: Random,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
+        self.base_url = base_url.rstrip("/")
         self._mchid = mchid
         self._serial = serial
         self._ask_for = ask_for
@@ -117,11 +117,26 @@ class Calls:
     async def _send(
         self, method: str, target: str, body: bytes, timeout_s: float
     ) -> HttpAnswer | Lost:
+        headers = await self.headers_for(method, target, body)
+        if headers is None:
+            return Lost("not signed", sent=False)
+        url = self.base_url + target
+        try:
+            return await self._http.send(HttpRequest(method, url, headers, body, timeout_s))
+        except NotSent:
+            return Lost("not sent", sent=False)
+        except NoAnswer:
+            return Lost("no answer")
+
+    async def headers_for(self, method: str, target: str, body: bytes) -> dict[str, str] | None:
+        """The headers of a request, signed; None when too many are waiting for a signature.
+        `target`: path and query as they are sent.
+        """
         timestamp, nonce = self.stamp()
         text = wire.request_text(method, target, timestamp, nonce, body)
         signature = await self.sign(text)
         if signature is None:
-            return Lost("not signed", sent=False)
+            return None
         credentials = wire.Credentials(self._mchid, self._serial, nonce, timestamp, signature)
         headers = {
             "Authorization": wire.authorization(credentials),
@@ -132,13 +147,7 @@ class Calls:
             headers["Content-Type"] = "application/json"
         if self._ask_for is not None:
             headers["Wechatpay-Serial"] = self._ask_for
-        url = self._base_url + target
-        try:
-            return await self._http.send(HttpRequest(method, url, headers, body, timeout_s))
-        except NotSent:
-            return Lost("not sent", sent=False)
-        except NoAnswer:
-            return Lost("no answer")
+        return headers
 
     async def distrust(self, headers: Mapping[str, str], body: bytes) -> str:
         """Why this answer or callback may not be believed; nothing when it may."""

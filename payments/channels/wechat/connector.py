@@ -39,10 +39,12 @@ from payments.channels.base import (
     Unknown,
     Unpaid,
 )
+from payments.channels.fetching import AskedBill, Fetched
 from payments.channels.transport import Callback, CallbackAnswer, Heard, HttpClient, Signer
 from payments.channels.wechat import orders, wire
 from payments.channels.wechat.calls import Calls, Lost, Refused, Said, Verified
 from payments.channels.wechat.crypto import WireError
+from payments.channels.wechat.fetch import fetch
 from payments.channels.wechat.keys import PlatformKeys, Resource
 from payments.channels.wechat.orders import Parties, RefundShown, Transaction
 from payments.channels.wechat.requests import (
@@ -344,6 +346,14 @@ class WeChatChannel:
         if amounts != (order.amount, order.total, order.currency.upper()):
             return Unknown("an answer about another amount")
         return orders.refund_outcome(shown)
+
+    # --- bills ---------------------------------------------------------------------------------
+
+    async def fetch_bill(self, asked: AskedBill, files: HttpClient) -> Fetched:
+        """See `FetchesBills`. In partner mode a merchant's bill is its sub-merchant's."""
+        settings = self._settings
+        sub_mchid = settings.sub_mchid_of(asked.merchant) if asked.merchant else None
+        return await fetch(self._calls, asked, sub_mchid, settings.ask_timeout_s, files)
 
     # --- callbacks -----------------------------------------------------------------------------
 

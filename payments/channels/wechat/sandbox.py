@@ -37,6 +37,7 @@ from payments.channels.sandbox.turns import (
 )
 from payments.channels.wechat import crypto, sandbox_fields, sandbox_view, wire
 from payments.channels.wechat.errors import Refusal, wrong_field
+from payments.channels.wechat.sandbox_bills import DOWNLOAD_PATH, Bills
 from payments.channels.wechat.sandbox_control import Extras
 from payments.channels.wechat.sandbox_door import Caller, Door
 from payments.channels.wechat.sandbox_keys import PUBLIC_KEY, Account, Key, Keyring
@@ -111,6 +112,7 @@ class WeChatSandbox(SandboxApp):
         self.keys = Keyring(settings.folder, random, clock.real_ms())
         self._door = Door(self.account, self.keys, clock)
         self._orders = Orders(self.account, clock)
+        self._bills = Bills(self.account, self.bills, self.files)
         self._extras = Extras(self.engine, self.keys, self.account, random, clock)
 
     def credentials(self) -> dict[str, str]:
@@ -137,8 +139,11 @@ class WeChatSandbox(SandboxApp):
             ("GET", f"{_REFUNDS_PATH}/{{out_refund_no}}", self._query_refund, "inquire_refund"),
             ("POST", _ABNORMAL_PATH, self._refund_abnormal, "refund"),
             ("GET", "/v3/certificates", self._certificates, "certificates"),
+            ("GET", "/v3/bill/tradebill", self._bill(self._bills.trade), "bill"),
+            ("GET", "/v3/bill/fundflowbill", self._bill(self._bills.movements), "bill"),
         ):
             routes.append(Route(method, at, self._signed(direct, name), name))
+        routes.append(Route("GET", DOWNLOAD_PATH, self._bill_file, "bill_file"))
         return routes
 
     def application(self) -> web.Application:
@@ -394,6 +399,22 @@ class WeChatSandbox(SandboxApp):
             "associated_data": associated,
             "ciphertext": crypto.seal(self.keys.api_v3_key, nonce, associated, plain),
         }
+
+    # --- bills ---------------------------------------------------------------------------------
+
+    def _bill(self, made: Callable[[web.Request, Caller], dict[str, str]]) -> Serving:
+        async def serve(call: Call, caller: Caller) -> Reply:
+            return Reply(made(call.request, caller))
+
+        return serve
+
+    async def _bill_file(self, call: Call) -> web.Response:
+        """Asked for with a signature, answered without: the hash was told in a signed answer."""
+        try:
+            self._door.admit(call)
+            return self._bills.file(call.request)
+        except Refusal as refusal:
+            return self._refused(refusal)
 
     # --- callbacks -----------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
 from payments.channels.sandbox.books import Order, Refund
-from payments.channels.sandbox.turns import BARCODE, Kind, Turn
+from payments.channels.sandbox.turns import BARCODE, Kind, Turn, given_back
 from payments.channels.wechat.sandbox_fields import CURRENCY
 
 SHANGHAI: Final = timezone(timedelta(hours=8))
@@ -136,8 +136,8 @@ def _coupon(order: Order, index: int, funder: str, amount: int) -> dict[str, Any
 def refund(turn: Turn, asked: Refund) -> dict[str, Any]:
     """The refund object of the refund calls' answers. `turn`: the paid order as it stands."""
     order = turn.known
-    payer = asked.payer_amount if asked.made_ms else share(turn.payer_amount, order, asked)
-    settlement = share(turn.settle_amount, order, asked)
+    settlement, payer = portions(turn, order, asked)
+    payer = asked.payer_amount if asked.made_ms else payer
     # Coupons that are not settled are the merchant's; what else the payer did not pay is not his.
     shares = {"merchant": asked.amount - settlement, "channel": settlement - payer}
     shown: dict[str, Any] = {
@@ -198,12 +198,14 @@ def refund_news(turn: Turn, asked: Refund, merchants: dict[str, str]) -> dict[st
     return told
 
 
-def share(part: int, order: Order, asked: Refund) -> int:
-    """This refund's portion of a part of the price: cumulative, so a full refund returns all."""
+def portions(turn: Turn, order: Order, asked: Refund) -> tuple[int, int]:
+    """This refund's portions of what was settled, and of what the payer paid."""
     before = sum(
         other.amount
         for other in order.refunds.values()
         if not other.lost and other.serial < asked.serial
     )
-    after = before + asked.amount
-    return part * after // order.amount - part * before // order.amount
+    whole = (order.amount, turn.settle_amount, turn.payer_amount)
+    settled_before, paid_before = given_back(*whole, before)
+    settled, paid = given_back(*whole, before + asked.amount)
+    return settled - settled_before, paid - paid_before
