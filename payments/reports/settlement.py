@@ -167,7 +167,8 @@ def _parts(
     if about.merchant == merchant:
         gross = sum(minor for account, minor in postings if account.startswith("channel:"))
         fee = -sum(minor for account, minor in postings if account.startswith("fees:income"))
-        yield (PAYMENT if about.refund is None else REFUND), gross, fee
+        if gross or fee:
+            yield (PAYMENT if about.refund is None else REFUND), gross, fee
         rest -= gross - fee
         if rest:
             yield SPLIT, rest, 0

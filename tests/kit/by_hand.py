@@ -1,7 +1,7 @@
 """Entries of a ledger, booked by hand, for tests of what is read from them."""
 
 from payments import bookings
-from payments.ledger import GENESIS, Entry, row_of
+from payments.ledger import GENESIS, Entry, row_of, unpack_postings
 from payments.testing import NOW_MS, an_id
 
 
@@ -30,3 +30,7 @@ class Books:
         source = source or an_id("rfd")
         postings = bookings.refund_booked("simulated-1", merchant, 17, settle, fee)
         return self.book(source, postings, leg="R", at_ms=at_ms)
+
+    @staticmethod
+    def postings_of(row):
+        return unpack_postings(row[7])
