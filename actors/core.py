@@ -238,7 +238,7 @@ class Core:
         held = 0
         if payment.refunding and payment.status == "succeeded":
             # All together: one by one, their parts would depend on which of them ends first.
-            held = self.merchant_back(payment, payment.refunding)
+            held = max(0, self.merchant_back(payment, payment.refunding))
         before = self.held.pop(live.no, 0)
         if held:
             self.held[live.no] = held

@@ -17,6 +17,7 @@ from actors.messages import (
     CancelPayment,
     DirectoryAsk,
     Message,
+    ReadBalances,
     ReadBooks,
     ReadList,
     ReadOne,
@@ -43,7 +44,7 @@ STATS_PATIENCE_S: Final = 2.0
 READING_OPS: Final = frozenset({"list", "get", "deliveries", "webhooks"})
 """How the operations on reference data and webhooks end that change nothing."""
 
-READS: Final = (ReadOne, ReadList, ReadBooks, ReadStatus)
+READS: Final = (ReadOne, ReadList, ReadBooks, ReadStatus, ReadBalances)
 
 Reaction = Answer | Refusal | Stats
 Deliver = Callable[[Reaction], None]

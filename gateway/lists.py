@@ -12,7 +12,7 @@ from msgspec.json import encode
 from payments.calendar import parse_rfc3339
 from payments.errors import InvalidField, Malformed
 from payments.payment import Status, Way
-from payments.reference import MerchantStatus, PlateStatus
+from payments.reference import MerchantStatus, PlateStatus, ReceiverStatus, SplitRuleStatus
 
 LIMIT_DEFAULT: Final = 10
 LIMIT_MAX: Final = 100
@@ -102,6 +102,9 @@ MERCHANT_FILTERS: Final[Filters] = {"status": OneOf(MerchantStatus), "platform":
 STORE_FILTERS: Final[Filters] = {}
 TERMINAL_FILTERS: Final[Filters] = {"store": identifier}
 KEY_FILTERS: Final[Filters] = {}
+RECEIVER_FILTERS: Final[Filters] = {"status": OneOf(ReceiverStatus)}
+SPLIT_RULE_FILTERS: Final[Filters] = {"store": identifier, "status": OneOf(SplitRuleStatus)}
+BALANCE_FILTERS: Final[Filters] = {"merchant": identifier, "receiver": identifier}
 PLATE_FILTERS: Final[Filters] = {"store": identifier, "status": OneOf(PlateStatus)}
 
 

@@ -1,6 +1,7 @@
 """Every route of the public API on one screen."""
 
 from gateway.handlers import (
+    balances,
     callbacks,
     docs,
     helpers,
@@ -11,6 +12,7 @@ from gateway.handlers import (
     reference,
     webhooks,
 )
+from gateway.lists import RECEIVER_FILTERS, SPLIT_RULE_FILTERS
 from gateway.routes import Route, Router
 from gateway.schemas import AdvanceClock, CreateClock
 from payments.directory import (
@@ -20,6 +22,12 @@ from payments.directory import (
     NewStore,
     NewTerminal,
     Rotation,
+)
+from payments.splitting.wishes import (
+    NewReceiver,
+    NewSplitRule,
+    ReceiverChange,
+    SplitRuleChange,
 )
 from payments.webhook_wishes import (
     EnableEndpoint,
@@ -35,6 +43,7 @@ ROUTES = [
     Route("GET", "/v1/payments", payments.list_payments),
     Route("GET", "/v1/payments/{id}", payments.read),
     Route("GET", "/v1/payments/{id}/timeline", webhooks.timeline),
+    Route("GET", "/v1/payments/{id}/splits", payments.splits),
     Route("POST", "/v1/payments/{id}/cancel", payments.cancel),
     Route("POST", "/v1/payments/{id}/refunds", payments.refund),
     Route("GET", "/v1/refunds", payments.list_refunds),
@@ -53,6 +62,17 @@ ROUTES = [
     Route("GET", "/v1/qr_plates", plates.list_plates),
     Route("GET", "/v1/qr_plates/{id}", plates.read),
     Route("POST", "/v1/qr_plates/{id}", plates.update),
+    Route("POST", "/v1/receivers", reference.creating("receivers.create", NewReceiver)),
+    Route("GET", "/v1/receivers", reference.listing("receivers.list", RECEIVER_FILTERS)),
+    Route("GET", "/v1/receivers/{id}", reference.reading("receivers.get")),
+    Route("POST", "/v1/receivers/{id}", reference.creating("receivers.update", ReceiverChange)),
+    Route("POST", "/v1/split_rules", reference.creating("split_rules.create", NewSplitRule)),
+    Route("GET", "/v1/split_rules", reference.listing("split_rules.list", SPLIT_RULE_FILTERS)),
+    Route("GET", "/v1/split_rules/{id}", reference.reading("split_rules.get")),
+    Route(
+        "POST", "/v1/split_rules/{id}", reference.creating("split_rules.update", SplitRuleChange)
+    ),
+    Route("GET", "/v1/balances", balances.list_balances),
     Route("POST", "/v1/keys", reference.creating("keys.create", NewKey)),
     Route("GET", "/v1/keys", reference.listing("keys.list", reference.KEY_FILTERS)),
     Route("GET", "/v1/keys/{id}", reference.reading("keys.get")),

@@ -25,6 +25,8 @@ from payments.directory import (
 )
 from payments.errors import InvalidField
 from payments.money import AMOUNT_MAX
+from payments.splitting.terms import RECEIVERS_MAX
+from payments.splitting.wishes import NewReceiver, NewSplitRule, ReceiverChange, SplitRuleChange
 from payments.webhook_wishes import (
     EnableEndpoint,
     EndpointChange,
@@ -42,7 +44,6 @@ _URL: Final = r"^https?://[!-~]+$(?!\n)"
 EXPIRES_IN_S_MIN: Final = 30
 EXPIRES_IN_S_MAX: Final = 7200
 METADATA_KEYS_MAX: Final = 50
-SPLITS_MAX: Final = 50
 
 Minor = Annotated[int, Meta(ge=1, le=AMOUNT_MAX)]
 Line = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -65,7 +66,7 @@ class Payer(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     openid: Annotated[str, Meta(min_length=1, max_length=128)]
 
 
-class Split(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class AskedSplit(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A receiver's share: `amount` in minor units, or `ratio_ppm`."""
 
     receiver: Identifier
@@ -91,7 +92,7 @@ class CreatePayment(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     table: Name | None = None
     tip_amount: Annotated[int, Meta(ge=0, le=AMOUNT_MAX)] = 0
     expires_in: Annotated[int, Meta(ge=EXPIRES_IN_S_MIN, le=EXPIRES_IN_S_MAX)] | None = None
-    splits: Annotated[tuple[Split, ...], Meta(max_length=SPLITS_MAX)] | None = None
+    splits: Annotated[tuple[AskedSplit, ...], Meta(max_length=RECEIVERS_MAX)] | None = None
     split_base: Literal["net", "gross"] | None = None
     split_fee: Literal["merchant", "pro_rata"] | None = None
     escrow: bool = False
@@ -150,10 +151,20 @@ def _payment(body: CreatePayment) -> None:
         raise InvalidField("jsapi needs the payer's openid.", param="/payer/openid")
     if body.tip_amount > body.amount:
         raise InvalidField("The tip is part of the amount.", param="/tip_amount")
-    if body.splits or body.split_base or body.split_fee or body.escrow:
-        for name in ("splits", "split_base", "split_fee", "escrow"):
+    if body.escrow:
+        raise InvalidField("not available on this deployment", param="/escrow")
+    if body.splits is not None or body.split_base or body.split_fee:
+        _splits(body)
+
+
+def _splits(body: CreatePayment) -> None:
+    if not body.splits:
+        for name in ("split_base", "split_fee"):
             if getattr(body, name):
-                raise InvalidField("not available on this deployment", param=f"/{name}")
+                raise InvalidField("This says something of `splits` only.", param=f"/{name}")
+    for at, split in enumerate(body.splits or ()):
+        if (split.amount is None) is (split.ratio_ppm is None):
+            raise InvalidField("Say either amount or ratio_ppm.", param=f"/splits/{at}")
 
 
 def _advance(body: AdvanceClock) -> None:
@@ -178,6 +189,10 @@ BODIES: Final[tuple[type[Struct], ...]] = (
     PlateChange,
     NewKey,
     Rotation,
+    NewReceiver,
+    ReceiverChange,
+    NewSplitRule,
+    SplitRuleChange,
     CreateClock,
     AdvanceClock,
     NewEndpoint,

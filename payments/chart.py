@@ -132,6 +132,11 @@ def merchant_debt(merchant: str) -> str:
     return "merchant:" + merchant + ":debt"
 
 
+def merchant_prefix(merchant: str) -> str:
+    """What the names of all accounts of a merchant begin with."""
+    return "merchant:" + merchant + ":"
+
+
 def receiver_prefix(receiver: str) -> str:
     """What the names of all accounts of a receiver begin with, whatever the stripe."""
     return "receiver:" + receiver + ":"

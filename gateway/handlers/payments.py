@@ -18,10 +18,11 @@ from gateway.headers import (
 )
 from gateway.lists import PAYMENT_FILTERS, REFUND_FILTERS, list_query, no_parameters, wait_s
 from gateway.routes import Call
-from gateway.schemas import CancelRequest, CreatePayment, CreateRefund
+from gateway.schemas import AskedSplit, CancelRequest, CreatePayment, CreateRefund
 from payments.errors import NotFound, Overloaded
 from payments.ids import MalformedId, body_of, partition_of
 from payments.reference import KeyOwner
+from payments.splitting.terms import Base, FeeBearer, Part, Terms
 
 PATH: Final = "/v1/payments"
 WAIT_S_DEFAULT: Final = 5
@@ -91,8 +92,16 @@ def prepared(call: Call) -> tuple[Pay, Dialer, int]:
         asked.channel_hint,
         asked.return_url,
         digests.order(merchant, asked.order_no),
+        split=None if asked.splits is None else _terms(asked, asked.splits),
     )
     return command, door.shard(record.partition), wait
+
+
+def _terms(asked: CreatePayment, splits: tuple[AskedSplit, ...]) -> Terms:
+    """What a request says of splitting; an empty list says that no rule is to split it."""
+    parts = tuple(Part(each.receiver, each.amount, each.ratio_ppm) for each in splits)
+    base = Base(asked.split_base or Base.NET)
+    return Terms(parts, base, FeeBearer(asked.split_fee or FeeBearer.MERCHANT))
 
 
 async def create(call: Call) -> Reply:
@@ -140,6 +149,13 @@ async def timeline(call: Call) -> Reply:
     require(call.caller, "payments:read")
     no_parameters(call.query)
     return await _read(call, "timeline", "pay", 0)
+
+
+async def splits(call: Call) -> Reply:
+    """GET /v1/payments/{id}/splits"""
+    require(call.caller, "payments:read")
+    no_parameters(call.query)
+    return await _read(call, "splits", "pay", 0)
 
 
 async def read_refund(call: Call) -> Reply:

@@ -10,12 +10,15 @@ from msgspec.json import decode
 from msgspec.structs import replace
 
 from gateway.openapi.shapes import (
+    BalanceView,
     BookView,
     CreatedKeyView,
     KeyView,
     MerchantView,
     PlateView,
+    ReceiverView,
     RotatedKeyView,
+    SplitRuleView,
     StatusView,
     StoreView,
     TerminalView,
@@ -42,12 +45,23 @@ from payments.reference import (
     Merchant,
     MerchantStatus,
     Plate,
+    Receiver,
     Record,
+    SplitRule,
     Store,
     Terminal,
 )
 from payments.refund import Refund, RefundStatus
-from payments.view import PaymentView, Presentation, RefundView, payment_json, refund_json
+from payments.splitting.terms import Part, Share, Terms
+from payments.view import (
+    PaymentView,
+    Presentation,
+    RefundView,
+    SplitView,
+    payment_json,
+    refund_json,
+    splits_json,
+)
 
 Json = Any
 
@@ -60,6 +74,8 @@ MERCHANT: Final = "mch_01M7Y4R8EA0004NX24X2R6GF"
 STORE: Final = "sto_01M7Y4R9DJ000ERQGS3GJT5F"
 TERMINAL: Final = "trm_01M7Y4R9X6000N5HKJDK4X76"
 PLATE: Final = "qrp_01M7Y4RA5T000W8Q2M6ZC0BD"
+RECEIVER: Final = "rcv_01M7Y4RA9Q000S6D1VJ8T3HX"
+RULE: Final = "spl_01M7Y4RAC2000E4PZ9QK7W5N"
 PAYMENT: Final = "pay_01M7Y4WH5A000W7H0V64525C"
 CODE_PAYMENT: Final = "pay_01M7Y4WJ1E000P222NZMY6ZK"
 REFUND: Final = "rfd_01M7Y5PABJ000PFXP5FCQGR9"
@@ -103,6 +119,15 @@ REQUESTS: Final[dict[str, dict[str, tuple[str, Json]]]] = {
     "createTerminal": {"terminal": ("A till", {"name": "Front till", "store": STORE})},
     "createQrPlate": {"plate": ("On the counter", {"store": STORE, "label": "Front counter"})},
     "updateQrPlate": {"disable": ("Out of use", {"status": "disabled"})},
+    "createReceiver": {"receiver": ("Who delivers", {"name": "Fast Rider"})},
+    "updateReceiver": {"disable": ("No new shares", {"status": "disabled"})},
+    "createSplitRule": {
+        "delivery": (
+            "A fifth to the rider, of payments with the tag `delivery`",
+            {"match": {"tag": "delivery"}, "parts": [{"receiver": RECEIVER, "ratio_ppm": 200_000}]},
+        )
+    },
+    "updateSplitRule": {"disable": ("Out of use", {"status": "disabled"})},
     "createKey": {
         "bearer": (
             "A bearer key, for test mode",
@@ -245,6 +270,9 @@ def _refund(refund: Refund) -> Json:
     return decode(refund_json(refund, SHOWN))
 
 
+_SPLITS: Final = decode(
+    splits_json(replace(_PAID, split=Terms((), rule=RULE), shares=(Share(RECEIVER, 717),)), SHOWN)
+)
 PAID: Final = _payment(_PAID)
 DECLINED: Final = _payment(_DECLINED)
 PENDING: Final = _payment(_PENDING)
@@ -285,6 +313,25 @@ SHAPES: Final[dict[type[Struct], Json]] = {
     ),
     StoreView: _record(Store(STORE, MERCHANT, "Station Road", 180, created=_EARLIER_MS)),
     TerminalView: _record(Terminal(TERMINAL, MERCHANT, STORE, "Front till", created=_EARLIER_MS)),
+    ReceiverView: _record(Receiver(RECEIVER, MERCHANT, None, "Fast Rider", created=_EARLIER_MS)),
+    SplitRuleView: _record(
+        SplitRule(
+            RULE, MERCHANT, (Part(RECEIVER, None, 200_000),), tag="delivery", created=_EARLIER_MS
+        )
+    ),
+    SplitView: _SPLITS["data"][0],
+    BalanceView: {
+        "object": "balance",
+        "merchant": None,
+        "receiver": RECEIVER,
+        "currency": "cny",
+        "pending": 717,
+        "available": 0,
+        "frozen": 0,
+        "in_transit": 0,
+        "debt": 0,
+        "livemode": False,
+    },
     PlateView: {
         **_record(Plate(PLATE, MERCHANT, STORE, "Front counter", created=_EARLIER_MS)),
         "url": _PLATE_URL,

@@ -51,6 +51,7 @@ PAYMENTS: Final = "Payments"
 REFUNDS: Final = "Refunds"
 MERCHANTS: Final = "Merchants, stores, terminals"
 KEYS: Final = "Keys"
+SPLITTING: Final = "Splitting"
 TEST: Final = "Test helpers"
 RUNNING: Final = "Operations"
 CHANNELS: Final = "Channels"
@@ -64,6 +65,7 @@ TAGS: Final = {
     REFUNDS: "Money that goes back.",
     MERCHANTS: "Who sells, where, and on which device.",
     KEYS: "Credentials. A secret is shown once.",
+    SPLITTING: "Who gets which part of a payment, and what everybody has.",
     TEST: "Test mode only: the clock, the payer's part, and what the channel really took.",
     RUNNING: "How the gateway is, and whether its books balance.",
     CHANNELS: "Called by payment channels, not by you.",

@@ -10,6 +10,7 @@ from gateway.openapi.operation import Operations
 from gateway.openapi.operations_money import MONEY
 from gateway.openapi.operations_reference import REFERENCE
 from gateway.openapi.operations_rest import REST
+from gateway.openapi.operations_splitting import SHARES
 from gateway.openapi.operations_webhooks import COURIER
 
-OPERATIONS: Final[Operations] = {**MONEY, **REFERENCE, **COURIER, **REST}
+OPERATIONS: Final[Operations] = {**MONEY, **SHARES, **REFERENCE, **COURIER, **REST}

@@ -37,6 +37,8 @@ FILTER_TEXTS: Final = {
     "business_date": "Only of this business day, `yyyymmdd`.",
     "payment": "Only of this payment.",
     "platform": "Only of this platform.",
+    "merchant": "Of this merchant.",
+    "receiver": "Of this receiver.",
     "type": "Only of this type; `payment.*` is all of payments.",
     "created[gt]": "Only after this instant.",
     "created[gte]": "Only at this instant or after it.",
@@ -45,7 +47,13 @@ FILTER_TEXTS: Final = {
 }
 """What each filter of a list does, by name; `PREFIXES` says of which kind an id is."""
 
-PREFIXES: Final = {"store": "sto", "terminal": "trm", "payment": "pay"}
+PREFIXES: Final = {
+    "store": "sto",
+    "terminal": "trm",
+    "payment": "pay",
+    "merchant": "mch",
+    "receiver": "rcv",
+}
 
 HEADERS: Final[dict[str, Schema]] = {
     "Request-Id": {

@@ -26,6 +26,9 @@ WORDS: Final = {
     "MerchantStatus": "How far a merchant is.",
     "KeyType": "How requests are authenticated.",
     "PlateStatus": "Whether a plate takes payments.",
+    "ReceiverStatus": "Whether a receiver gets new shares.",
+    "SplitRuleStatus": "Whether a rule applies to new payments.",
+    "Split": "A receiver's share of a payment.",
     "KeyOwner": "Whose key it is.",
 }
 """Structs and enums that have no sentence of their own in the code."""

@@ -8,7 +8,14 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from payments.reference import KeyOwner, KeyType, MerchantStatus, PlateStatus
+from payments.reference import (
+    KeyOwner,
+    KeyType,
+    MerchantStatus,
+    PlateStatus,
+    ReceiverStatus,
+    SplitRuleStatus,
+)
 
 Metadata = dict[str, str]
 
@@ -57,6 +64,79 @@ class PlateView(Struct):
     url: str
     payload: str
     image_svg_url: str
+
+
+class ReceiverView(Struct):
+    """Somebody who gets shares of payments."""
+
+    id: str
+    object: Literal["receiver"]
+    created: str
+    livemode: bool
+    metadata: Metadata
+    merchant: str | None
+    platform: str | None
+    name: str
+    status: ReceiverStatus
+
+
+class MatchView(Struct):
+    """Which payments a rule is for; null fits every one."""
+
+    store: str | None
+    tag: str | None
+    way: str | None
+
+
+class TierView(Struct):
+    """A step of a tiered part: a ratio of the whole base, or an amount."""
+
+    up_to: int | None
+    ratio_ppm: int | None
+    amount: int | None
+
+
+class PartView(Struct):
+    """What a receiver gets by a rule: one of the four."""
+
+    receiver: str
+    amount: int | None
+    ratio_ppm: int | None
+    tiers: tuple[TierView, ...] | None
+    remainder: bool
+
+
+class SplitRuleView(Struct):
+    """How payments are split that do not say so themselves."""
+
+    id: str
+    object: Literal["split_rule"]
+    created: str
+    livemode: bool
+    metadata: Metadata
+    merchant: str
+    match: MatchView
+    parts: tuple[PartView, ...]
+    split_base: Literal["net", "gross"]
+    split_fee: Literal["merchant", "pro_rata"]
+    effective_from: int | None
+    effective_to: int | None
+    status: SplitRuleStatus
+
+
+class BalanceView(Struct):
+    """What a merchant or a receiver has in one currency, in minor units."""
+
+    object: Literal["balance"]
+    merchant: str | None
+    receiver: str | None
+    currency: str
+    pending: Annotated[int, Meta(ge=0)]
+    available: Annotated[int, Meta(ge=0)]
+    frozen: Annotated[int, Meta(ge=0)]
+    in_transit: Annotated[int, Meta(ge=0)]
+    debt: Annotated[int, Meta(ge=0)]
+    livemode: bool
 
 
 class TerminalView(Struct):

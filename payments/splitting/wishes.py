@@ -78,8 +78,8 @@ class NewSplitRule(Struct, frozen=True, forbid_unknown_fields=True):
 
     parts: Annotated[tuple[RulePart, ...], Meta(min_length=1, max_length=RECEIVERS_MAX)]
     match: RuleMatch = RuleMatch()
-    split_base: Base = Base.NET
-    split_fee: FeeBearer = FeeBearer.MERCHANT
+    split_base: Literal["net", "gross"] = "net"
+    split_fee: Literal["merchant", "pro_rata"] = "merchant"
     effective_from: Day | None = None
     effective_to: Day | None = None
     metadata: Metadata = {}
@@ -158,8 +158,8 @@ def create_rule(
         identifier,
         merchant.id,
         parts,
-        wish.split_base,
-        wish.split_fee,
+        Base(wish.split_base),
+        FeeBearer(wish.split_fee),
         match.store,
         match.tag,
         match.way,

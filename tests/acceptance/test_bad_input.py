@@ -63,7 +63,9 @@ FIELDS = [
     ({"store": "sto_01ZZZZZZZZ0000000000000Z"}, "store"),
     ({"terminal": "trm_01ZZZZZZZZ0000000000000Z"}, "terminal"),
     ({"return_url": "javascript:alert(1)"}, "return_url"),
-    ({"splits": [{"receiver": "rcv_1", "amount": 1}]}, "splits"),
+    ({"splits": [{"receiver": "rcv_1", "amount": 1}]}, "splits.0.receiver"),
+    ({"splits": [{"receiver": "rcv_1"}]}, "splits.0"),
+    ({"split_base": "gross"}, "split_base"),
     ({"escrow": True}, "escrow"),
 ]
 MALFORMED = [
