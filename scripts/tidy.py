@@ -7,6 +7,7 @@ real files with it.
 """
 
 import ast
+import functools
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,10 @@ from tidy_source import OURS, ROOT, Source, tracked
 
 PYTHON = (*OURS, "load_tests/", "tests/", "scripts/")
 
+FUNCTIONS: tuple[type[ast.FunctionDef], type[ast.AsyncFunctionDef]] = (
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+)
 FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 500
 
@@ -62,8 +67,8 @@ def unseeded(source: Source) -> Iterator[str]:
     """`Random()` without a seed is the system's randomness under another name."""
     if not source.path.startswith(OURS):
         return
-    for node in ast.walk(source.tree):
-        if not isinstance(node, ast.Call) or node.args or node.keywords:
+    for node in source.nodes(ast.Call):
+        if node.args or node.keywords:
             continue
         if source.dotted(node.func) == "random.Random":
             yield source.at(node.lineno, "Random() has no seed; pass one in")
@@ -90,13 +95,10 @@ def impure(source: Source) -> Iterator[str]:
 
 
 def long_functions(source: Source) -> Iterator[str]:
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            lines = (node.end_lineno or node.lineno) - node.lineno + 1
-            if lines > FUNCTION_LINES_MAX:
-                yield source.at(
-                    node.lineno, f"{node.name} has {lines} lines; split what it decides"
-                )
+    for node in source.nodes(*FUNCTIONS):
+        lines = (node.end_lineno or node.lineno) - node.lineno + 1
+        if lines > FUNCTION_LINES_MAX:
+            yield source.at(node.lineno, f"{node.name} has {lines} lines; split what it decides")
 
 
 def long_files(source: Source) -> Iterator[str]:
@@ -107,17 +109,15 @@ def long_files(source: Source) -> Iterator[str]:
 
 def swallowed(source: Source) -> Iterator[str]:
     """Nothing is caught and dropped. A loop may go on after an error that it names."""
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.ExceptHandler):
-            if node.type is None:
-                yield source.at(node.lineno, "bare except; name what may happen")
-            dropped = (ast.Pass, ast.Continue) if is_broad(node.type) else (ast.Pass,)
-            if all(isinstance(s, dropped) or is_ellipsis(s) for s in node.body):
-                yield source.at(node.lineno, "caught and dropped; count it, log it or let it out")
-        if not isinstance(node, ast.Call) or source.dotted(node.func) != "contextlib.suppress":
-            continue
-        if any(map(is_broad, node.args)):
-            yield source.at(node.lineno, "suppresses everything; name what may happen")
+    for node in source.nodes(ast.ExceptHandler):
+        if node.type is None:
+            yield source.at(node.lineno, "bare except; name what may happen")
+        dropped = (ast.Pass, ast.Continue) if is_broad(node.type) else (ast.Pass,)
+        if all(isinstance(s, dropped) or is_ellipsis(s) for s in node.body):
+            yield source.at(node.lineno, "caught and dropped; count it, log it or let it out")
+    for call in source.nodes(ast.Call):
+        if source.dotted(call.func) == "contextlib.suppress" and any(map(is_broad, call.args)):
+            yield source.at(call.lineno, "suppresses everything; name what may happen")
 
 
 def is_broad(caught: ast.expr | None) -> bool:
@@ -143,15 +143,11 @@ def transactions(source: Source) -> Iterator[str]:
     databases_and_wires = ("payments/storage/", "payments/channels/")
     if not source.path.startswith(OURS) or source.path.startswith(databases_and_wires):
         return
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            name = node.name
-        elif isinstance(node, ast.arg):
-            name = node.arg
-        else:
-            continue
+    named = [(node.lineno, node.name) for node in source.nodes(*FUNCTIONS, ast.ClassDef)]
+    named += [(node.lineno, node.arg) for node in source.nodes(ast.arg)]
+    for line, name in named:
         if "transaction" in name.lower().replace("balance_transaction", ""):
-            yield source.at(node.lineno, f"{name}: say payment, entry or attempt")
+            yield source.at(line, f"{name}: say payment, entry or attempt")
 
 
 # --- Tests -----------------------------------------------------------------------------------
@@ -160,20 +156,19 @@ def transactions(source: Source) -> Iterator[str]:
 def skipped_tests(source: Source) -> Iterator[str]:
     if not source.path.startswith("tests/"):
         return
-    for node in ast.walk(source.tree):
-        name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", None)
-        if isinstance(name, str) and SKIPS.fullmatch(name):
-            yield source.at(node.lineno, f"{name}: a test runs or is removed")  # type: ignore[attr-defined]
+    named = [(node.lineno, node.attr) for node in source.nodes(ast.Attribute)]
+    named += [(node.lineno, node.id) for node in source.nodes(ast.Name)]
+    for line, name in named:
+        if SKIPS.fullmatch(name):
+            yield source.at(line, f"{name}: a test runs or is removed")
 
 
 def empty_tests(source: Source) -> Iterator[str]:
     """A test that asserts nothing proves nothing."""
     if not source.path.startswith("tests/"):
         return
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (
-            node.name.startswith("test_") and not any(map(is_proof, ast.walk(node)))
-        ):
+    for node in source.nodes(*FUNCTIONS):
+        if node.name.startswith("test_") and not any(map(is_proof, ast.walk(node))):
             yield source.at(node.lineno, f"{node.name} asserts nothing; say what must hold")
 
 
@@ -226,10 +221,18 @@ def missing_pages(source: Source) -> Iterator[str]:
     """A page that the code sends its reader to can be opened."""
     if not source.path.startswith((*OURS, "load_tests/", "config/", "scripts/")):
         return
-    pages = {file.path.rpartition("/")[2] for file in tracked() if file.path.endswith(".md")}
+    pages = all_pages()
     for number, line in enumerate(source.text.splitlines(), 1):
         for page in set(PAGE.findall(line)) - pages:
             yield source.at(number, f"{page} is not in the repository; say it here, or in docs/")
+
+
+@functools.cache
+def all_pages() -> frozenset[str]:
+    """The names of all pages of the repository."""
+    return frozenset(
+        each.path.rpartition("/")[2] for each in tracked() if each.path.endswith(".md")
+    )
 
 
 def misnamed_fragments(source: Source) -> Iterator[str]:
@@ -267,8 +270,7 @@ def name_of(rule: Rule) -> str:
 RULES = {name_of(rule): rule for rule in CODE_RULES + TEXT_RULES}
 
 
-def judged_by(rule: Rule) -> list[Source]:
-    """The files that a rule has an opinion about."""
-    if rule in TEXT_RULES:
-        return list(tracked())
-    return [s for s in tracked() if s.path.endswith(".py") and s.path.startswith(PYTHON)]
+def rules_for(source: Source) -> tuple[Rule, ...]:
+    """The rules that have an opinion about a file."""
+    is_code = source.path.endswith(".py") and source.path.startswith(PYTHON)
+    return CODE_RULES + TEXT_RULES if is_code else TEXT_RULES

@@ -33,9 +33,7 @@ class Reserved:
         for line, used in source.uses:
             if within(used, self.uses) and not within(used, self.fine) and used not in self.hosts:
                 yield line, used
-        for node in ast.walk(source.tree):
-            if not isinstance(node, ast.Call):
-                continue
+        for node in source.nodes(ast.Call):
             if isinstance(node.func, ast.Attribute) and node.func.attr in self.methods:
                 yield node.lineno, f".{node.func.attr}()"
             if isinstance(node.func, ast.Name) and node.func.id in self.builtins:

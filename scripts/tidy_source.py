@@ -3,11 +3,14 @@
 import ast
 import functools
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("gateway/", "actors/", "payments/")
+Node = TypeVar("Node", bound=ast.AST)
 
 
 @dataclass(frozen=True)
@@ -22,17 +25,29 @@ class Source:
         return ast.parse(self.text, self.path)
 
     @functools.cached_property
+    def _nodes(self) -> dict[type[ast.AST], list[ast.AST]]:
+        """Every node by its kind, in the order of `ast.walk`: one walk for all rules."""
+        found: dict[type[ast.AST], list[ast.AST]] = {}
+        for node in ast.walk(self.tree):
+            found.setdefault(type(node), []).append(node)
+        return found
+
+    def nodes(self, *kinds: type[Node]) -> Iterator[Node]:
+        """The nodes of some kinds, one kind after the other."""
+        for kind in kinds:
+            yield from self._nodes.get(kind, ())  # type: ignore[misc]
+
+    @functools.cached_property
     def aliases(self) -> dict[str, str]:
         """Local name -> the dotted name that it was imported from."""
         names: dict[str, str] = {}
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    bound = alias.asname or alias.name.partition(".")[0]
-                    names[bound] = alias.name if alias.asname else bound
-            elif isinstance(node, ast.ImportFrom):
-                for alias in node.names:
-                    names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+        for node in self.nodes(ast.Import):
+            for alias in node.names:
+                bound = alias.asname or alias.name.partition(".")[0]
+                names[bound] = alias.name if alias.asname else bound
+        for origin in self.nodes(ast.ImportFrom):
+            for alias in origin.names:
+                names[alias.asname or alias.name] = f"{origin.module}.{alias.name}"
         return names
 
     def dotted(self, node: ast.AST) -> str | None:
@@ -48,22 +63,21 @@ class Source:
     def uses(self) -> list[tuple[int, str]]:
         """Each import and each use of an imported name, as (line, dotted name)."""
         found: list[tuple[int, str]] = []
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                found += [(node.lineno, alias.name) for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                found += [(node.lineno, f"{node.module}.{alias.name}") for alias in node.names]
-            elif isinstance(node, ast.Attribute) and (name := self.dotted(node)):
-                found.append((node.lineno, name))
+        for node in self.nodes(ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        for origin in self.nodes(ast.ImportFrom):
+            found += [(origin.lineno, f"{origin.module}.{alias.name}") for alias in origin.names]
+        for use in self.nodes(ast.Attribute):
+            if name := self.dotted(use):
+                found.append((use.lineno, name))
         return found
 
     def at(self, line: int, complaint: str) -> str:
         return f"{self.path}:{line}: {complaint}"
 
 
-@functools.cache
-def tracked() -> tuple[Source, ...]:
-    """Every text file that is, or is about to be, in the repository."""
+def tracked() -> Iterator[Source]:
+    """Every text file that is, or is about to be, in the repository, one at a time."""
     listing = subprocess.run(
         [
             "git",
@@ -79,9 +93,7 @@ def tracked() -> tuple[Source, ...]:
         capture_output=True,
         check=True,
     )
-    sources = []
     for path in sorted(filter(None, listing.stdout.decode().split("\0"))):
         file = ROOT / path
         if file.is_file() and b"\0" not in (content := file.read_bytes()):
-            sources.append(Source(path, content.decode()))
-    return tuple(sources)
+            yield Source(path, content.decode())
