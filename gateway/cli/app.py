@@ -28,6 +28,7 @@ from gateway.cli import (
     payments,
     qr,
     raw,
+    recon,
     refunds,
     report,
     sandbox,
@@ -74,6 +75,12 @@ app.add_typer(
     help="The books: recompute them, see that they balance.",
 )
 app.command(rich_help_panel=LOOK)(report.report)
+app.add_typer(
+    recon.app,
+    name="recon",
+    rich_help_panel=LOOK,
+    help="Channels' bills against our rows: what is different, and what to do.",
+)
 app.add_typer(migrate.app, name="migrate", rich_help_panel=LOOK, help="The schema of the stores.")
 app.add_typer(
     config.app, name="config", rich_help_panel=LOOK, help="The settings: what they are and may be."
