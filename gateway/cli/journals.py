@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from gateway.cli.options import data_files
-from gateway.cli.output import Step
+from gateway.cli.options import data_files, settings_from
+from gateway.cli.output import Step, note
 from payments.calendar import CHINA_OFFSET_MINUTES, parse_rfc3339
 
 if TYPE_CHECKING:
@@ -58,13 +58,29 @@ def midnight_ms(date: str, flag: str) -> int:
     return since // timedelta(milliseconds=1) - CHINA_OFFSET_MINUTES * 60_000
 
 
+def book_files(config: Path | None, data: Path | None) -> list[Path]:
+    """The shards' files to read. Exit with usage when there are none.
+
+    Where nobody said where, and nothing lies in the usual place, they are the demo's, as for the
+    commands that ask a gateway; that is told, because books are not to be taken for others.
+    """
+    from gateway.settings import default_data_dir
+
+    usual = settings_from(config, {"data_dir": data}).data_path
+    found = sorted(default_data_dir("demo").glob("shard-*.db"))
+    if found and usual == default_data_dir("data") and not any(usual.glob("shard-*.db")):
+        note(f"reading the demo's books in {found[0].parent}")
+        return found
+    return data_files(config, data)
+
+
 @contextmanager
 def open_journals(config: Path | None, data: Path | None) -> "Iterator[list[Journal]]":
     """The shards' files, opened to read; what they hold now is what will be read."""
     from payments.storage.journal import Journal
 
     with ExitStack() as stack:
-        yield [stack.enter_context(Journal(path)) for path in data_files(config, data)]
+        yield [stack.enter_context(Journal(path)) for path in book_files(config, data)]
 
 
 def merged(

@@ -15,6 +15,7 @@ from gateway.cli.journals import (
     STANDARD_OUTPUT,
     From,
     To,
+    book_files,
     counted,
     instant_of,
     merged,
@@ -25,7 +26,7 @@ from gateway.cli.journals import (
     write_sealed,
     write_text,
 )
-from gateway.cli.options import AsJson, ConfigFile, DataDir, data_files
+from gateway.cli.options import AsJson, ConfigFile, DataDir
 from gateway.cli.output import EXIT_CHECK_FAILED, complain, fields, progress, say, say_rows
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _report(config: Any, data: Any, *, quiet: bool) -> dict[str, Any]:
     """All shards together."""
     from payments.storage.audit import audit
 
-    paths = data_files(config, data)
+    paths = book_files(config, data)
     audits = []
     with progress("recomputing the books", len(paths), quiet=quiet) as step:
         for path in paths:
