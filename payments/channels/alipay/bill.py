@@ -55,6 +55,9 @@ PAYMENT: Final = "交易"
 REFUND: Final = "退款"
 TOTAL: Final = "合计"
 _COLUMNS: Final = 25
+_TEXTS: Final = 11
+"""The first columns, each with a TAB behind its text."""
+
 _RULE: Final = "-" * 40
 _REMEDY: Final = "fetch the file again; if it stays so, its layout is not the documented one"
 
@@ -352,7 +355,7 @@ class _Reader:
             for row, text in enumerate(texts, first):
                 if text.startswith("#") or not text:
                     break
-                made.append(line_of(row, text.split(",")))
+                made.append(line_of(row, text.split("\t,", _TEXTS)))
         except ValueError as error:
             raise BillRefused(str(error), first + len(made)) from None
         if self._sums.payments + self._sums.refunds > LINES_MAX:
@@ -361,27 +364,28 @@ class _Reader:
 
     def _line(self, row: int, cells: list[str]) -> BillLine:
         """Raise ValueError for a cell that is none."""
-        if len(cells) != _COLUMNS:
+        rest = cells[-1].split(",")
+        if len(cells) != _TEXTS + 1 or len(rest) != _COLUMNS - _TEXTS:
             raise ValueError("a line with another number of cells")
+        trade_no, number, kind, _, _, at, _, _, _, _, _, _ = cells
         (
-            trade_no, number, kind, _, _, at, _, _, _, _, _, amount_text, settle_text, red, points,
-            channel_text, own_text, _, _, own_red, _, refund_no, fee_text, _, _,
-        ) = cells  # fmt: skip
+            amount_text, settle_text, red, points, channel_text, own_text, _, _, own_red, _,
+            refund_no, fee_text, _, _,
+        ) = rest  # fmt: skip
         money = self._money
-        at_ms, _ = self._instants.read(at.removesuffix("\t"))
+        at_ms, _ = self._instants.read(at)
         amount, settle, fee = money[amount_text], money[settle_text], money[fee_text]
         channel, own = money[channel_text], money[own_text]
-        is_payment = kind == _PAYMENT_CELL
+        is_payment = kind == PAYMENT
         self._sums.add(is_payment, amount, settle, channel, own, fee)
         if red != "0.00" or points != "0.00":
             channel += money[red] + money[points]
         if own_red != "0.00":
             own += money[own_red]
-        trade_no, number = trade_no.rstrip("\t"), number.rstrip("\t")
         state, refund_no = _SUCCEEDED, refund_no.rstrip("\t")
         if is_payment:
             line_kind, fee, refund_no = _PAYMENT, -fee, ""
-        elif kind == _REFUND_CELL:
+        elif kind == REFUND:
             line_kind = BillKind.REFUND
             amount, settle, channel, own = -amount, -settle, -channel, -own
             state = _SUCCEEDED if refund_no else BillState.REVERSED
@@ -438,4 +442,3 @@ class _Reader:
 
 # Looked up once: they are needed a million times.
 _PAYMENT, _SUCCEEDED = BillKind.PAYMENT, BillState.SUCCEEDED
-_PAYMENT_CELL, _REFUND_CELL = f"{PAYMENT}\t", f"{REFUND}\t"
