@@ -14,11 +14,15 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Some images forbid compiled modules: then each of our processes would compile the tests anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
-# Two at a time: the figure of the smallest machine we promise to work on.
+# Two at a time: the figure of the smallest machine we promise to work on. Tests of whole deployments
+# mostly wait, for processes and clocks: more of them at a time.
 JOBS ?= 2
+WAITING_JOBS ?= 4
 ARGS ?=
 UPGRADE ?=
 
@@ -46,11 +50,12 @@ check: setup
 
 # Tests with Ray run alone: each starts processes of its own and is watched by the clock.
 test: check
-	$(PYTEST) -n $(JOBS) -m "not ray and not slow" $(REST)
+	$(PYTEST) -n $(WAITING_JOBS) -m "not ray and not slow" $(REST)
 	$(PYTEST) -m "ray and not slow" $(REST)
 
 prove: setup
 	$(PYTEST) -m slow tests $(ARGS)
+	HYPOTHESIS_PROFILE=prove $(PYTEST) -n $(JOBS) -m "not slow" --timeout 1200 tests/unit $(ARGS)
 
 bench: setup
 	@$(BIN)/tillway bench $(ARGS)

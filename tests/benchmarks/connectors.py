@@ -19,6 +19,7 @@ import time
 from random import Random
 from typing import Any
 
+import uvloop
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -121,7 +122,7 @@ def main() -> None:
         with subprocess.Popen(argv, stdout=subprocess.PIPE) as sandbox:
             assert sandbox.stdout is not None
             ready = json.loads(sandbox.stdout.readline())
-            costs = asyncio.run(measure(kind, ready, asked.count, asked.at_once))
+            costs = uvloop.run(measure(kind, ready, asked.count, asked.at_once))
             sandbox.terminate()
         rsa = rsa_us()
         line = {

@@ -13,16 +13,12 @@ from http_message_signatures import (
     HTTPSignatureKeyResolver,
     algorithms,
 )
-from hypothesis import settings
 from multidict import CIMultiDict
 
 from gateway.auth import Authenticator, Caller
 from gateway.fields import serialize_bare
 from payments.clock import ManualClock
 from payments.reference import Key, KeyOwner, KeyType, Merchant, MerchantStatus
-
-settings.register_profile("edge", deadline=None, print_blob=True)
-settings.load_profile("edge")
 
 NOW_S = 1_795_000_000
 SECRET = bytes(range(32))
