@@ -62,7 +62,8 @@ async def list_balances(call: Call) -> Reply:
 def _total(found: list[dict[str, dict[str, int]]]) -> dict[str, dict[str, int]]:
     """Sums over shards, by currency; an owner who never had anything has nothing in ours."""
     totals: dict[str, dict[str, int]] = {}
-    for sums in [*found, {Currency.CNY.value: {}}]:
+    nothing: dict[str, dict[str, int]] = {Currency.CNY.value: {}}
+    for sums in (*found, nothing):
         for currency, amounts in sums.items():
             total = totals.setdefault(currency, dict.fromkeys(BALANCES, 0))
             for name, minor in amounts.items():

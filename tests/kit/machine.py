@@ -58,9 +58,11 @@ class Shop(RuleBasedStateMachine):
         amount=st.sampled_from([1, 500, 3_800, 9_999]),
         merchant=st.integers(0, 1),
         waits=st.booleans(),
+        split=st.none() | st.integers(0, 2),
     )
-    def pay(self, ending: str, amount: int, merchant: int, waits: bool) -> None:
-        ack = self.world.post(ending=ending, amount=amount, merchant=merchant)
+    def pay(self, ending: str, amount: int, merchant: int, waits: bool, split: int | None) -> None:
+        terms = None if split is None else self.world.terms(split, merchant)
+        ack = self.world.post(ending=ending, amount=amount, merchant=merchant, split=terms)
         self.asked.append(ack)
         if waits:
             self.world.wait(ack, 6)

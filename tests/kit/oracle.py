@@ -19,6 +19,7 @@ from payments.channels.base import Book
 from payments.ids import out_trade_no
 from payments.ledger import (
     BrokenChain,
+    Postings,
     TrialBalance,
     book,
     trial_balance,
@@ -162,8 +163,11 @@ def _each(rows: Rows, payments: dict[str, Payment], refunds: dict[str, Refund]) 
     }
     source |= {identifier[-24:]: identifier for identifier in payments}
     entries: dict[str, list[str]] = {}
+    postings: dict[str, list[Postings]] = {}
     for row in rows.entries:
-        entries.setdefault(source.get(row[3][4:28], "?"), []).append(row[3])
+        about = source.get(row[3][4:28], "?")
+        entries.setdefault(about, []).append(row[3])
+        postings.setdefault(about, []).append(unpack_postings(row[7]))
     events: dict[str, list[str]] = {}
     for row in rows.events:
         events.setdefault(source.get(row[3][4:28], "?"), []).append(row[3])
@@ -175,6 +179,10 @@ def _each(rows: Rows, payments: dict[str, Payment], refunds: dict[str, Refund]) 
             payment, mine, entries.get(identifier, []), events.get(identifier, [])
         )
         yield from (f"10/11/18: {identifier} {complaint}" for complaint in found)
+        said = invariants.of_shares(payment, postings.get(identifier, []))
+        yield from (f"11: {identifier} {complaint}" for complaint in said)
+        if payment.split and payment.status is Status.SUCCEEDED and not payment.shares:
+            yield f"11: {identifier} was to be split and is not"
         if payment.amount_refunded == payment.amount and payment.status is Status.SUCCEEDED:
             returned = (payment.settle_returned, payment.fee_returned)
             if returned != (payment.settle_amount, payment.fee):

@@ -38,9 +38,10 @@ from payments.channels.simulated.connector import SimulatedChannel
 from payments.channels.simulated.settings import Latency, SimulatedSettings
 from payments.ids import IdMint, SeededEntropy
 from payments.lifecycle import Schedule
-from payments.reference import Merchant, Terminal
+from payments.reference import Merchant, Receiver, SplitRule, Terminal
 from payments.reference import Store as Place
 from payments.routing import ChannelAccount
+from payments.splitting.terms import Base, FeeBearer, Part, Terms, Tier
 from payments.storage.base import StoreError
 from payments.storage.memory import Disk, MemoryStore
 from payments.storage.sqlite import SqliteStore
@@ -87,6 +88,16 @@ class World:
         self.terminals = [
             Terminal(self.mint.new("trm", NOW_MS, 7), self.merchants[0].id, self.stores[0].id, "1")
         ]
+        own = IdMint(SeededEntropy(seed + 2))  # Apart: the ids of old seeds stay what they were.
+        self.receivers = [
+            Receiver(own.new("rcv", NOW_MS, m.partition), m.id, None, f"of {m.name}")
+            for m in self.merchants
+            for _ in range(2)
+        ]
+        self.rule = SplitRule(
+            own.new("spl", NOW_MS, 18), self.merchants[1].id, self.terms(0, merchant=1).parts
+        )
+        """What the second merchant takes is split by it, where a payment says nothing else."""
         self.handles: dict[str, Any] = {}
         self.boxes: dict[str, Boxed] = {}
         self.lanes: dict[str, ChannelLane] = {}
@@ -111,6 +122,16 @@ class World:
     def _merchant(self, number: int) -> Merchant:
         identifier = self.mint.new("mch", NOW_MS, 16 + number)
         return a_merchant(id=identifier, number=number, name=f"shop {number}")
+
+    def terms(self, kind: int, merchant: int = 0) -> Terms:
+        """Ways to split that fit payments of any amount, by number."""
+        one, two = (each.id for each in self.receivers[2 * merchant :][:2])
+        gross = (Part(one, None, 500_000), Part(two, None, 499_999))
+        return (
+            Terms((Part(one, None, 250_000), Part(two, None, 333_333))),
+            Terms(gross, Base.GROSS, FeeBearer.PRO_RATA),
+            Terms((Part(one, 1), Part(two, tiers=(Tier(900, 0), Tier(None, 300_000))))),
+        )[kind % 3]
 
     # --- boxes ----------------------------------------------------------------------------------
 
@@ -159,7 +180,8 @@ class World:
         )
         store = self._store()
         reference = Reference(self.clock)
-        reference.take(Changes(1, (*self.merchants, *self.stores, *self.terminals), True))
+        records = (*self.merchants, *self.stores, *self.terminals, *self.receivers, self.rule)
+        reference.take(Changes(1, records, True))
         core = Core(options, store, self.clock, DIGESTS, reference, self._die)
         core.reach = self._reached
         shard = MerchantShard(core)

@@ -47,6 +47,7 @@ class Day:
             seed=seed, network=slow(seed), settings=settings, sync=sync, day_max=day_max
         )
         self.paid = []
+        self.sharing = Random(seed + 3)  # Apart: old seeds tell the same story, split or not.
 
     def run(self):
         self.world.start()
@@ -64,7 +65,8 @@ class Day:
         )[0]
         if what == "pay":
             ending = random.choice([*ENDINGS, "0000", "0000"])
-            self.paid.append(world.post(ending=ending, amount=random.choice([1, 900, 3_877])))
+            amount = random.choice([1, 900, 3_877])
+            self.paid.append(world.post(ending=ending, amount=amount, split=self.terms()))
         elif what == "code":
             ack = world.wait(world.post(way="qr", expires_in=15), 3)
             self.paid.append(ack)
@@ -83,6 +85,11 @@ class Day:
         elif self.paid:
             self.repeat(what, random.choice(self.paid))
         world.advance(0.05)
+
+    def terms(self):
+        """Half of the payments are split."""
+        kind = self.sharing.randrange(6)
+        return self.world.terms(kind) if kind < 3 else None
 
     def repeat(self, what, ack):
         world = self.world

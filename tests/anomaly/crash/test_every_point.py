@@ -38,8 +38,11 @@ EVERYTHING = ("shard-0", "lane-sim-a", "lane-sim-b")
 
 def offer(world):
     """One of each; returns what was asked with a key, to be repeated."""
-    asked = [world.post(ending=ending) for ending in ENDINGS]
-    codes = [world.post(way="qr", expires_in=40) for _ in range(4)]
+    asked = [
+        world.post(ending=ending, split=None if at % 2 else world.terms(at // 2))
+        for at, ending in enumerate(ENDINGS)
+    ]
+    codes = [world.post(way="qr", expires_in=40, split=world.terms(at)) for at in range(4)]
     world.advance(0.3)
     world.advance(3)
     shown = [ack.body["id"] for ack in codes if ack.reply is not None and ack.code == ""]
