@@ -1,4 +1,4 @@
-"""`tillway sandbox NAME`: one channel's sandbox as a process of its own, for anybody's client."""
+"""`tillway sandbox NAME`: a channel's or the bank's, as a process of its own, for any client."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ import uvloop
 
 from gateway.logs import get_logger, setup_logging
 from gateway.settings import SettingsError
-from payments.channels.sandbox.app import SandboxApp, SandboxSettings, serve
+from payments.channels.sandbox.app import Sandbox, SandboxSettings, serve
 from payments.clock import SystemClock
 from payments.ids import Entropy
 
@@ -25,32 +25,39 @@ READ_BYTES: Final = 4_096
 log = get_logger(__name__)
 
 
-def _wechat(settings: SandboxSettings, clock: SystemClock, random: Random) -> SandboxApp:
+def _wechat(settings: SandboxSettings, clock: SystemClock, random: Random) -> Sandbox:
     from payments.channels.wechat.sandbox import WeChatSandbox
 
     return WeChatSandbox(settings, clock, random)
 
 
-def _alipay(settings: SandboxSettings, clock: SystemClock, random: Random) -> SandboxApp:
+def _alipay(settings: SandboxSettings, clock: SystemClock, random: Random) -> Sandbox:
     from payments.channels.alipay.sandbox import AlipaySandbox
 
     return AlipaySandbox(settings, clock, random)
 
 
-def _unionpay(settings: SandboxSettings, clock: SystemClock, random: Random) -> SandboxApp:
+def _unionpay(settings: SandboxSettings, clock: SystemClock, random: Random) -> Sandbox:
     from payments.channels.unionpay.sandbox import UnionpaySandbox
 
     return UnionpaySandbox(settings, clock, random)
 
 
-SANDBOXES: Final[dict[str, Callable[[SandboxSettings, SystemClock, Random], SandboxApp]]] = {
+def _bank(settings: SandboxSettings, clock: SystemClock, random: Random) -> Sandbox:
+    from payments.channels.bank.sandbox import BankSandbox
+
+    return BankSandbox(settings, clock, random)
+
+
+SANDBOXES: Final[dict[str, Callable[[SandboxSettings, SystemClock, Random], Sandbox]]] = {
     "wechat": _wechat,
     "alipay": _alipay,
     "unionpay": _unionpay,
+    "bank": _bank,
 }
 
 
-def open_sandbox(name: str, folder: Path | None, seed: int | None) -> SandboxApp:
+def open_sandbox(name: str, folder: Path | None, seed: int | None) -> Sandbox:
     """A sandbox over its folder. Raise SettingsError when the folder cannot be used."""
     if seed is None:
         seed = int.from_bytes(Entropy().bytes(SEED_BYTES), "big")
@@ -69,10 +76,10 @@ def open_sandbox(name: str, folder: Path | None, seed: int | None) -> SandboxApp
         raise SettingsError(f"the sandbox cannot open {folder}: {error}") from None
 
 
-def credentials_of(sandbox: Any, url: str) -> dict[str, str]:
+def credentials_of(sandbox: Any, url: str) -> dict[str, Any]:
     """What a client needs; Alipay's have the gateway's whole address among them."""
     try:
-        made: dict[str, str] = sandbox.credentials(url)
+        made: dict[str, Any] = sandbox.credentials(url)
     except TypeError:
         made = sandbox.credentials()
     return made

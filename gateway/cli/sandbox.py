@@ -1,4 +1,4 @@
-"""`tillway sandbox NAME`: a channel's sandbox, for anybody's client."""
+"""`tillway sandbox NAME`: a channel's sandbox or the bank's, for anybody's client."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -7,7 +7,7 @@ import typer
 
 from gateway.cli.options import AsJson
 
-NAMES: Final = ("wechat", "alipay", "unionpay")
+NAMES: Final = ("wechat", "alipay", "unionpay", "bank")
 
 Port = Annotated[int, typer.Option("--port", min=0, max=65_535, help="0 picks a free one.")]
 Host = Annotated[str, typer.Option("--host", help="Where it listens. It asks nobody who he is.")]
@@ -28,9 +28,13 @@ def sandbox(
     as_json: AsJson = False,
     with_parent: WithParent = False,
 ) -> None:
-    """Run one channel's sandbox until SIGTERM or Ctrl-C.
+    """Run one channel's sandbox, or the bank's, until SIGTERM or Ctrl-C.
+
+    The bank takes orders in files, too: with --data DIR, from DIR/in.
 
     Example: tillway sandbox wechat --port 0 --json
+
+    Example: tillway sandbox bank --data bank
     """
     if name not in NAMES:
         raise typer.BadParameter(f"{name!r} is none of {', '.join(NAMES)}", param_hint="NAME")

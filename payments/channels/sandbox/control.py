@@ -15,7 +15,7 @@ from payments.channels.base import Book
 from payments.channels.sandbox.courier import FACTOR_MAX, Courier
 from payments.channels.sandbox.engine import Engine
 from payments.channels.sandbox.faults import FaultMaker, Faults
-from payments.channels.sandbox.turns import VERBS
+from payments.channels.sandbox.turns import VERBS, MovableClock
 
 T = TypeVar("T")
 
@@ -97,7 +97,7 @@ class Control:
     # --- the payer -----------------------------------------------------------------------------
 
     async def _act(self, request: web.Request) -> object:
-        asked = await _read(request, Act)
+        asked = await read(request, Act)
         verb = request.path.removeprefix(self.PREFIX)
         order = self._engine.find(asked.out_trade_no, asked.merchant)
         if not order:
@@ -124,20 +124,7 @@ class Control:
         }
 
     async def _move_clock(self, request: web.Request) -> object:
-        asked, clock = await _read(request, Move), self._engine.clock
-        match (asked.advance_seconds, asked.to_ms, asked.offset_ms):
-            case (float(seconds), None, None):
-                offset_ms = clock.offset_ms + round(seconds * 1000)
-            case (None, int(to_ms), None):
-                offset_ms = clock.offset_ms + to_ms - clock.now_ms()
-            case (None, None, int(offset)):
-                offset_ms = offset
-            case _:
-                raise Refused(400, "say one of advance_seconds, to_ms, offset_ms")
-        if offset_ms < clock.offset_ms:
-            raise Refused(400, "business time never goes back")
-        if offset_ms > OFFSET_MAX_MS:
-            raise Refused(400, f"at most {OFFSET_MAX_MS} ms ahead of real time")
+        offset_ms = offset_of(await read(request, Move), self._engine.clock)
         self._engine.move_clock(offset_ms)
         return await self._get_clock(request)
 
@@ -145,7 +132,7 @@ class Control:
         return {**msgspec.to_builtins(self._faults.faults), "drawn": self._faults.drawn}
 
     async def _set_faults(self, request: web.Request) -> object:
-        self._faults.set(await _read(request, Faults))
+        self._faults.set(await read(request, Faults))
         return await self._get_faults(request)
 
     async def _callbacks(self, request: web.Request) -> object:
@@ -159,14 +146,33 @@ class Control:
         }
 
     async def _set_delivery(self, request: web.Request) -> object:
-        factor = (await _read(request, Delivery)).retry_factor
+        factor = (await read(request, Delivery)).retry_factor
         if not 0 <= factor <= FACTOR_MAX:
             raise Refused(400, f"retry_factor: from 0 to {FACTOR_MAX}")
         self._courier.retry_factor = factor
         return await self._callbacks(request)
 
 
-async def _read(request: web.Request, shape: type[T]) -> T:
+def offset_of(asked: Move, clock: MovableClock) -> int:
+    """How far ahead of real time a clock is to be, in ms. Raise Refused."""
+    match (asked.advance_seconds, asked.to_ms, asked.offset_ms):
+        case (float(seconds), None, None):
+            offset_ms = clock.offset_ms + round(seconds * 1000)
+        case (None, int(to_ms), None):
+            offset_ms = clock.offset_ms + to_ms - clock.now_ms()
+        case (None, None, int(offset)):
+            offset_ms = offset
+        case _:
+            raise Refused(400, "say one of advance_seconds, to_ms, offset_ms")
+    if offset_ms < clock.offset_ms:
+        raise Refused(400, "business time never goes back")
+    if offset_ms > OFFSET_MAX_MS:
+        raise Refused(400, f"at most {OFFSET_MAX_MS} ms ahead of real time")
+    return offset_ms
+
+
+async def read(request: web.Request, shape: type[T]) -> T:
+    """The JSON of a request to `/_sandbox/`. Raise Refused."""
     try:
         return msgspec.json.decode(await request.read(), type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
