@@ -17,7 +17,16 @@ from typing import Any, Final
 from load_tests import compare, history, report
 from load_tests.audit import Audit
 from load_tests.console import Progress
-from load_tests.figures import baselines, closed, latency, merchants, rows, shards, wires
+from load_tests.figures import (
+    baselines,
+    closed,
+    latency,
+    merchants,
+    reconciliation,
+    rows,
+    shards,
+    wires,
+)
 from load_tests.figures.base import Figure, Lab
 from load_tests.gateway import CommandFailed, Options
 from load_tests.process import ServerFailed
@@ -29,6 +38,7 @@ FIGURES: Final[dict[str, Callable[[Lab], Figure]]] = {
     "baselines": baselines.measure,
     "latency": latency.measure,
     "merchants": merchants.measure,
+    "reconciliation": reconciliation.measure,
     "rows": rows.measure,
     "shards": shards.measure,
     "wires": wires.measure,
