@@ -235,7 +235,9 @@ class Reading:
         row = core.store.payment(payment.id)
         for refund_row in core.store.refunds_of(row[0]) if row is not None else ():
             refund = decode_refund(refund_row[7])
-            moments += refund.history
+            # The payment's own lines tell of its success, unless it gave stray money back.
+            told = refund.stray is None
+            moments += [m for m in refund.history if not (told and m.kind == "refund_succeeded")]
             sources.append(refund.id)
         for moment in moments:
             add(moment.at, 3, moment.kind, detail=moment.detail)

@@ -183,6 +183,8 @@ def test_a_time_line_tells_everything_in_order(chain):
     assert {"created", "risk", "route", "entry", "event"} <= {row["kind"] for row in rows}
     types = [row["type"] for row in rows if row["kind"] == "event"]
     assert types == ["payment.succeeded", "refund.succeeded"]
+    kinds = [row["kind"] for row in rows]
+    assert [kinds.count(kind) for kind in ("refund_started", "refund_succeeded")] == [1, 1]
     entries = [row for row in rows if row["kind"] == "entry"]
     assert all(sum(p["amount"] for p in entry["postings"]) == 0 for entry in entries)
     assert len(entries) == 2
