@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
-PAYMENTS: Final = "/v1/payments"
-STATUS: Final = "/v1/status"
-STATEMENTS: Final = "/v1/statements"
+PAYMENTS: Final = "/bank/payments"
+STATUS: Final = "/bank/status"
+STATEMENTS: Final = "/bank/statements"
 NOTICES: Final = STATEMENTS + "/camt.054"
 DAYS: Final = STATEMENTS + "/camt.053"
 

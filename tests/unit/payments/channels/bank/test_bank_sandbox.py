@@ -35,7 +35,7 @@ DAY_MS = 86_400_000
 
 WRONG = [
     ({"body_signed": b"other"}, "wrong_signature"),
-    ({"target_signed": "/v1/status"}, "wrong_signature"),
+    ({"target_signed": "/bank/status"}, "wrong_signature"),
     ({wire.SIGNATURE: "AAAA"}, "wrong_signature"),
     ({wire.SIGNATURE: "no base64"}, "wrong_signature"),
     ({wire.NONCE: "0" * 32}, "wrong_signature"),
@@ -81,7 +81,7 @@ def test_nonces_are_forgotten_when_their_window_is_over(monkeypatch):
 
 async def test_everything_is_answered_and_signed(bank):
     """Wrong paths, methods, queries, bodies that are too long."""
-    assert (404, "not_found") == await bank.error_of("GET", "/v1/else")
+    assert (404, "not_found") == await bank.error_of("GET", "/bank/else")
     assert (405, "method") == await bank.error_of("GET", wire.PAYMENTS)
     assert (400, "wrong_query") == await bank.error_of("GET", wire.STATUS)
     for query in ("?after=x", "?after=-1", "?after=" + "9" * 16):
