@@ -4,6 +4,7 @@ Each sandbox writes the bill from its own books; each connector fetches it over 
 believes it only when it is whole. Who reads it knows nothing of the sandbox.
 """
 
+import gzip
 import io
 
 import pytest
@@ -159,6 +160,19 @@ async def test_a_damaged_file_is_not_taken(stand, files):
         assert isinstance(await stand.channel.fetch_bill(asked, files), Unknown)
     files.edit = None
     assert whole == await stand.channel.fetch_bill(asked, files)
+
+
+@pytest.mark.parametrize("stand", ["wechat", "unionpay"], indirect=True)
+async def test_a_sound_file_with_other_content_is_not_taken(stand, files):
+    """Well packed, and not what the signed answer told the hash of."""
+    asked = AskedBill(await a_day(stand))
+    files.edit = lambda request, answer: HttpAnswer(
+        answer.status, answer.headers, gzip.compress(b"another bill")
+    )
+
+    assert Unknown("a file with another hash than was told") == await stand.channel.fetch_bill(
+        asked, files
+    )
 
 
 @BILLED
