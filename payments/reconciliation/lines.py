@@ -7,6 +7,7 @@ a channel charges is compared with what the contract says, and only for payments
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from payments.bills.lines import BillKind, BillLine, BillState
 from payments.calendar import CHINA_OFFSET_MINUTES, DAY_MS
 
 OFFSET_MS: Final = CHINA_OFFSET_MINUTES * 60_000
+DAYS_KEPT: Final = 1_024
 SKEW_MS: Final = 300_000
 """How far the channel's clock may be from ours, and how long it may take to enter a line."""
 
@@ -121,6 +123,7 @@ def theirs_of(line: BillLine) -> Theirs:
     )
 
 
+@lru_cache(maxsize=DAYS_KEPT)
 def day_bounds(bill_date: int) -> tuple[int, int]:
     """The first instant of a bill's day in China and the first after it, ms since 1970 UTC.
 

@@ -55,7 +55,10 @@ class ShardBooks:
         self._shards: list[apsw.Connection] = []
         for path in paths:
             try:
-                self._shards.append(connect.reader(path))
+                shard = connect.reader(path)
+                # A day is walked once: mapping it would only fill memory with what was read.
+                shard.pragma("mmap_size", 0)
+                self._shards.append(shard)
             except apsw.Error as error:
                 raise StoreRefused(f"{path}: {error}") from error
 
