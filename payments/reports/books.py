@@ -5,6 +5,7 @@ Shared accounts exist once a partition (`fees:income#17`); reports add the strip
 """
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -13,6 +14,7 @@ from payments import chart
 from payments.calendar import rfc3339
 from payments.ledger import Row as EntryRow
 from payments.ledger import book, unpack_postings
+from payments.reports.names import NAMES_KEPT
 from payments.reports.tables import Column, Kind, Row, Table
 
 Balances = dict[tuple[str, str], int]
@@ -147,6 +149,7 @@ def balances_of(rows: Iterable[EntryRow], *, striped: bool = False) -> Balances:
     return together
 
 
+@lru_cache(maxsize=NAMES_KEPT)
 def kind_of(account: str) -> chart.Kind:
     """The kind of an account whose stripe may have been taken off."""
     try:
@@ -184,7 +187,7 @@ def entries_table(entries: Iterable[EntryRow]) -> Table:
             for account, minor in unpack_postings(packed):
                 yield (
                     identifier, source, at, str(partition), str(seq), account,
-                    chart.kind_of(account).value, currency.lower(),
+                    kind_of(account).value, currency.lower(),
                     max(minor, 0), max(-minor, 0), minor, digest,
                 )  # fmt: skip
 

@@ -65,8 +65,8 @@ def _part(word: str) -> str:
         if character in _PLAIN:
             pieces.append(character)
         elif character == "_" and before in _PLAIN and after in _PLAIN and after:
-            # A hyphen stands alone: beside an escape nobody could tell the two apart.
-            pieces.append("-" if at > 1 or word[0] in _FIRST else _escaped(character))
+            # Never before an escape: nobody could tell where that begins.
+            pieces.append("-")
         else:
             pieces.append(_escaped(character))
     return "".join(pieces)

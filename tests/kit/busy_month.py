@@ -1,15 +1,15 @@
 """A data directory as a busy month leaves it, to read books and make reports from.
 
-Two shards: in one, two merchants took payments through the whole gateway, with coupons, refunds
-and late successes; in the other, three merchants have a month of many small sales.
+Two shards: in one, two merchants took payments through the whole gateway, with coupons, refunds,
+shares of others and late successes; in the other, three merchants have a month of many small sales.
 """
 
 from payments.storage.bulk import make_payments
 from payments.testing import NOW_MS, a_merchant, an_id
 from world import World
 
-PAYMENTS = 240
-SALES = 1_500
+PAYMENTS = 160
+SALES = 1_000
 EVIL = "=1+1,<b>&\"'"
 """A subject that no file may take for more than text."""
 
