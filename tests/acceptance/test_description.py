@@ -189,6 +189,35 @@ def test_answers_about_webhooks_and_plates_are_as_described(judged, shop):
         assert expected in judged.seen, expected
 
 
+def test_answers_about_splitting_are_as_described(judged, shop):
+    """Receivers and rules: made, read, listed, changed; splits and balances; what is refused."""
+    client = shop.client
+    rider = client.post("/v1/receivers", {"name": "rider"})["id"]
+    parts = [{"receiver": rider, "tiers": [{"up_to": 5, "amount": 1}, {"ratio_ppm": 9_000}]}]
+    rule = client.post("/v1/split_rules", {"match": {"tag": "x"}, "parts": parts})["id"]
+    for path in (f"/v1/receivers/{rider}", f"/v1/split_rules/{rule}"):
+        assert 200 == client.get(path).status
+        client.post(path, {"status": "active"})
+    for path in ("/v1/receivers?status=active", "/v1/split_rules?limit=1", "/v1/balances"):
+        assert 200 == client.get(path).status
+    paid = shop.paid(splits=[{"receiver": rider, "amount": 100}])
+    shop.refund(paid["id"], 3_800)
+    assert 200 == client.get(f"/v1/payments/{paid['id']}/splits").status
+    assert 200 == client.get(f"/v1/balances?receiver={rider}").status
+    client.get(f"/v1/balances?receiver={rider}&merchant={shop.id}")
+    client.get("/v1/split_rules/spl_01ZZZZZZZZ0000000000000Z")
+    client.post("/v1/split_rules", {"parts": []})
+
+    for expected in (
+        ("createReceiver", 201), ("getReceiver", 200), ("updateReceiver", 200),
+        ("listReceivers", 200), ("createSplitRule", 201), ("createSplitRule", 422),
+        ("getSplitRule", 200), ("getSplitRule", 404), ("updateSplitRule", 200),
+        ("listSplitRules", 200), ("listSplits", 200), ("listBalances", 200),
+        ("listBalances", 422), ("createRefund", 201),
+    ):  # fmt: skip
+        assert expected in judged.seen, expected
+
+
 def test_the_judge_sees_an_answer_that_is_not_described(judge, shop):
     """It is no rubber stamp: another status, a header or a field too many, each is found."""
     paid = shop.paid()
@@ -243,6 +272,8 @@ def test_examples_of_requests_work(judged, document, shop):
             body = dict(example["value"])
             if "store" in body:
                 body["store"] = shop.store
+            for part in body.get("parts", ()):
+                part["receiver"] = shop.client.post("/v1/receivers", {"name": "rider"})["id"]
             client = shop.gateway.operator if path == "/v1/merchants" else shop.client
             answer = client.post(path, body, key=uuid.uuid4().hex)
             assert answer.status in (200, 201, 202), (path, body, answer)

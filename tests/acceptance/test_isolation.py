@@ -10,6 +10,7 @@ ON_RAY_TOO = True
 ROUTES = """
     GET     /v1/payments/{}                             payment
     GET     /v1/payments/{}/timeline                    payment
+    GET     /v1/payments/{}/splits                      payment
     POST    /v1/payments/{}/cancel                      payment
     POST    /v1/payments/{}/refunds                     payment
     POST    /v1/test_helpers/payments/{}/pay            payment
@@ -21,6 +22,12 @@ ROUTES = """
     POST    /v1/merchants/{}                            merchant
     GET     /v1/stores/{}                               store
     GET     /v1/terminals/{}                            terminal
+    GET     /v1/receivers/{}                            receiver
+    POST    /v1/receivers/{}                            receiver
+    GET     /v1/split_rules/{}                          rule
+    POST    /v1/split_rules/{}                          rule
+    GET     /v1/balances?receiver={}                    receiver
+    GET     /v1/balances?merchant={}                    merchant
     GET     /v1/keys/{}                                 key
     POST    /v1/keys/{}/rotate                          key
     DELETE  /v1/keys/{}                                 key
@@ -41,6 +48,8 @@ UNKNOWN = {
     "merchant": "mch_01ZZZZZZZZ0000000000000Z",
     "store": "sto_01ZZZZZZZZ0000000000000Z",
     "terminal": "trm_01ZZZZZZZZ0000000000000Z",
+    "receiver": "rcv_01ZZZZZZZZ0000000000000Z",
+    "rule": "spl_01ZZZZZZZZ0000000000000Z",
     "key": "key_01ZZZZZZZZ0000000000000Z",
     "endpoint": "whk_01ZZZZZZZZ0000000000000Z",
     "event": "evt_01ZZZZZZZZ0000000000000ZS",
@@ -64,6 +73,10 @@ def owner(gateway):
     )
     events = shop.client.get(f"/v1/events?payment={payment}")["data"]
     more = {"endpoint": hook["id"], "event": events[0]["id"]}
+    receiver = shop.client.post("/v1/receivers", {"name": "rider"})["id"]
+    parts = [{"receiver": receiver, "amount": 1}]
+    rule = shop.client.post("/v1/split_rules", {"match": {"tag": "x"}, "parts": parts})["id"]
+    more |= {"receiver": receiver, "rule": rule}
     return shop, {**ids, **more, "terminal": shop.terminal, "key": shop.key["id"]}
 
 
@@ -100,8 +113,11 @@ def test_anothers_object_is_none(gateway, owner, stranger, expect_problem, metho
 
 @pytest.mark.parametrize(
     "kind",
-    ["payments", "refunds", "stores", "terminals", "keys", "webhook_endpoints", "events"],
-)
+    [
+        "payments", "refunds", "stores", "terminals", "keys", "webhook_endpoints", "events",
+        "receivers", "split_rules",
+    ],
+)  # fmt: skip
 def test_lists_hold_only_ones_own(owner, stranger, kind):
     """Nothing of the other is in any list."""
     _, ids = owner

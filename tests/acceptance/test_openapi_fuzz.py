@@ -76,6 +76,9 @@ def pool(fuzzed):
     )
     events = client.get("/v1/events?limit=3")
     plate = client.post("/v1/qr_plates", {"store": shop.store, "label": "Counter"})
+    receiver = client.post("/v1/receivers", {"name": "rider"})
+    parts = [{"receiver": receiver["id"], "amount": 1}]
+    rule = client.post("/v1/split_rules", {"match": {"tag": "x"}, "parts": parts})
     throwaway = shop.new_key(type="bearer", scopes=["payments:read"])
     found = {
         "pay": [each["id"] for each in (*paid, code, cashier, pending, failed)],
@@ -89,9 +92,12 @@ def pool(fuzzed):
         "whk": [hook["id"]],
         "evt": [event["id"] for event in events["data"]],
         "qrp": [plate["id"]],
+        "rcv": [receiver["id"]],
+        "spl": [rule["id"]],
         "token": [cashier["pay_url"].rpartition("/")[2], plate["url"].rpartition("/")[2]],
         "name": ["simulated", "simulated-1"],
     }
+    found["own"] = [shop.id]
     assert all(found.values()), found
     return shop, found
 
@@ -119,6 +125,10 @@ def tuned(document, shop, pool):
         ("CreatePayment", "terminal", "trm"),
         ("NewTerminal", "store", "sto"),
         ("NewPlate", "store", "sto"),
+        ("AskedSplit", "receiver", "rcv"),
+        ("RulePart", "receiver", "rcv"),
+        ("RuleMatch", "store", "sto"),
+        ("NewReceiver", "merchant", "own"),
         ("NewKey", "terminal", "trm"),
         ("ResendEvent", "endpoint", "whk"),
     ):

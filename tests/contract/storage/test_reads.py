@@ -182,6 +182,17 @@ async def test_folds_are_replaced_and_listed_in_order(store, batch):
     assert (4, b"new", 2) == store.counter(4)
 
 
+async def test_balances_are_found_by_how_their_names_begin(store, batch):
+    """A receiver's accounts, whatever the stripe, and nobody else's whose name is longer."""
+    accounts = ("r:a", "r:a:debt#1", "r:a:pending#12", "r:a:pending#2", "r:ab:pending#1", "r:b")
+    await store.commit(batch(balances=[(name, "cny", 7, 1) for name in accounts]))
+
+    assert [name for name in accounts if name.startswith("r:a:")] == [
+        row[0] for row in store.balances_under("r:a:")
+    ]
+    assert [] == store.balances_under("r:c:")
+
+
 async def test_nonces_are_remembered_for_their_window(place, store, batch):
     """Those asked for by `created`; commits older than the named limit are forgotten in time."""
     await store.commit(batch(nonces=[(111, 1_000), (112, 2_000)]))

@@ -127,6 +127,7 @@ class Twins(RuleBasedStateMachine):
             lambda s: [s.events_of(f"pay_{no:024}") for no in range(6)],
             lambda s: [s.entries_after(2, 4), s.events_after(2, 4)],
             lambda s: [list(s.balances()), s.heads(), s.counter(1), s.balance("merchant:2", "CNY")],
+            lambda s: s.balances_under("merchant:"),
             lambda s: sorted(s.recent_nonces(103)),
             lambda s: [
                 [

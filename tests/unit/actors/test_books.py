@@ -81,6 +81,34 @@ def test_after_any_crash_the_balances_are_the_fold_of_the_entries(plan):
 
 @settings(max_examples=60)
 @given(steps)
+def test_what_an_owner_has_is_found_by_name_wherever_it_is(plan):
+    """In the store, in a batch that is being written, or only in memory: the fold of all."""
+    ledger = Ledger()
+    for what, *arguments in plan:
+        if what == "book":
+            ledger.book(*arguments)
+        elif what == "commit":
+            ledger.commit(*arguments)
+        else:
+            ledger.open()
+        folded = fold({}, [*ledger.entries(), *ledger.batch.entries])
+        for merchant in range(7):
+            name = f"merchant:mch_{merchant}:"
+            mine = {key: minor for key, minor in folded.items() if key[0].startswith(name)}
+            assert mine == ledger.books.under(name)
+
+
+def test_a_balance_on_its_way_to_the_store_is_found():
+    """Flushed into a batch, and not yet durable."""
+    ledger = Ledger()
+    ledger.book(1, 100)
+    ledger.books.flush(ledger.batch)
+
+    assert {("merchant:mch_1:pending", "cny"): -99} == ledger.books.under("merchant:mch_1:")
+
+
+@settings(max_examples=60)
+@given(steps)
 def test_chains_go_on_where_the_last_owner_stopped(plan):
     """No gap, no fork, whatever was in memory when it died."""
     ledger = Ledger()
