@@ -118,7 +118,7 @@ def _fill_folds(connection: apsw.Connection, maker: Maker, count: int, last_ms: 
         connection.executemany(
             WRITE["set_balances"],
             [
-                (account, "CNY", minor, no)
+                (account, "cny", minor, no)
                 for account, (minor, no) in sorted(maker.balances.items())
             ],
         )

@@ -104,7 +104,7 @@ class Kind:
             merchant=_MERCHANT,
             order_no=_ORDER,
             amount=self.amount,
-            currency="CNY",
+            currency="cny",
             way=Way.BARCODE,
             wallet=wallet,
             status=Status.SUCCEEDED,
@@ -243,13 +243,13 @@ class Maker:
         identifier = payment_entry_id(source)
         seq, chain, _ = self.heads.get(partition, _START)
         seq += 1
-        chain = chain_hash(chain, identifier, seq, "CNY", at_ms, packed)
+        chain = chain_hash(chain, identifier, seq, "cny", at_ms, packed)
         self.heads[partition] = (seq, chain, no)
         receivable, pending, income = shop.accounts
         self._fold(receivable, kind.amount, no)
         self._fold(pending, -kind.net, no)
         self._fold(income, -kind.fee, no)
-        return (no, partition, seq, identifier, source, at_ms, "CNY", packed, chain)
+        return (no, partition, seq, identifier, source, at_ms, "cny", packed, chain)
 
     def _fold(self, account: str, minor: int, no: int) -> None:
         balance = self.balances.get(account)
