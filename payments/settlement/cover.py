@@ -285,14 +285,14 @@ def booked(cover: Cover, event: Covered) -> Postings:
     )
 
 
-def arrivals(event: Covered) -> tuple[tuple[str, Postings], ...]:
-    """The second steps of a covered claim: (source, postings), each in its receiver's partition."""
+def land(event: Covered, release: Release, pending: int) -> Postings:
+    """The second step of a receiver's part, at its home, about `release.arrival`.
+
+    `pending`: the receiver's there. Conflict while that is less: the share that clearing sent is
+    itself on its way, and goes first.
+    """
+    assert release.arrival, release
+    if pending < release.amount:
+        raise Conflict(f"{release.receiver}'s share is on its way; its money comes after it")
     partition = partition_of(event.claim_id)
-    return tuple(
-        (
-            each.arrival,
-            entries.money_arrived(event.custody, each.receiver, partition, each.amount),
-        )
-        for each in event.receivers
-        if each.arrival
-    )
+    return entries.money_arrived(event.custody, release.receiver, partition, release.amount)

@@ -14,7 +14,6 @@ from typing import Final
 
 from payments import chart
 from payments.ledger import Entry
-from payments.settlement.entries import ADVANCED, REPAID
 
 MATCHED: Final = frozenset({"available", "frozen", "in_transit"})
 
@@ -22,14 +21,13 @@ MATCHED: Final = frozenset({"available", "frozen", "in_transit"})
 class Coverage:
     """Sums over entries, added one by one; complaints can be asked for at any time."""
 
-    __slots__ = ("_accounts", "_advances", "_backing", "_balances", "_faults", "_matched")
+    __slots__ = ("_accounts", "_backing", "_balances", "_faults", "_matched")
 
     def __init__(self) -> None:
         self._accounts: dict[str, chart.Account] = {}
         self._balances: dict[tuple[str, str], int] = {}
         self._matched: dict[str, int] = {}
         self._backing: dict[str, int] = {}
-        self._advances: dict[str, str] = {}
         self._faults: list[str] = []
 
     def backing(self, party: str) -> int:
@@ -40,12 +38,12 @@ class Coverage:
         """What the party has available, frozen and in transit, minor units."""
         return self._matched.get(party, 0)
 
-    def add(self, entry: Entry, merchant: str | None = None) -> None:
-        """Count one entry. `merchant`: whose payment or refund it is about, where it is one; an
-        entry that is shared out whole among receivers does not name its merchant."""
+    def add(self, entry: Entry, owner: str | None = None) -> None:
+        """Count one entry. `owner`: whose payment, refund, covered claim or advance it is about,
+        where it is one: these may have no leg that says so."""
         custody = 0
         moved: dict[str, int] = {}
-        merchants = set() if merchant is None else {merchant}
+        heads = set() if owner is None else {owner}
         for name, minor in entry.postings:
             key = (name, entry.currency)
             self._balances[key] = self._balances.get(key, 0) + minor
@@ -56,27 +54,22 @@ class Coverage:
                 owed = -minor if account.part in MATCHED else 0
                 moved[account.owner] = moved.get(account.owner, 0) + owed
                 if account.family == "merchant":
-                    merchants.add(account.owner)
-        if len(merchants) > 1:
-            self._faults.append(f"{entry.id} moves money between {' and '.join(sorted(merchants))}")
-        self._attribute(entry, custody, moved, merchants)
+                    heads.add(account.owner)
+        if len(heads) > 1:
+            self._faults.append(f"{entry.id} moves money between {' and '.join(sorted(heads))}")
+        self._attribute(entry, custody, moved, heads or set(moved))
 
     def _attribute(
-        self, entry: Entry, custody: int, moved: dict[str, int], merchants: set[str]
+        self, entry: Entry, custody: int, moved: dict[str, int], heads: set[str]
     ) -> None:
-        """Give the entry's custody leg to the parties it is about."""
+        """Give the entry's custody leg to the parties it is about: what is left, to its head."""
         for party, owed in moved.items():
             self._matched[party] = self._matched.get(party, 0) + owed
-        if entry.id.endswith(ADVANCED):
-            self._advances[entry.source] = next(iter(moved), "")
-        heads = merchants or set(moved)
-        if entry.id.endswith(REPAID):
-            heads = {self._advances.pop(entry.source, "")}
         if len(heads) != 1:
             if custody:
                 self._faults.append(f"{entry.id} moves {custody} of custody and is nobody's")
             return
-        head = heads.pop()
+        (head,) = heads
         for party, owed in moved.items():
             if party != head:
                 self._backing[party] = self._backing.get(party, 0) + owed
@@ -112,9 +105,9 @@ class Coverage:
                 yield name, minor
 
 
-def complaints(entries: Iterable[Entry]) -> list[str]:
-    """What is wrong with these entries, taken as the whole books."""
+def complaints(entries: Iterable[tuple[Entry, str | None]]) -> list[str]:
+    """What is wrong with these entries, each with its owner, taken as the whole books."""
     coverage = Coverage()
-    for entry in entries:
-        coverage.add(entry)
+    for entry, owner in entries:
+        coverage.add(entry, owner)
     return list(coverage.complaints())

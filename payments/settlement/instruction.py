@@ -277,7 +277,9 @@ def repeat(instruction: Instruction, at: int, grace_ms: int = ABSENT_GRACE_MS) -
 
 def absent(instruction: Instruction, at: int) -> Absent | None:
     """The bank never saw the number. None where that is no news or cannot be: it has answered."""
-    return Absent(at) if instruction.state is State.UNKNOWN else None
+    if instruction.state is not State.UNKNOWN or instruction.absent_at == at:
+        return None
+    return Absent(at)
 
 
 def hear(
