@@ -21,6 +21,8 @@ SHAPES = [
     (chart.merchant_debt("mch_1"), "merchant:mch_1:debt", Kind.ASSET, True),
     (chart.receiver_pending("rcv_1", 17), "receiver:rcv_1:pending#17", Kind.LIABILITY, True),
     (chart.receiver_available("rcv_1", 0), "receiver:rcv_1:available#0", Kind.LIABILITY, True),
+    (chart.receiver_frozen("rcv_1", 3), "receiver:rcv_1:frozen#3", Kind.LIABILITY, True),
+    (chart.receiver_in_transit("rcv_1", 4), "receiver:rcv_1:in_transit#4", Kind.LIABILITY, True),
     (chart.receiver_debt("rcv_1", 4095), "receiver:rcv_1:debt#4095", Kind.ASSET, True),
     (chart.fees_income(4095), "fees:income#4095", Kind.INCOME, False),
     (chart.fees_channel(17), "fees:channel#17", Kind.EXPENSE, False),
