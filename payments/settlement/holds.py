@@ -123,12 +123,19 @@ class Repaid(Struct, frozen=True, array_like=True, tag="repaid", gc=False):
 
 
 def advance(
-    wanted: Advance, funder: Funder, outstanding: int, pending: int, known: Advance | None
+    wanted: Advance,
+    funder: Funder,
+    outstanding: int,
+    pending: int,
+    is_young: bool,
+    known: Advance | None,
 ) -> Advanced | None:
     """Put a funder's money there. None if this advance is known already.
 
     `outstanding`: what this funder has advanced and not got back. `pending`: the party's pending
-    balance. Conflict above the limit, or if more is to be released than is pending.
+    balance. `is_young`: `terms.is_young`; to release money before its day is settlement on the day
+    itself by another name. Conflict above the limit, if more is to be released than is pending, or
+    if anything is to be released to a young merchant.
     """
     if known is not None:
         return None
@@ -137,6 +144,8 @@ def advance(
         raise InvalidField(f"an advance of {wanted.amount}, {wanted.released}", param="amount")
     if outstanding + wanted.amount > funder.limit:
         raise Conflict(f"{funder.name} advances {funder.limit} at most; {outstanding} is out")
+    if wanted.released and is_young:
+        raise Conflict(f"{wanted.party} is too young to be settled before its day")
     if wanted.released > pending:
         raise Conflict(f"{wanted.released} is more than the {pending} pending")
     return Advanced(wanted)

@@ -284,7 +284,7 @@ class World(Payouts):
         known = self.state.get("advance", wanted.id)
         outstanding = self.state.natural(chart.advance(FUNDER.name))
         pending = self.state.purse(party, self.day).pending
-        event = holds.advance(wanted, FUNDER, outstanding, pending, known)
+        event = holds.advance(wanted, FUNDER, outstanding, pending, False, known)
         if event is not None:
             step, postings = holds.advance_booked(wanted, event)
             booked = Booked(wanted.id, step, postings, owner=party)

@@ -14,7 +14,9 @@ from payments.ids import (
     IdMint,
     MalformedId,
     SeededEntropy,
+    body_at,
     body_of,
+    derived_body,
     is_body,
     out_trade_no,
     partition_of,
@@ -175,3 +177,14 @@ def test_an_instant_outside_the_body_is_our_bug(wrong):
     """Fifty bits last until the year 37648."""
     with pytest.raises(AssertionError):
         a_mint().body(wrong, 0)
+
+
+@given(instants, partitions, st.binary(min_size=8, max_size=32))
+def test_a_body_that_follows_from_a_digest_is_a_body(at_ms, partition, digest):
+    """The same from the same; time and partition come back; an object's follower keeps them."""
+    body = body_at(at_ms, partition, digest)
+
+    assert body == body_at(at_ms, partition, digest)
+    assert is_body(body)
+    assert (at_ms, partition) == (time_ms_of(body), partition_of(body))
+    assert body == derived_body(a_mint().new("pay", at_ms, partition), digest)

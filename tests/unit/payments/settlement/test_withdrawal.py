@@ -188,16 +188,19 @@ def test_a_freeze_has_a_reason_and_gives_back_what_it_took():
 def test_an_advance_is_named_limited_and_repaid_out_of_the_partys_own_cover():
     wanted_ = Advance(made("adv", 1, 700, "x"), "bank", PARTY, "cny", CUSTODY, 100, 60, 5)
     funder = Funder("bank", 150)
-    event = holds.advance(wanted_, funder, 50, 60, None)
+    event = holds.advance(wanted_, funder, 50, 60, False, None)
     known = holds.apply_advance(None, event)
 
-    assert None is holds.advance(wanted_, funder, 150, 0, known)
+    assert None is holds.advance(wanted_, funder, 150, 0, True, known)
     assert 0 == sum(minor for _, minor in holds.advance_booked(known, event)[1])
     for outstanding, pending in ((51, 60), (50, 59)):
         with pytest.raises(Conflict):
-            holds.advance(wanted_, funder, outstanding, pending, None)
+            holds.advance(wanted_, funder, outstanding, pending, False, None)
+    with pytest.raises(Conflict, match="too young"):
+        holds.advance(wanted_, funder, 0, 60, True, None)
+    assert holds.advance(replace(wanted_, released=0), funder, 0, 0, True, None)
     with pytest.raises(InvalidField):
-        holds.advance(replace(wanted_, released=101), funder, 0, 1_000, None)
+        holds.advance(replace(wanted_, released=101), funder, 0, 1_000, False, None)
     with pytest.raises(Conflict, match="to spare"):
         holds.repay(known, 99, 6)
     repaid = holds.repay(known, 100, 6)
