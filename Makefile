@@ -46,7 +46,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -n $(JOBS) tests/unit tests/test_tidy.py
+	$(PYTEST) -n $(JOBS) -m "not slow" tests/unit tests/test_tidy.py
 
 # Tests with Ray run alone: each starts processes of its own and is watched by the clock.
 test: check
