@@ -26,8 +26,10 @@ WAITING_JOBS ?= 4
 ARGS ?=
 UPGRADE ?=
 
+# Unit tests that open sockets, of channels and of the bench, take a minute of their own: with the rest.
+SOCKETS := tests/unit/payments/channels tests/unit/load_tests
 # What `make check` has already run, `make test` does not run again.
-REST := tests --ignore=tests/unit --ignore=tests/test_tidy.py
+REST := $(filter-out tests/unit/,$(sort $(wildcard tests/*/))) $(SOCKETS)
 
 .PHONY: help setup demo test check types fmt openapi bench prove lock clean
 
@@ -46,7 +48,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -n $(JOBS) -m "not slow" tests/unit tests/test_tidy.py
+	$(PYTEST) -n $(JOBS) -m "not slow" tests/unit tests/test_tidy.py $(SOCKETS:%=--ignore=%)
 
 # Tests with Ray run alone: each starts processes of its own and is watched by the clock.
 test: check

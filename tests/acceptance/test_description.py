@@ -1,5 +1,6 @@
 """The document on a running gateway: real answers fit it, its examples work, its links lead on."""
 
+import copy
 import gzip
 import json
 import re
@@ -269,7 +270,7 @@ def test_examples_of_requests_work(judged, document, shop):
         if "{" in path:
             continue
         for example in examples.values():
-            body = dict(example["value"])
+            body = copy.deepcopy(example["value"])
             if "store" in body:
                 body["store"] = shop.store
             for part in body.get("parts", ()):
