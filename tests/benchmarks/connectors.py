@@ -6,7 +6,7 @@ The sandbox is a process of its own; here are the connector, its HTTP client and
 put together as a lane does it, and nothing else: no link, no shard. Time is that of all threads of
 this process. RSA is measured alone, one signature and one check. Prints a JSON line for each
 channel; the least of ten stretches says what it costs on a quiet machine, the median what it cost
-on this one. The bar is 1.3 times RSA.
+on this one. The exit code is 1 when the median of a channel is over the bar of 1.3 times RSA.
 """
 
 import argparse
@@ -32,6 +32,7 @@ from payments.clock import SystemClock
 from payments.payment import Way
 
 STRETCHES = 10
+OWN_TO_RSA_MAX = 1.3
 RSA_ROUNDS = 300
 CODES = {"wechat": ("13", 18), "alipay": ("28", 18), "unionpay": ("62", 19)}
 PLAIN = {
@@ -111,29 +112,35 @@ async def measure(kind: str, ready: dict[str, Any], count: int, at_once: int) ->
     return costs[1:]  # The first one opens connections.
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("kinds", nargs="*", default=list(CODES))
     parser.add_argument("--count", type=int, default=2_000)
     parser.add_argument("--at-once", type=int, default=32)
     asked = parser.parse_args()
+    worst = 0.0
     for kind in asked.kinds:
         argv = [sys.executable, "-m", "gateway.cli", "sandbox", kind, "--port", "0", "--json"]
         with subprocess.Popen(argv, stdout=subprocess.PIPE) as sandbox:
             assert sandbox.stdout is not None
             ready = json.loads(sandbox.stdout.readline())
+            before = rsa_us()
             costs = uvloop.run(measure(kind, ready, asked.count, asked.at_once))
             sandbox.terminate()
-        rsa = rsa_us()
+        # A shared machine's speed changes within seconds: RSA is measured on both sides.
+        rsa, median = (before + rsa_us()) / 2, statistics.median(costs)
+        worst = max(worst, (median - rsa) / rsa)
         line = {
             "channel": kind,
             "rsa_us": round(rsa, 1),
             "least_us": round(min(costs), 1),
-            "median_us": round(statistics.median(costs), 1),
-            "without_rsa_to_rsa": round((min(costs) - rsa) / rsa, 3),
+            "median_us": round(median, 1),
+            "least_without_rsa_to_rsa": round((min(costs) - rsa) / rsa, 3),
+            "median_without_rsa_to_rsa": round((median - rsa) / rsa, 3),
         }
         sys.stdout.write(json.dumps(line) + "\n")
+    return int(worst > OWN_TO_RSA_MAX)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
