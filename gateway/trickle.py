@@ -166,7 +166,8 @@ async def show_code(api: str, api_key: str | None, now_ms: int) -> dict[str, Any
             made: dict[str, Any] = await answer.json(content_type=None)
             return made if answer.status == 201 and made.get("code") else None
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        log.warning("no code to show", error=type(error).__name__)
+        # Also when a Ctrl-C reached the front door first: a word, and nothing that looks broken.
+        log.info("no code to show", reason=type(error).__name__.removesuffix("Error"))
         return None
 
 
