@@ -67,8 +67,7 @@ class PooledClient:
         self._origins: dict[str, Origin] = {}
         self._idle: dict[Origin, list[Connection]] = {}
         self._open: set[Connection] = set()
-        self._places = 0
-        """Connections that are open or being made."""
+        """Also those that are being made."""
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -136,7 +135,7 @@ class PooledClient:
         limit_s = min(self._settings.connect_s, timeout_s)
         try:
             async with asyncio.timeout(limit_s):
-                while self._places >= self._settings.connections_max:
+                while len(self._open) >= self._settings.connections_max:
                     self._make_room(origin)
                     await self._place()
                     if (kept := self._kept(origin)) is not None:
@@ -177,10 +176,12 @@ class PooledClient:
         tls = None
         if origin.scheme == "https":
             tls = self._tls = self._tls or _strict_tls()
-        self._places += 1
+        # It takes its place before it is made, and gives it back once, whenever it ends.
+        connection = Connection(settings.answer_bytes_max, self._ended)
+        self._open.add(connection)
         try:
-            _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: Connection(settings.answer_bytes_max, self._ended),
+            await asyncio.get_running_loop().create_connection(
+                lambda: connection,
                 origin.host,
                 origin.port,
                 ssl=tls,
@@ -188,27 +189,24 @@ class PooledClient:
             )
         except (OSError, ValueError) as error:
             # Only the kind: a text may hold the address with its query.
-            self._vacate()
             raise NotSent(type(error).__name__) from None
-        except BaseException:
-            self._vacate()
+        except asyncio.CancelledError:
+            connection.abort()
             raise
+        finally:
+            if not connection.is_open:
+                self._ended(connection)
         self.counts["connections"] += 1
-        self._open.add(connection)
         if self._is_closed or not connection.is_open:
             connection.abort()
-            raise NotSent("the way to the channel is closed")
+            raise NotSent("the connection was closed before anything was sent")
         return connection
 
-    def _vacate(self) -> None:
-        self._places -= 1
-        self._next()
-
     def _ended(self, connection: Connection) -> None:
-        """Its socket is gone."""
+        """Its socket is gone, or never was: its place is free."""
         if connection in self._open:
             self._open.discard(connection)
-            self._vacate()
+            self._next()
 
     def _back(self, origin: Origin, connection: Connection) -> None:
         """An exchange is over: keep the connection for the next one, if it may be kept."""

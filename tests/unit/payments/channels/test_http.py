@@ -352,6 +352,30 @@ async def test_a_call_that_waited_and_was_given_up_blocks_nobody(channel, make_c
         await asyncio.gather(first, gone, return_exceptions=True)
 
 
+async def test_a_connection_that_ends_as_it_begins_gives_its_place_back(
+    channel, make_client, monkeypatch
+):
+    """Closed by the other side before we come to write: nothing was sent, no room used up."""
+    loop = asyncio.get_running_loop()
+    real = loop.create_connection
+
+    async def lost_at_once(*args, **words):
+        transport, connection = await real(*args, **words)
+        transport.abort()
+        while connection.is_open or client._open:  # noqa: ASYNC110 - no event says so
+            await asyncio.sleep(0)
+        return transport, connection
+
+    client = make_client(connections_max=1, connect_s=2.0)
+    monkeypatch.setattr(loop, "create_connection", lost_at_once)
+    for _ in range(3):
+        with pytest.raises(NotSent, match="closed before"):
+            await client.send(ask(channel.url))
+    monkeypatch.setattr(loop, "create_connection", real)
+
+    assert (await client.send(ask(channel.url))).body == b"ok"
+
+
 async def test_idle_connections_are_closed(channel, client, monkeypatch):
     monkeypatch.setattr("payments.channels.http.KEEPALIVE_S", 0.05)
     await client.send(ask(channel.url))
