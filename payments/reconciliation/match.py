@@ -230,8 +230,10 @@ class Matcher:
                 yield self._noted(self._make(kind, line.effect, None, (line,)))
             return
         # What the channel took already and has not given on is ours of the day that it arrives.
-        is_under_way = known.state is group[0].state is BillState.PROCESSING
-        effect = group[0].effect if is_under_way else known.effect
+        line = group[0]
+        is_under_way = known.state is line.state is BillState.PROCESSING
+        is_same_money = known.currency == line.currency
+        effect = line.effect if is_under_way and is_same_money else known.effect
         yield self._crossing(known, BillKind.REFUND, effect)
         yield from self._counted(self._refunded(known, group))
 

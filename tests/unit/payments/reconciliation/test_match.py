@@ -287,6 +287,16 @@ def test_a_refund_under_way_belongs_to_the_day_it_arrives():
     assert ([Crossed(REFUND, "R")], -3800) == (found, counts.crossed)
 
 
+def test_a_refund_under_way_in_other_money_is_told_once():
+    """What it takes is the currency's difference, and not a part of another day as well."""
+    known = our_refund(state=PROCESSING)
+    bill = [their_refund(state=PROCESSING, currency="usd")]
+
+    found, counts = compare([], bill, [known], refunds=True)
+
+    assert ([(Kind.CURRENCY, -3800)], 0) == (kinds(found), counts.crossed)
+
+
 def test_streams_must_be_sorted():
     """Out of order, nothing can be said; nor of a number with too many lines."""
     with pytest.raises(Unsorted):
