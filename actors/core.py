@@ -19,6 +19,8 @@ from actors.live import LivePayment, LiveRefund, Releases
 from actors.merchant import Merchants
 from actors.messages import Answer, Message, Refusal
 from actors.nonces import Nonces
+from actors.record_kinds import KINDS
+from actors.records import Records
 from actors.shard_numbers import ShardNumbers
 from actors.snapshot import Reference
 from payments.barcodes import ECNY_PREFIX, barcodes
@@ -92,6 +94,7 @@ class Core:
         self.presentation = Presentation(options.livemode, options.public_url)
         self.books = Books(store)
         self.nonces = Nonces()
+        self.records = Records(store, KINDS)
         self.lanes = Lanes(options.accounts)
         self.merchants = Merchants(store, options.policy, clock, self.newest)
         self.batch = Batch.empty()
@@ -137,6 +140,7 @@ class Core:
         self.epoch = opened.epoch
         self.books.recover(opened.entry_no, opened.marks.get("balance_floor", 0))
         self.nonces.recover(self.store, self.clock.real_ms())
+        self.records.opened(opened.record_no)
 
     @property
     def policy(self) -> Policy:

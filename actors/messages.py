@@ -18,6 +18,7 @@ from actors.event_messages import (
     FetchEvents,
     TailEvents,
 )
+from actors.home_messages import HomeMessage
 from payments.channels.base import Book, Outcome
 from payments.reference import Record
 from payments.splitting.terms import Terms
@@ -491,6 +492,7 @@ Message = (
     | EventRows
     | EventsWaiting
     | CourierAsk
+    | HomeMessage
 )
 
 encoder: Final = Encoder()

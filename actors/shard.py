@@ -138,6 +138,8 @@ class MerchantShard:
             entry.dirty = False
             refund_row = entry.row()
             batch.refund_changes.append((refund_row[6], refund_row[7], refund_row[0]))
+        if core.records:
+            core.records.flush(batch)
         if batch:
             core.books.flush(batch)
             core.merchants.flush(batch, core.payment_no)
@@ -151,6 +153,7 @@ class MerchantShard:
             self._reach(crash.after, batch)
             if batch.events:
                 self.tailing.committed()
+        core.records.committed()
         self._release(releases)
         for live in dirty:
             if live.payment.is_final:

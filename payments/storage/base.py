@@ -11,6 +11,7 @@ shard's own numbers, counted by the owner (never by the database).
     balance   account, currency, minor, entry_no      (a fold of the entries up to entry_no)
     head      partition, seq, chain, entry_no         (likewise, the end of the hash chain)
     counter   merchant_no, body, payment_no           (limit counters up to payment_no)
+    record    no, id, kind, owner, partition, due_ms, body   (`payments/storage/records.py`)
     commit    no, epoch, at_ms, marks, nonces
 
 `id` and `source` are texts of the whole id. `body` is a msgpack array: Payment, Refund, or (event)
@@ -36,6 +37,10 @@ EventRow = tuple[int, int, int, str, str, int, bytes]
 BalanceRow = tuple[str, str, int, int]
 HeadRow = tuple[int, int, bytes, int]
 CounterRow = tuple[int, bytes, int]
+RecordRow = tuple[int, str, str, str, int, int | None, bytes]
+"""no, id, kind, owner (a merchant, receiver or empty), partition, due_ms, body"""
+RecordChange = tuple[int | None, bytes, int]
+"""due_ms, body, no"""
 EventStub = tuple[int, int, str, int]
 """no, merchant_no, type, at_ms"""
 
@@ -54,10 +59,12 @@ class Batch(Struct, gc=False):
     counters: list[CounterRow]
     nonces: list[tuple[int, int]]
     marks: dict[str, int]
+    records: list[RecordRow]
+    record_changes: list[RecordChange]
 
     @classmethod
     def empty(cls) -> "Batch":
-        return cls([], [], [], [], [], [], [], [], [], [], {})
+        return cls([], [], [], [], [], [], [], [], [], [], {}, [], [])
 
     def __bool__(self) -> bool:
         return bool(
@@ -71,6 +78,8 @@ class Batch(Struct, gc=False):
             or self.heads
             or self.counters
             or self.nonces
+            or self.records
+            or self.record_changes
         )
 
 
@@ -84,6 +93,7 @@ class Opened(Struct, frozen=True, gc=False):
     event_no: int
     commit_no: int
     marks: dict[str, int]
+    record_no: int = 0
 
 
 class StoreError(Exception):
@@ -180,6 +190,23 @@ class Store(Protocol):
 
     def heads(self) -> list[HeadRow]: ...
     def counter(self, merchant_no: int) -> CounterRow | None: ...
+    def record(self, identifier: str) -> RecordRow | None: ...
+    def records(
+        self, kind: str, owner: str, *, before: int | None, after: int | None, limit: int
+    ) -> list[RecordRow]:
+        """An owner's records of a kind: newest first with `no` < before; or, with `after` alone,
+        oldest first with no > after."""
+        ...
+
+    def records_after(self, kind: str, no: int, limit: int) -> list[RecordRow]:
+        """Of all owners, oldest first: what recovery reads."""
+        ...
+
+    def due_records(self, before_ms: int, limit: int) -> list[RecordRow]: ...
+    def next_due_record(self) -> int | None:
+        """When the next record is due, if any is."""
+        ...
+
     def recent_nonces(self, since_s: int) -> list[tuple[int, int]]:
         """Nonces whose created is at or after `since_s`, of every commit kept."""
         ...

@@ -4,7 +4,7 @@ import asyncio
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, TypeVar
 
 from payments.clock import Clock, SystemClock
@@ -19,6 +19,7 @@ from payments.storage.base import (
     HeadRow,
     Opened,
     PaymentRow,
+    RecordRow,
     RefundRow,
     StoreError,
     StoreRefused,
@@ -90,6 +91,8 @@ class Disk:
         self.balances: dict[tuple[str, str], BalanceRow] = {}
         self.heads: dict[int, HeadRow] = {}
         self.counters: dict[int, CounterRow] = {}
+        self.records: Table[RecordRow] = Table()
+        self.owned: dict[tuple[str, str], list[int]] = defaultdict(list)
 
     def crash(self) -> None:
         """The owner is gone without a word; what was committed stays."""
@@ -113,6 +116,13 @@ class Disk:
         for event in batch.events:
             self.events.add(event, event[3])
             self.stories[event_range(event[3][:28])[0]].append(event[0])
+        for record in batch.records:
+            self.records.add(record, record[1])
+            self.records.set_due(record[0], record[5])
+            self.owned[record[2], record[3]].append(record[0])
+        for due_ms, body, no in batch.record_changes:
+            self.records[no] = (*self.records[no][:5], due_ms, body)
+            self.records.set_due(no, due_ms)
         self.balances |= {(row[0], row[1]): row for row in batch.balances}
         self.heads |= {row[0]: row for row in batch.heads}
         self.counters |= {row[0]: row for row in batch.counters}
@@ -189,6 +199,7 @@ class MemoryStore:
             disk.events.last,
             disk.commit_no,
             dict(disk.marks),
+            disk.records.last,
         )
 
     def close(self) -> None:
@@ -228,6 +239,7 @@ class MemoryStore:
             (disk.refunds, batch.refunds, [row[1] for row in batch.refunds]),
             (disk.entries, batch.entries, [f"{row[4]} {row[3]}" for row in batch.entries]),
             (disk.events, batch.events, [row[3] for row in batch.events]),
+            (disk.records, batch.records, [row[1] for row in batch.records]),
         ):
             numbers = [table.last, *(row[0] for row in rows)]
             if any(after <= before for before, after in pairwise(numbers)):
@@ -237,6 +249,7 @@ class MemoryStore:
         for table, rows, changes in (
             (disk.payments, batch.payments, batch.payment_changes),
             (disk.refunds, batch.refunds, batch.refund_changes),
+            (disk.records, batch.records, batch.record_changes),
         ):
             new = {row[0] for row in rows}
             if any(no not in table and no not in new for _, _, no in changes):
@@ -331,6 +344,29 @@ class MemoryStore:
 
     def counter(self, merchant_no: int) -> CounterRow | None:
         return self.disk.counters.get(merchant_no)
+
+    def record(self, identifier: str) -> RecordRow | None:
+        return self.disk.records.get(self.disk.records.ids.get(identifier, 0))
+
+    def records(
+        self, kind: str, owner: str, *, before: int | None, after: int | None, limit: int
+    ) -> list[RecordRow]:
+        numbers = self.disk.owned.get((kind, owner), [])
+        return self.disk.records.at(_page(numbers, before, after, limit))
+
+    def records_after(self, kind: str, no: int, limit: int) -> list[RecordRow]:
+        numbers = (
+            number
+            for number in self.disk.records.numbers
+            if number > no and self.disk.records[number][2] == kind
+        )
+        return self.disk.records.at(islice(numbers, limit))
+
+    def due_records(self, before_ms: int, limit: int) -> list[RecordRow]:
+        return self.disk.records.come_due(before_ms, limit)
+
+    def next_due_record(self) -> int | None:
+        return min(self.disk.records.due.values(), default=None)
 
     def recent_nonces(self, since_s: int) -> list[tuple[int, int]]:
         return [nonce for _, kept in self.disk.nonces for nonce in kept if nonce[1] >= since_s]

@@ -108,13 +108,14 @@ class SqliteStore(SqliteReads):
         self._checkpointer = Checkpointer(self.path, self._vfs, self._wal_pages_start)
         self._commits = ThreadPoolExecutor(1, "store-commit")
         self._writer.set_wal_hook(self._note_wal)
-        payment, refund, entry, event, commit, oldest = self._one("numbers")
+        payment, refund, entry, event, commit, oldest, record = self._one("numbers")
         self._commit_no, self._oldest_commit_no = commit, oldest
         self._marks = unpack_marks(self._one("last_marks")[0]) if commit else {}
         self._seek = Seek(self._pending_max)
         self._seek.load(self._reader, payment, refund)
         self._poison = None
-        return Opened(self._epoch, payment, refund, entry, event, commit, dict(self._marks))
+        marks = dict(self._marks)
+        return Opened(self._epoch, payment, refund, entry, event, commit, marks, record)
 
     def _note_wal(self, _: apsw.Connection, __: str, pages: int) -> int:
         self._wal_pages = pages
@@ -205,6 +206,8 @@ class SqliteStore(SqliteReads):
             ("change_refunds", batch.refund_changes),
             ("add_entries", batch.entries),
             ("add_events", batch.events),
+            ("add_records", batch.records),
+            ("change_records", batch.record_changes),
         ):
             if values:
                 rows += len(values)

@@ -14,6 +14,7 @@ from payments.storage.base import (
     EventStub,
     HeadRow,
     PaymentRow,
+    RecordRow,
     RefundRow,
 )
 from payments.storage.limits import (
@@ -164,6 +165,26 @@ class SqliteReads:
 
     def counter(self, merchant_no: int) -> CounterRow | None:
         return cast(CounterRow | None, self._one("counter", merchant_no))
+
+    def record(self, identifier: str) -> RecordRow | None:
+        return cast(RecordRow | None, self._one("record", identifier))
+
+    def records(
+        self, kind: str, owner: str, *, before: int | None, after: int | None, limit: int
+    ) -> list[RecordRow]:
+        if before is None and after is not None:
+            return self._all("records_oldest", kind, owner, after, limit)
+        last = NUMBER_MASK if before is None else before
+        return self._all("records_newest", kind, owner, after or 0, last, limit)
+
+    def records_after(self, kind: str, no: int, limit: int) -> list[RecordRow]:
+        return self._all("records_after", kind, no, limit)
+
+    def due_records(self, before_ms: int, limit: int) -> list[RecordRow]:
+        return self._all("due_records", before_ms, limit)
+
+    def next_due_record(self) -> int | None:
+        return cast(int | None, self._one("next_due_record")[0])
 
     def recent_nonces(self, since_s: int) -> list[tuple[int, int]]:
         return nonces_since((packed for (packed,) in self._reader.execute(READ["nonces"])), since_s)

@@ -72,6 +72,28 @@ SELECT partition, seq, chain, entry_no FROM head ORDER BY partition;
 -- counter --
 SELECT merchant_no, body, payment_no FROM counter WHERE merchant_no = ?;
 
+-- record --
+SELECT no, id, kind, owner, partition, due_ms, body FROM record WHERE id = ?;
+
+-- records_newest --
+SELECT no, id, kind, owner, partition, due_ms, body
+FROM record WHERE kind = ? AND owner = ? AND no > ? AND no < ? ORDER BY no DESC LIMIT ?;
+
+-- records_oldest --
+SELECT no, id, kind, owner, partition, due_ms, body
+FROM record WHERE kind = ? AND owner = ? AND no > ? ORDER BY no LIMIT ?;
+
+-- records_after --
+SELECT no, id, kind, owner, partition, due_ms, body
+FROM record WHERE kind = ? AND no > ? ORDER BY no LIMIT ?;
+
+-- due_records --
+SELECT no, id, kind, owner, partition, due_ms, body
+FROM record WHERE due_ms IS NOT NULL AND due_ms <= ? ORDER BY due_ms, no LIMIT ?;
+
+-- next_due_record --
+SELECT min(due_ms) FROM record WHERE due_ms IS NOT NULL;
+
 -- nonces --
 -- Of every commit kept: pruning bounds them.
 SELECT nonces FROM "commit" ORDER BY no;
@@ -80,7 +102,8 @@ SELECT nonces FROM "commit" ORDER BY no;
 -- The last used of each number, and the oldest commit still kept.
 SELECT (SELECT coalesce(max(no), 0) FROM payment), (SELECT coalesce(max(no), 0) FROM refund),
        (SELECT coalesce(max(no), 0) FROM entry), (SELECT coalesce(max(no), 0) FROM event),
-       (SELECT coalesce(max(no), 0) FROM "commit"), (SELECT coalesce(min(no), 0) FROM "commit");
+       (SELECT coalesce(max(no), 0) FROM "commit"), (SELECT coalesce(min(no), 0) FROM "commit"),
+       (SELECT coalesce(max(no), 0) FROM record);
 
 -- last_marks --
 SELECT marks FROM "commit" ORDER BY no DESC LIMIT 1;

@@ -14,6 +14,13 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 -- change_refunds --
 UPDATE refund SET due_ms = ?, body = ? WHERE no = ?;
 
+-- add_records --
+-- What stands beside the payments. A second record of the same id is refused.
+INSERT INTO record (no, id, kind, owner, partition, due_ms, body) VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- change_records --
+UPDATE record SET due_ms = ?, body = ? WHERE no = ?;
+
 -- add_entries --
 -- Booked once: (source, id) is unique.
 INSERT INTO entry (no, partition, seq, id, source, at_ms, currency, postings, chain)

@@ -8,7 +8,7 @@ from payments.storage.base import Fenced, StoreError, StoreRefused
 async def test_a_new_owner_learns_where_the_numbers_stand(place, rows, batch):
     """The epoch grows with each owner; the facts of recovery come back as they were left."""
     first = place.store()
-    assert (1, 0, 0, 0, 0, 0, {}) == fields(first.open())
+    assert (1, 0, 0, 0, 0, 0, {}, 0) == fields(first.open())
     await first.commit(
         batch(
             payments=[rows.payment(), rows.payment()],
@@ -16,13 +16,14 @@ async def test_a_new_owner_learns_where_the_numbers_stand(place, rows, batch):
             entries=[rows.entry() for _ in range(3)],
             events=[rows.event() for _ in range(4)],
             marks={"balance_floor": 3},
+            records=[(1, "bat_1", "bat", "mch_1", 7, None, b"batch")],
         )
     )
     await first.commit(batch(marks={"counter_floor": 2}))
     first.close()
 
     second = place.store()
-    assert (2, 2, 1, 3, 4, 2, {"balance_floor": 3, "counter_floor": 2}) == fields(second.open())
+    assert (2, 2, 1, 3, 4, 2, {"balance_floor": 3, "counter_floor": 2}, 1) == fields(second.open())
     second.close()
     assert 3 == second.open().epoch
     second.close()

@@ -153,13 +153,13 @@ def test_migrations_are_reported_and_applied(path, made):
 @pytest.fixture
 def newer_release(made, monkeypatch):
     """The same code, with one migration more."""
-    newer = [*migrations(), (2, "more", "CREATE TABLE more (a INTEGER) STRICT;")]
+    newer = [*migrations(), (3, "more", "CREATE TABLE more (a INTEGER) STRICT;")]
     monkeypatch.setattr(migrate, "migrations", lambda: newer)
 
 
 def test_an_older_file_is_brought_up_to_date(made, newer_release):
     """By `migrate up`, but never while a process owns it."""
-    assert ("0002_more",) == migrate.status(made).pending
+    assert ("0003_more",) == migrate.status(made).pending
     lock = OwnerLock(made)
     lock.take()
     with pytest.raises(StoreRefused, match="owned by process"):
@@ -167,7 +167,7 @@ def test_an_older_file_is_brought_up_to_date(made, newer_release):
     lock.release()
 
     assert () == migrate.up(made).pending
-    assert 2 == migrate.status(made).schema
+    assert 3 == migrate.status(made).schema
 
 
 def test_a_start_brings_an_older_file_up_to_date(made, newer_release):

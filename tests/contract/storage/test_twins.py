@@ -25,6 +25,7 @@ dues = st.none() | st.integers(0, 50)
 merchants = st.integers(1, 3)
 payments = st.tuples(merchants, hashes, hashes, st.none() | hashes, dues)
 refunds = st.tuples(merchants, st.integers(1, 5), hashes, dues)
+records = st.tuples(st.sampled_from(["bat", "ins"]), st.sampled_from(["mch_a", "rcv_b"]), dues)
 changes = st.tuples(dues, st.integers(0, 1 << 16))
 
 
@@ -38,7 +39,7 @@ class Twins(RuleBasedStateMachine):
         self.clock = ManualClock()
         self.disk = Disk()
         self.loop = asyncio.new_event_loop()
-        self.numbers = dict.fromkeys(("payment", "refund", "entry", "event"), 0)
+        self.numbers = dict.fromkeys(("payment", "refund", "entry", "event", "record"), 0)
 
     @initialize(pending_max=st.sampled_from([0, 3, 40, 1_000_000]))
     def begin(self, pending_max):
@@ -59,9 +60,10 @@ class Twins(RuleBasedStateMachine):
         new=st.lists(payments, max_size=6),
         back=st.lists(refunds, max_size=3),
         changed=st.lists(changes, max_size=4),
+        kept=st.lists(records, max_size=3),
         mark=st.integers(0, 9),
     )
-    def commit(self, new, back, changed, mark):
+    def commit(self, new, back, changed, kept, mark):
         """One batch of every kind of row."""
         batch = Batch.empty()
         for merchant, key, order, auth, due in new:
@@ -80,8 +82,13 @@ class Twins(RuleBasedStateMachine):
         for merchant, payment_no, key, due in back:
             no = self.next("refund")
             batch.refunds.append((no, f"ref_{no:024}", payment_no, merchant, 7, key, due, b"new"))
+        for kind, owner, due in kept:
+            no = self.next("record")
+            batch.records.append((no, f"{kind}_{no:024}", kind, owner, 7, due, b"new"))
         for due, pick in changed:
             body = b"changed %d" % pick
+            if self.numbers["record"]:
+                batch.record_changes.append((due, body, pick % self.numbers["record"] + 1))
             if self.numbers["payment"]:
                 batch.payment_changes.append((due, body, pick % self.numbers["payment"] + 1))
             if self.numbers["refund"]:
@@ -129,6 +136,15 @@ class Twins(RuleBasedStateMachine):
             lambda s: [list(s.balances()), s.heads(), s.counter(1), s.balance("merchant:2", "CNY")],
             lambda s: s.balances_under("merchant:"),
             lambda s: sorted(s.recent_nonces(103)),
+            lambda s: [s.record(f"bat_{no:024}") for no in range(6)],
+            lambda s: [s.records_after("ins", no, 3) for no in range(4)],
+            lambda s: [s.due_records(30, 5), s.next_due_record()],
+            lambda s: [
+                s.records("bat", owner, before=before, after=after, limit=3)
+                for owner in ("mch_a", "rcv_b", "nobody")
+                for before in (None, 1, 4)
+                for after in (None, 0, 3)
+            ],
             lambda s: [
                 [
                     page(merchant, before=before, after=after, limit=3)

@@ -1,0 +1,25 @@
+"""The kinds of records of a shard, and what their values are."""
+
+from typing import Final
+
+from payments.clearing.batch import Batch
+from payments.settlement.cover import Cover
+from payments.settlement.holds import Advance, Freeze
+from payments.settlement.instruction import Instruction
+from payments.settlement.withdrawal import Withdrawal
+
+BATCH: Final = "batch"
+COVER: Final = "cover"
+INSTRUCTION: Final = "instruction"
+WITHDRAWAL: Final = "withdrawal"
+FREEZE: Final = "freeze"
+ADVANCE: Final = "advance"
+
+KINDS: Final[dict[str, type]] = {
+    BATCH: Batch,
+    COVER: Cover,
+    INSTRUCTION: Instruction,
+    WITHDRAWAL: Withdrawal,
+    FREEZE: Freeze,
+    ADVANCE: Advance,
+}

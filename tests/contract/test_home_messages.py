@@ -1,0 +1,104 @@
+"""Golden bytes of the messages about the way home of the money, as `test_messages.py` has them."""
+
+from typing import get_args
+
+import msgspec
+import pytest
+
+from actors.home_messages import (
+    AskBank,
+    BankSaid,
+    BankSaidTaken,
+    Carry,
+    ClaimRows,
+    CreditMatched,
+    HomeAsk,
+    HomeMessage,
+    Instruct,
+    Land,
+    Landed,
+    MatchCredit,
+    ReadClaims,
+)
+from actors.messages import decoder, encoder
+from payments.clearing.netting import Claim
+from payments.settlement.cover import Credit, Waiting
+
+CREDIT = Credit("custody:icbc:01", "wechat-1", "B1", 3792, 1000)
+CLAIM = Claim("wechat-1", 3800, 14, (("mch_1", 3286), ("rcv_1", 500)))
+
+SAMPLES = (
+    HomeAsk(
+        1, "withdrawal.create", "mch_1", "key_1", ("maker",), "wdr_1", "wdr_2", b"{}",
+        {"limit": "1"}, b"k", b"f", 7, 8, "mch_1",
+    ),
+    Instruct(
+        2, "ins_1", "TW1", 3286, "cny", "Lao Wang", "6222", "icbc", "custody:icbc:01", 9,
+        True,
+    ),
+    AskBank(3, "ins_1", "TW1"),
+    Carry(4, "bat_1", "I", 1, "rcv_1", 500, "cny", "custody:icbc:01"),
+    ClaimRows(5, (Waiting("cvr_1", "bat_1", "mch_1", CLAIM),), True),
+    CreditMatched(6, ("cvr_1",), (("cvr_2", "too little"),)),
+    BankSaid(7, "ins_1", "paid", "B2", "AC04"),
+    BankSaidTaken(8),
+    ReadClaims(9, "wechat-1", 20261121),
+    MatchCredit(10, CREDIT, (("cvr_1", 8),)),
+    Land(11, "bat_1", "I", 1, "rcv_1", 500, "cny", "custody:icbc:01"),
+    Landed(12, "bat_1"),
+)  # fmt: skip
+
+GOLDEN = (
+    "919f6e01b17769746864726177616c2e637265617465a56d63685f31a56b65795f3191a56d616b6572a57764"
+    "725f31a57764725f32c4027b7d81a56c696d6974a131c4016bc401660708a56d63685f31",
+    "919c7802a5696e735f31a3545731cd0cd6a3636e79a84c616f2057616e67a436323232a469636263af637573"
+    "746f64793a696362633a303109c3",
+    "91947903a5696e735f31a3545731",
+    "91997a04a56261745f31a14901a57263765f31cd01f4a3636e79af637573746f64793a696362633a3031",
+    "91947b059194a56376725f31a56261745f31a56d63685f3194a87765636861742d31cd0ed80e9292a56d6368"
+    "5f31cd0cd692a57263765f31cd01f4c3",
+    "91947c0691a56376725f319192a56376725f32aa746f6f206c6974746c65",
+    "9196cc8207a5696e735f31a470616964a24232a441433034",
+    "9192cc8308",
+    "9194cc8409a87765636861742d31ce01352901",
+    "9194cc850a95af637573746f64793a696362633a3031a87765636861742d31a24231cd0ed0cd03e89192a563"
+    "76725f3108",
+    "9199cc860ba56261745f31a14901a57263765f31cd01f4a3636e79af637573746f64793a696362633a3031",
+    "9193cc870ca56261745f31",
+)
+
+TAGS = {
+    HomeAsk: 110,
+    Instruct: 120,
+    AskBank: 121,
+    Carry: 122,
+    ClaimRows: 123,
+    CreditMatched: 124,
+    BankSaid: 130,
+    BankSaidTaken: 131,
+    ReadClaims: 132,
+    MatchCredit: 133,
+    Land: 134,
+    Landed: 135,
+}
+
+
+@pytest.mark.parametrize(("sample", "golden"), list(zip(SAMPLES, GOLDEN, strict=True)))
+def test_a_message_is_these_bytes(sample, golden):
+    """Both ways: what we send, and what an older release sent."""
+    assert golden == encoder.encode([sample]).hex()
+    assert [sample] == decoder.decode(bytes.fromhex(golden))
+
+
+def test_every_message_has_its_tag_and_a_sample():
+    """A new message takes a new tag; no tag is ever used for something else."""
+    assert set(get_args(HomeMessage)) == set(TAGS) == {type(sample) for sample in SAMPLES}
+    assert TAGS == {kind: kind.__struct_config__.tag for kind in TAGS}
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_what_a_newer_release_adds_at_the_end_is_passed_over(sample):
+    """An upgrade is box by box: the older one must read the newer one's messages."""
+    (packed,) = msgspec.msgpack.decode(encoder.encode([sample]))
+
+    assert [sample] == decoder.decode(msgspec.msgpack.encode([[*packed, "new"]]))
