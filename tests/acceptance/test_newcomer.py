@@ -114,7 +114,13 @@ def clone(tmp_path_factory):
 def make_demo(clone, data):
     """`make demo` in a session of its own, as in a terminal."""
     arguments = f"--json --port 0 --admin-port 0 --rate 2 --data {data}"
-    environment = {name: value for name, value in os.environ.items() if "VENV" not in name}
+    # A terminal of one's own knows nothing of the `make` that runs this test.
+    inherited = ("VENV", "MAKE", "MFLAGS")
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not any(word in name for word in inherited)
+    }
     with (clone / "demo.log").open("w") as log:
         return subprocess.Popen(
             ["make", "demo", f"ARGS={arguments}"],
