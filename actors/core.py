@@ -13,6 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from actors.books import Books
+from actors.home_options import HomeOptions
 from actors.lanes import Lanes
 from actors.link import Link
 from actors.live import LivePayment, LiveRefund, Releases
@@ -67,6 +68,7 @@ class ShardOptions(Struct, frozen=True):
     schedules: dict[str, Schedule] = {}
     incarnation: int = 0
     ecny_prefix: str = ECNY_PREFIX
+    home: HomeOptions = HomeOptions()
 
     def schedule(self, account: str) -> Schedule:
         return self.schedules.get(account, DEFAULT_SCHEDULE)
