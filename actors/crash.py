@@ -10,6 +10,9 @@ name is a window of docs/RELIABILITY.md; `PAY`, `REVERSE` and so on stand for an
             after_outcome_commit              durable, not answered
             after_answer                      answered
             after_<question>_sent             inquire, reverse, close, refund, inquire_refund
+            before_record_commit              a batch, instruction, withdrawal ... is decided
+            after_record_commit               durable, nobody was told
+            after_<message>_sent              told to the custody box: Instruct, AskBank, Carry
     lane    books_before_<call>_answer        the channel did it, nobody heard
 """
 
@@ -22,7 +25,7 @@ AFTER_ANSWER: Final = "after_answer"
 
 
 def kinds_of(batch: Batch) -> tuple[str, ...]:
-    """What a commit carries: `intent` and `outcome` of payments, likewise of refunds."""
+    """What a commit carries: `intent` and `outcome` of payments, likewise of refunds; `record`."""
     kinds = []
     if batch.payments:
         kinds.append("intent")
@@ -32,6 +35,8 @@ def kinds_of(batch: Batch) -> tuple[str, ...]:
         kinds.append("refund_intent")
     if batch.refund_changes:
         kinds.append("refund_outcome")
+    if batch.records or batch.record_changes:
+        kinds.append("record")
     return tuple(kinds)
 
 
@@ -48,6 +53,11 @@ def after(batch: Batch) -> tuple[str, ...]:
 def sent(op: str) -> str:
     """A question left for the lane."""
     return f"after_{op}_sent"
+
+
+def told(message: object) -> str:
+    """A message left for the custody box."""
+    return f"after_{type(message).__name__}_sent"
 
 
 def unheard(op: str) -> str:

@@ -6,6 +6,7 @@ from payments.clearing.batch import Batch
 from payments.settlement.cover import Cover
 from payments.settlement.holds import Advance, Freeze
 from payments.settlement.instruction import Instruction
+from payments.settlement.key_use import KeyUse
 from payments.settlement.withdrawal import Withdrawal
 
 BATCH: Final = "batch"
@@ -14,6 +15,7 @@ INSTRUCTION: Final = "instruction"
 WITHDRAWAL: Final = "withdrawal"
 FREEZE: Final = "freeze"
 ADVANCE: Final = "advance"
+KEY: Final = "key"
 
 KINDS: Final[dict[str, type]] = {
     BATCH: Batch,
@@ -22,4 +24,5 @@ KINDS: Final[dict[str, type]] = {
     WITHDRAWAL: Withdrawal,
     FREEZE: Freeze,
     ADVANCE: Advance,
+    KEY: KeyUse,
 }

@@ -14,6 +14,7 @@ from actors.canceling import Canceling
 from actors.core import BATCH_MAX, MERCHANT_QUEUE_MAX, QUEUE_MAX, Core
 from actors.event_messages import FetchEvents, TailEvents
 from actors.fair import FairQueue
+from actors.home_flows import home_desk
 from actors.link import Link
 from actors.live import LivePayment, Releases
 from actors.messages import (
@@ -75,7 +76,8 @@ class MerchantShard:
         self.tailing = Tailing(core)
         self.paging = Paging(core, self.paying)
         self.paging.act_on_order = self.reading.act
-        self.timers = Timers(core, self.paying, self.refunding, self.paging)
+        self.home = home_desk(core)
+        self.timers = Timers(core, self.paying, self.refunding, self.paging, self.home)
         self._queue: FairQueue[tuple[Link, Pay]] = FairQueue(
             total_max=QUEUE_MAX, key_max=MERCHANT_QUEUE_MAX
         )
@@ -205,6 +207,7 @@ class MerchantShard:
         if link.peer_role == "directory":
             core = self.core
             link.send(Subscribe(core.options.name, core.reference.number))
+        self.home.on_link(link)
 
     def on_messages(self, link: Link, messages: list[Message]) -> None:
         """Take a frame. What fails beyond one command's decision ends the process."""
@@ -323,7 +326,8 @@ class MerchantShard:
             case FetchEvents():
                 self.tailing.fetch(link, message)
             case _:
-                self.core.count("messages_ignored")
+                if not self.home.hear(link, message):
+                    self.core.count("messages_ignored")
 
     def _noticed(self, link: Link, message: LaneNotice) -> None:
         """A verified callback. The channel is told that we took it only after the commit."""
@@ -371,6 +375,7 @@ class MerchantShard:
     def _lost(self, link: Link) -> None:
         core = self.core
         self.tailing.lost(link)
+        self.home.on_link_lost(link)
         peer = core.lanes.lost(link)
         if peer is None:
             return
@@ -475,6 +480,7 @@ class MerchantShard:
         """After `run` was cancelled: write the last folds and close."""
         core = self.core
         core.merchants.passivate(core.batch, core.payment_no, everybody=True)
+        core.records.flush(core.batch)
         while True:
             core.books.flush(core.batch, DRAIN_FOLDS)
             if core.batch:

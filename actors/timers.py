@@ -8,6 +8,7 @@ import heapq
 from typing import Final
 
 from actors.core import Core
+from actors.home import HomeDesk
 from actors.live import LivePayment, LiveRefund
 from actors.pages import Paging
 from actors.paying import Paying
@@ -34,8 +35,11 @@ PRUNE_EVERY_TICKS: Final = 100
 class Timers:
     """The clockwork of one shard. `tick` is called by the shard every TICK_S."""
 
-    def __init__(self, core: Core, paying: Paying, refunding: Refunding, paging: Paging) -> None:
+    def __init__(
+        self, core: Core, paying: Paying, refunding: Refunding, paging: Paging, home: HomeDesk
+    ) -> None:
         self._core = core
+        self._home = home
         self._paying = paying
         self._paging = paging
         self._refunding = refunding
@@ -117,6 +121,7 @@ class Timers:
             entry = self._refunding.adopt(refund_row)
             if not entry.dirty and not entry.fresh:
                 self._refund_due(entry, now)
+        self._home.due(now)
 
     def _payment_due(self, live: LivePayment, now: int) -> bool:
         """Decide and fold what is due; False when it was not (any more)."""
@@ -167,4 +172,7 @@ class Timers:
         found = [core.timers[0][0]] if core.timers else []
         found += [row[7] for row in core.store.due_payments(FAR_MS, 1) if row[7] is not None]
         found += [row[6] for row in core.store.due_refunds(FAR_MS, 1) if row[6] is not None]
+        record_due = core.records.next_due()
+        if record_due is not None:
+            found.append(record_due)
         return min(found) if found else None

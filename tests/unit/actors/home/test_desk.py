@@ -1,0 +1,171 @@
+"""The desk of the way home: one effect a key, nonces, refusals, and answers after the commit."""
+
+import pytest
+from msgspec import Struct
+
+from actors.home import Said, body_of, page
+from actors.messages import Answer, Refusal
+from home_shard import HomeShard
+from payments.settlement.holds import Freeze
+from payments.testing import a_merchant
+
+MERCHANT = a_merchant()
+KEY = b"k" * 16
+PRINT = b"f" * 16
+
+
+class Note(Struct, forbid_unknown_fields=True):
+    """A body for tests."""
+
+    text: str
+    amount: int = 1
+
+
+@pytest.fixture
+def shard():
+    """A shard whose desk keeps notes, as freezes."""
+    world = HomeShard([MERCHANT])
+    desk, records = world.desk, world.core.records
+
+    def shown(identifier):
+        return b'"%b"' % records.get(identifier, Freeze).reason.encode()
+
+    def create(ask):
+        note = body_of(ask, Note)
+        freeze = Freeze(ask.id, ask.party, "cny", note.amount, note.text, ask.caller, 1)
+        records.put("freeze", ask.id, ask.party, MERCHANT.partition, freeze, None)
+        world.core.wake.set()
+        return Said(201, shown(ask.id), ask.id)
+
+    def rename(ask):
+        records.put("freeze", ask.target, ask.party, 0, _renamed(records, ask), None)
+        world.core.wake.set()
+        return Said(200, b'"done"')
+
+    desk.takes("note.create", create, is_new=True)
+    desk.takes("note.rename", rename)
+    desk.takes("note.list", lambda ask: page(desk, ask, "/n", "freeze", ask.party, _reason))
+    desk.shows("nte", shown)
+    yield world
+    world.close()
+
+
+def _renamed(records, ask):
+    from msgspec.structs import replace
+
+    return replace(records.get(ask.target, Freeze), reason=body_of(ask, Note).text)
+
+
+def _reason(freeze):
+    return b'"%b"' % freeze.reason.encode()
+
+
+def note(shard, number=1, text="one", **fields):
+    fields = {"id": f"nte_{number}", "key_digest": KEY, "fingerprint": PRINT} | fields
+    return shard.ask("note.create", {"text": text}, MERCHANT.id, **fields)
+
+
+def test_a_repeated_key_has_one_effect_and_says_so(shard):
+    """Whoever asks again with the same key hears of the same object, as it stands now."""
+    first = note(shard)
+    assert (201, b'"one"', False) == (first.status, first.body, first.replayed)
+    shard.ask("note.rename", {"text": "two"}, MERCHANT.id, target="nte_1")
+
+    again = note(shard, 2)
+
+    assert (201, b'"two"', True) == (again.status, again.body, again.replayed)
+    assert shard.core.records.kept("nte_2") is None
+
+
+def test_a_replay_survives_a_restart(shard):
+    note(shard)
+    use = shard.core.store.record("key_" + KEY.hex())
+    assert use is not None
+    assert use[3] == MERCHANT.id
+
+
+def test_another_request_with_the_key_is_refused(shard):
+    note(shard)
+
+    assert "idempotency_mismatch" == note(shard, 2, fingerprint=b"g" * 16).code
+
+
+def test_a_key_of_a_payment_is_refused(shard):
+    shard.core.live_by_key[KEY] = object()
+
+    assert "idempotency_mismatch" == note(shard).code
+
+
+def test_a_resent_command_is_answered_once_more_and_spends_no_nonce(shard):
+    """A front door that lost its link sends the very same command again."""
+    first = note(shard, nonce=5, nonce_at=1_795_000_000)
+    again = note(shard, nonce=5, nonce_at=1_795_000_000)
+
+    assert (first.body, False) == (again.body, again.replayed)
+
+
+def test_a_nonce_counts_once(shard):
+    note(shard, nonce=5, nonce_at=1_795_000_000)
+
+    other = note(shard, 2, key_digest=b"l" * 16, nonce=5, nonce_at=1_795_000_000)
+
+    assert "unauthorized" == other.code
+
+
+def test_a_refusal_does_not_consume_the_key(shard):
+    bad = note(shard, text=5)
+    assert ("invalid_field", "text") == (bad.code, bad.param)
+
+    assert isinstance(note(shard), Answer)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "param"),
+    [
+        (b"{", "malformed", None),
+        (b'{"text": "a", "text": "b"}', "malformed", None),
+        (b'{"text": "a", "color": 1}', "invalid_field", "color"),
+        (b'{"text": "a", "amount": 1.5}', "invalid_field", None),
+        (b"{}", "invalid_field", "text"),
+    ],
+)
+def test_bodies_are_read_strictly(shard, body, code, param):
+    refused = shard.ask("note.create", body, MERCHANT.id, id="nte_9")
+
+    assert (code, param) == (refused.code, refused.param)
+
+
+def test_unknown_words_are_refused(shard):
+    assert "not_found" == shard.ask("note.burn", {}, MERCHANT.id).code
+
+
+def test_our_bug_is_an_answer_and_the_shard_lives(shard):
+    assert "internal_error" == shard.ask("note.rename", {"text": "x"}, MERCHANT.id).code
+    assert isinstance(note(shard), Answer)
+
+
+def test_a_draining_shard_takes_nothing_new(shard):
+    note(shard)
+    shard.core.draining = True
+
+    assert "overloaded" == note(shard, 2, key_digest=None).code
+    assert isinstance(shard.ask("note.rename", {"text": "x"}, MERCHANT.id, target="nte_1"), Answer)
+
+
+def test_lists_come_in_pages_both_ways(shard):
+    for number in range(5):
+        note(shard, number, text=str(number), key_digest=None)
+
+    def listed(**query):
+        return shard.made("note.list", {}, MERCHANT.id, query=query)
+
+    newest = listed(limit="2")
+    assert (["4", "3"], True) == (newest["data"], newest["has_more"])
+    older = listed(limit="3", starting_after="nte_3")
+    assert (["2", "1", "0"], False) == (older["data"], older["has_more"])
+    newer = listed(limit="2", ending_before="nte_1")
+    assert (["3", "2"], True) == (newer["data"], newer["has_more"])
+    for query in ({"limit": "0"}, {"limit": "a"}, {"starting_after": "nte_77"}):
+        refused = shard.ask("note.list", {}, MERCHANT.id, query=query)
+        assert isinstance(refused, Refusal), query
+        assert refused.param == next(iter(query))
