@@ -7,7 +7,7 @@ batch before" is "not within the limits of the batch before": two numbers each, 
 Memory is one tally for each merchant and each of its receivers, whatever the number of rows.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -16,10 +16,11 @@ from payments import chart
 from payments.chart import Kind
 from payments.ledger import unpack_postings
 
-Line = tuple[int, int, str, int, str, bytes]
-"""seq, business_date, merchant, asked, entry id, packed postings: a booked entry of a payment or
-refund (its number in the partition, when and whose it is, what was asked in minor units, above
-zero), as stores read it from ledger rows and what they are about."""
+Line = tuple[int, int, str, int, str, bytes, int]
+"""seq, business_date, merchant, asked, entry id, packed postings, bill_date: a booked entry of a
+payment or refund (its number in the partition, when and whose it is, what was asked in minor units,
+above zero; the channel's day, by the instant of the entry), as stores read it from ledger rows and
+what they are about. Both dates are yyyymmdd."""
 
 PAYMENT: Final = "P"
 REFUND: Final = "R"
@@ -78,16 +79,19 @@ class Totals(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Claim(Struct, frozen=True, array_like=True, gc=False):
-    """What one channel account owes for a batch, and whose it will be; minor units.
+    """What one channel account owes for a batch on one of its days, and whose it will be.
 
-    `fee`: ours, less what was given back. `parts`: (party, what the entries added to its pending
-    account), in order of party; below zero where refunds were more.
+    Minor units. `fee`: ours, less what was given back. `parts`: (party, what the entries added to
+    its pending account), in order of party; below zero where refunds were more. `bill_date`:
+    yyyymmdd, the day on whose bill the channel has it (midnight to midnight in China), because it
+    pays day by day; 0 where no channel owes anything.
     """
 
     channel_account: str
     receivable: int
     fee: int
     parts: tuple[tuple[str, int], ...]
+    bill_date: int = 0
 
 
 class Netted(Struct, frozen=True, array_like=True, gc=False):
@@ -103,7 +107,7 @@ class Netted(Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def pending(self) -> dict[str, int]:
-        """What the batch added to each party's pending account, over all channel accounts."""
+        """What the batch added to each party's pending account, over all claims."""
         sums: dict[str, int] = {}
         for claim in self.claims:
             for party, minor in claim.parts:
@@ -111,16 +115,24 @@ class Netted(Struct, frozen=True, array_like=True, gc=False):
         return sums
 
 
+_Day = tuple[str, int]
+"""channel account, bill date"""
+
+
 class _Tally:
-    """Sums of one merchant while its lines pass."""
+    """Sums of one merchant while its lines pass. `parts` and the like: by account and day."""
 
-    __slots__ = ("fees", "gross", "items", "left", "net", "parts", "receivables", "refunds")
+    __slots__ = (
+        "fees", "gross", "items", "last", "left", "net", "parts", "receivables", "refunds",
+        "window",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
-        self.gross = self.refunds = self.net = self.items = self.left = 0
-        self.receivables: dict[str, int] = {}
-        self.fees: dict[str, int] = {}
-        self.parts: dict[str, dict[str, int]] = {}
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self.gross = self.refunds = self.net = self.items = self.left = self.last = 0
+        self.receivables: dict[_Day, int] = {}
+        self.fees: dict[_Day, int] = {}
+        self.parts: dict[_Day, dict[str, int]] = {}
 
     def netted(self) -> Netted:
         settle = sum(self.receivables.values())
@@ -135,8 +147,8 @@ class _Tally:
             items=self.items,
         )
         claims = tuple(
-            Claim(account, owed, self.fees[account], tuple(sorted(self.parts[account].items())))
-            for account, owed in sorted(self.receivables.items())
+            Claim(day[0], owed, self.fees[day], tuple(sorted(self.parts[day].items())), day[1])
+            for day, owed in sorted(self.receivables.items())
         )
         return Netted(totals, claims, self.left)
 
@@ -149,33 +161,68 @@ class _Role(Struct, frozen=True, gc=False):
     is_merchant: bool
 
 
-def net(lines: Iterable[Line], windows: Mapping[str, Window]) -> dict[str, Netted]:
-    """Net the batches of all merchants in `windows` in one pass over a partition's lines.
+class Netting:
+    """Nets while lines are fed, in chunks and of many partitions, each partition's in order.
 
-    Lines come in order of `seq`; other merchants' lines and entries that are neither a payment nor
-    a refund are passed over. Raise OutOfOrder for a sequence that repeats or goes back. What comes
-    out depends on lines and windows only, so netting again gives the same.
+    `window_of`: which entries of a merchant are taken, asked when its first line comes by, so that
+    who sold nothing costs nothing. A merchant that is not to be cleared has a window that ends with
+    its last batch, and nothing is in it.
     """
-    tallies = {merchant: _Tally() for merchant in windows}
-    roles: dict[str, _Role] = {}
-    last = 0
-    for seq, date, merchant, asked, entry_id, packed in lines:
-        if seq <= last:
-            raise OutOfOrder(f"sequence {seq} after {last}")
-        last = seq
-        window = windows.get(merchant)
-        step = entry_id[-1]
-        if window is None or step not in (PAYMENT, REFUND):
-            continue
-        tally = tallies[merchant]
-        if window.has(seq, date):
-            _count(tally, roles, step, asked, packed)
-        elif date > window.date and seq <= window.seq and not tally.left:
-            tally.left = seq
-    return {merchant: tally.netted() for merchant, tally in tallies.items()}
+
+    __slots__ = ("_roles", "_tallies", "_window_of")
+
+    def __init__(self, window_of: Callable[[str], Window]) -> None:
+        self._window_of = window_of
+        self._tallies: dict[str, _Tally] = {}
+        self._roles: dict[str, _Role] = {}
+
+    def feed(self, lines: Iterable[Line]) -> int:
+        """Count lines in. How many of them are for later: beyond their merchant's window.
+
+        Entries that are neither a payment nor a refund are passed over. Raise OutOfOrder for a
+        merchant's sequence that repeats or goes back.
+        """
+        tallies, roles = self._tallies, self._roles
+        later = 0
+        for seq, date, merchant, asked, entry_id, packed, bill_date in lines:
+            tally = tallies.get(merchant)
+            if tally is None:
+                tally = tallies[merchant] = _Tally(self._window_of(merchant))
+            if seq <= tally.last:
+                raise OutOfOrder(f"sequence {seq} of {merchant} after {tally.last}")
+            tally.last = seq
+            step = entry_id[-1]
+            if step not in (PAYMENT, REFUND):
+                continue
+            window = tally.window
+            if window.has(seq, date):
+                _count(tally, roles, step, asked, packed, bill_date)
+            elif seq > window.seq:
+                later += 1
+            elif date > window.date:
+                later += 1
+                tally.left = tally.left or seq
+        return later
+
+    def netted(self) -> dict[str, Netted]:
+        """What was found for every merchant that came by."""
+        return {merchant: tally.netted() for merchant, tally in self._tallies.items()}
 
 
-def _count(tally: _Tally, roles: dict[str, _Role], step: str, asked: int, packed: bytes) -> None:
+def net(lines: Iterable[Line], windows: Mapping[str, Window]) -> dict[str, Netted]:
+    """Net the batches of all merchants in `windows` in one pass; others' lines are passed over.
+
+    What comes out depends on lines and windows only, so netting again gives the same.
+    """
+    netting = Netting(windows.__getitem__)
+    netting.feed(line for line in lines if line[2] in windows)
+    found = netting.netted()
+    return {merchant: found.get(merchant) or Netted(Totals()) for merchant in windows}
+
+
+def _count(
+    tally: _Tally, roles: dict[str, _Role], step: str, asked: int, packed: bytes, bill_date: int
+) -> None:
     """Add one member. `asked` is what the payer was asked, or what was asked back."""
     tally.items += 1
     if step == PAYMENT:
@@ -200,9 +247,10 @@ def _count(tally: _Tally, roles: dict[str, _Role], step: str, asked: int, packed
             if role.part == "pending":
                 pending.append((role.owner, minor))
     # An entry without a receivable has no money to wait for: a fee given back on a free sale.
-    parts = tally.parts.setdefault(channel_account, {})
-    tally.receivables[channel_account] = tally.receivables.get(channel_account, 0) + settle
-    tally.fees[channel_account] = tally.fees.get(channel_account, 0) - fee
+    day = channel_account, bill_date if channel_account else 0
+    parts = tally.parts.setdefault(day, {})
+    tally.receivables[day] = tally.receivables.get(day, 0) + settle
+    tally.fees[day] = tally.fees.get(day, 0) - fee
     for party, minor in pending:
         parts[party] = parts.get(party, 0) - minor
 

@@ -47,6 +47,7 @@ class Credit(Struct, frozen=True, array_like=True, gc=False):
     """Money that arrived at the custody bank from a channel.
 
     `custody`: the account's name in our chart. `reference`: the bank's, unique to the credit.
+    `bill_date`: yyyymmdd, the channel's day that it pays; 0 if it does not say.
     """
 
     custody: str
@@ -54,6 +55,7 @@ class Credit(Struct, frozen=True, array_like=True, gc=False):
     reference: str
     amount: int
     at: int
+    bill_date: int = 0
 
 
 class Divided(Struct, frozen=True, array_like=True, gc=False):
@@ -70,11 +72,10 @@ class Difference(Struct, frozen=True, array_like=True, gc=False):
     short: int
 
 
-def claim_id(batch: str, channel_account: str) -> str:
-    """`cvr_…`: made of batch and channel account."""
-    return "cvr_" + derived_body(
-        batch, sha256(f"tillway cover {batch} {channel_account}".encode()).digest()
-    )
+def claim_id(batch: str, channel_account: str, bill_date: int) -> str:
+    """`cvr_…`: made of batch, channel account and the channel's day (yyyymmdd)."""
+    made_of = f"tillway cover {batch} {channel_account} {bill_date}"
+    return "cvr_" + derived_body(batch, sha256(made_of.encode()).digest())
 
 
 def divide(credit: Credit, claims: Sequence[Waiting], fee_max_ppm: int = 0) -> Divided | Difference:
@@ -85,7 +86,9 @@ def divide(credit: Credit, claims: Sequence[Waiting], fee_max_ppm: int = 0) -> D
     nothing.
     """
     assert len(claims) <= CLAIMS_MAX, len(claims)
-    assert all(each.claim.channel_account == credit.channel_account for each in claims), credit
+    for each in claims:
+        assert each.claim.channel_account == credit.channel_account, (credit, each)
+        assert credit.bill_date in (0, each.claim.bill_date), (credit, each)
     owed = [each.claim.receivable for each in claims]
     short = sum(owed) - credit.amount
     weights = [max(0, minor) for minor in owed]
@@ -174,7 +177,7 @@ def queue(
     if len(cover.waiting) + len(claims) > OPEN_CLAIMS_MAX:
         raise Conflict(f"{len(cover.waiting)} claims of {cover.merchant} wait for their credit")
     waiting = tuple(
-        Waiting(claim_id(batch, each.channel_account), batch, cover.merchant, each)
+        Waiting(claim_id(batch, each.channel_account, each.bill_date), batch, cover.merchant, each)
         for each in claims
         if each.receivable or each.fee or any(minor for _, minor in each.parts)
     )

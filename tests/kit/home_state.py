@@ -7,6 +7,7 @@ from the same list.
 from msgspec import Struct
 
 from payments import chart
+from payments.calendar import business_date
 from payments.clearing import batch as batches
 from payments.ids import partition_of
 from payments.ledger import Entry, book, pack_postings
@@ -113,7 +114,7 @@ class State:
         self.seqs[partition] = seq
         if each.asked:
             packed = pack_postings(each.postings)
-            line = (seq, each.date, each.owner, each.asked, identifier, packed)
+            line = (seq, each.date, each.owner, each.asked, identifier, packed, business_date(at))
             self.lines.append((partition, line))
 
     # --- Reading --------------------------------------------------------------------------

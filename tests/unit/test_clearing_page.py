@@ -59,8 +59,8 @@ def lunch():
     """Every entry of the page, in the order of its tables."""
     payment = bookings.split_payment_booked("wx", MERCHANT, 700, 3800, 14, [Share(COURIER, 500)])
     leaves = clear(BATCH, Due(COURIER, 500), 500, 0)
-    claim = Claim("wx", 3800, 14, tuple(sorted([(MERCHANT, 3286), (COURIER, 500)])))
-    waiting = Waiting(cover.claim_id(BATCH, "wx"), BATCH, MERCHANT, claim)
+    claim = Claim("wx", 3800, 14, tuple(sorted([(MERCHANT, 3286), (COURIER, 500)])), 20260302)
+    waiting = Waiting(cover.claim_id(BATCH, "wx", 20260302), BATCH, MERCHANT, claim)
     known = Cover(MERCHANT, (waiting,), {}, {COURIER: leaves.moved})
     credit = Credit(CUSTODY, "wx", "ref", 3792, 1)
     ((_, fee),) = cover.divide(credit, [waiting], fee_max_ppm=3_000).fees

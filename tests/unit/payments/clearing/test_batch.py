@@ -12,7 +12,7 @@ from home_payouts import made
 from payments import bookings
 from payments.clearing import batch as batches
 from payments.clearing.batch import Batch, BatchState
-from payments.clearing.netting import Claim, Netted, OutOfOrder, Totals, Window, net
+from payments.clearing.netting import Claim, Netted, Netting, OutOfOrder, Totals, Window, net
 from payments.clearing.stripes import Cleared, Due, clear
 from payments.clearing.workdays import cut_off_ms
 from payments.errors import Conflict
@@ -28,7 +28,17 @@ HOME = made("rcv", 1, 700, "home")
 DAY = 20260302
 
 
-def line(seq, date=DAY, merchant=MERCHANT, amount=3800, settle=None, fee=14, step="P", shares=()):
+def line(
+    seq,
+    date=DAY,
+    merchant=MERCHANT,
+    amount=3800,
+    settle=None,
+    fee=14,
+    step="P",
+    shares=(),
+    bill=DAY,
+):
     """A payment's or refund's entry as netting reads it."""
     settle = amount if settle is None else settle
     sign = 1 if step == "P" else -1
@@ -36,7 +46,7 @@ def line(seq, date=DAY, merchant=MERCHANT, amount=3800, settle=None, fee=14, ste
     postings = bookings.split_payment_booked("wx", merchant, 700, settle, fee, split)
     signed = tuple((account, sign * minor) for account, minor in postings)
     identifier = entry_id(made("pay", seq, 700, seq), step)
-    return seq, date, merchant, amount, identifier, pack_postings(signed)
+    return seq, date, merchant, amount, identifier, pack_postings(signed), bill
 
 
 def netted(lines, window=None):
@@ -57,8 +67,53 @@ def test_a_batch_adds_up():
     )
     parts = tuple(sorted([(MERCHANT, 5776), (AWAY, 500), (HOME, 100)]))
 
-    assert Netted(expected, (Claim("wx", 6400, 24, parts),)) == netted(lines)
+    assert Netted(expected, (Claim("wx", 6400, 24, parts, DAY),)) == netted(lines)
     assert 6400 == expected.settle
+
+
+def test_a_claim_is_one_channel_account_on_one_of_its_days():
+    """A shop that closes at 02:00 has two of the channel's days in one batch."""
+    found = netted([line(1), line(2, bill=DAY + 1), line(3, amount=1000, bill=DAY + 1, step="R")])
+
+    parts = ((MERCHANT, 3786),), ((MERCHANT, 3800 - 14 - (1000 - 14)),)
+    assert found.claims == (
+        Claim("wx", 3800, 14, parts[0], DAY),
+        Claim("wx", 2800, 0, parts[1], DAY + 1),
+    )
+
+
+def test_what_no_channel_owes_has_no_day():
+    """A fee given back on a sale that coupons paid: one claim, whatever the days."""
+    lines = [line(seq, settle=0, fee=3, bill=DAY + seq) for seq in (1, 2)]
+
+    assert (Claim("", 0, 6, ((MERCHANT, -6),), 0),) == netted(lines).claims
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([MERCHANT, OTHER]), st.integers(0, 2)), max_size=30),
+    st.lists(st.integers(1, 7), max_size=10),
+    st.integers(0, 30),
+)
+def test_netting_in_chunks_is_netting_at_once(sold, chunks, seq):
+    """However a stream is cut; who is not to be cleared stays for later, and is asked once."""
+    lines = [line(n, DAY + day, merchant) for n, (merchant, day) in enumerate(sold, 1)]
+    windows = {MERCHANT: Window(seq, DAY + 1), OTHER: Window(0, 0)}
+    asked = []
+    netting = Netting(lambda merchant: (asked.append(merchant), windows[merchant])[1])
+    rest, later = list(lines), 0
+    for size in [*chunks, len(lines)]:
+        later += netting.feed(rest[:size])
+        del rest[:size]
+    whole = net(lines, windows)
+    found = netting.netted()
+
+    assert sorted(asked) == sorted({merchant for merchant, _ in sold})
+    assert found == {merchant: whole[merchant] for merchant in asked}
+    taken = sum(each.totals.items for each in found.values())
+    assert len(lines) == taken + later
+    assert taken == sum(
+        m == MERCHANT and n <= seq and day < 2 for n, (m, day) in enumerate(sold, 1)
+    )
 
 
 def test_totals_that_do_not_add_up_cannot_be_built():
@@ -220,9 +275,9 @@ def test_a_batch_is_closed_when_every_share_has_arrived():
 def stream(rows):
     """So many payments, made while they are read: what is not kept costs no memory."""
     shares = ((AWAY, 500), (HOME, 100))
-    _, date, merchant, asked, identifier, packed = line(1, shares=shares)
+    _, date, merchant, asked, identifier, packed, bill = line(1, shares=shares)
     for seq in range(1, rows + 1):
-        yield seq, date, merchant, asked, identifier, packed
+        yield seq, date, merchant, asked, identifier, packed, bill
 
 
 def test_memory_does_not_grow_with_rows():

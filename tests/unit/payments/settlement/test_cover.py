@@ -22,15 +22,16 @@ OTHER = made("mch", 1, 700, "other")
 HOME = made("rcv", 1, 700, "home")
 AWAY = made("rcv", 1, 900, "away")
 BATCH = made("bat", 1, 700, "batch")
+DAY = 20260302
 
 
 def waiting(receivable, parts=(), fee=0, merchant=MERCHANT, batch=BATCH):
-    claim = Claim("wx", receivable, fee, tuple(parts))
-    return Waiting(cover.claim_id(batch, "wx"), batch, merchant, claim)
+    claim = Claim("wx", receivable, fee, tuple(parts), DAY)
+    return Waiting(cover.claim_id(batch, "wx", DAY), batch, merchant, claim)
 
 
 def credit(amount):
-    return Credit(CUSTODY, "wx", "ref1", amount, 5)
+    return Credit(CUSTODY, "wx", "ref1", amount, 5, DAY)
 
 
 def claims_of(owed):
@@ -149,7 +150,7 @@ def test_what_an_advance_released_is_not_released_again():
 
 def test_claims_wait_in_a_queue_with_a_limit():
     """A batch without money to come does not wait."""
-    claims = [Claim("wx", 10, 0, ((MERCHANT, 10),)), Claim("", 0, 0, ())]
+    claims = [Claim("wx", 10, 0, ((MERCHANT, 10),), DAY), Claim("", 0, 0, ())]
     event = cover.queue(Cover(MERCHANT), BATCH, claims, [(AWAY, 5), (HOME, 0)])
 
     assert Queued((waiting(10, [(MERCHANT, 10)]),), ((AWAY, 5),)) == event
