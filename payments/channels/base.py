@@ -105,6 +105,8 @@ class PayOrder(Struct, frozen=True, array_like=True, gc=False):
     return_url: str | None = None
     store: str | None = None
     terminal: str | None = None
+    is_shared: bool = False
+    """The channel is to hold the money back until it is divided (see `channels/sharing.py`)."""
 
 
 class OrderRef(Struct, frozen=True, array_like=True, gc=False):

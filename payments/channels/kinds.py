@@ -5,6 +5,7 @@ lane's way out. A new kind is one function here, and its table of credentials in
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 from typing import Any, Final, Protocol
 
@@ -72,7 +73,7 @@ class MakesChannel(Protocol):
 def wechat(account: Account, wires: Wires) -> Channel:
     """WeChat Pay v3. `public_keys` by id or serial; without any, certificates are downloaded."""
     from payments.channels.wechat.connector import WeChatChannel
-    from payments.channels.wechat.crypto import load_private_key, load_public_key
+    from payments.channels.wechat.crypto import encrypt_field, load_private_key, load_public_key
     from payments.channels.wechat.keys import PlatformKeys
     from payments.channels.wechat.requests import WeChatSettings
     from payments.channels.wechat.wire import PUBLIC_KEY_PREFIX
@@ -103,7 +104,10 @@ def wechat(account: Account, wires: Wires) -> Channel:
         refund_timeout_s=account.refund_timeout_s,
     )
     signer = pool.signer(load_private_key(account.key("merchant_private_key")))
-    return WeChatChannel(settings, wires.http, signer, keys, wires.clock, wires.random)
+    encrypt = None
+    if public:
+        encrypt = partial(encrypt_field, load_public_key(account.named_keys[public[-1]]))
+    return WeChatChannel(settings, wires.http, signer, keys, wires.clock, wires.random, encrypt)
 
 
 def unionpay(account: Account, wires: Wires) -> Channel:

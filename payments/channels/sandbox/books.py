@@ -157,6 +157,16 @@ class Moved(Struct, array_like=True, tag="clock"):
     offset_ms: int
 
 
+class Noted(Struct, array_like=True, tag="note"):
+    """Something of the channel's own, by name: kept in an order's `extra`, or (order 0) in the
+    sandbox's notes. JSON-able; it replaces what was there.
+    """
+
+    order: int
+    name: str
+    value: Any
+
+
 Event = (
     Opened
     | Paid
@@ -169,6 +179,7 @@ Event = (
     | Told
     | Settled
     | Moved
+    | Noted
     | Began
 )
 
@@ -183,6 +194,7 @@ class Books:
     def __init__(self, folder: Path | None = None, first_serial: int = 1) -> None:
         self.owed: dict[int, Told] = {}
         self.offset_ms = 0
+        self.notes: dict[str, Any] = {}
         self._orders: dict[tuple[str, str], Order] = {}
         self._by_number: dict[str, list[Order]] = {}
         self._by_serial: dict[int, Order] = {}
@@ -277,6 +289,8 @@ class Books:
                 self.owed.pop(news, None)
             case Moved(offset_ms):
                 self.offset_ms = offset_ms
+            case Noted(serial, name, value):
+                (self._by_serial[serial].extra if serial else self.notes)[name] = value
             case Began(version, first_serial):
                 if version != VERSION:
                     raise ValueError(f"books of another kind: {version[:40]!r}")

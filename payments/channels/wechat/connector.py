@@ -20,6 +20,7 @@ nothing else: a refusal (4xx) comes unsigned. So:
 - What is no refusal (5xx, 202, a code that nobody documented) is Unknown.
 """
 
+from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 from urllib.parse import quote
@@ -54,6 +55,7 @@ from payments.channels.wechat.requests import (
     parties_of,
     refund_body,
 )
+from payments.channels.wechat.sharing import WeChatSharing
 from payments.clock import Clock
 from payments.payment import Way
 
@@ -150,6 +152,7 @@ class WeChatChannel:
         keys: PlatformKeys,
         clock: Clock,
         random: Random,
+        encrypt: Callable[[str], str] | None = None,
     ) -> None:
         self._settings = settings
         self._keys = keys
@@ -165,6 +168,7 @@ class WeChatChannel:
             clock,
             random,
         )
+        self.sharing = WeChatSharing(settings, self._calls, encrypt)
 
     async def start(self) -> None:
         """Learn the platform certificates where answers are signed with them. Without, the first

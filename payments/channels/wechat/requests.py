@@ -107,6 +107,8 @@ def order_body(settings: WeChatSettings, kind: str, order: PayOrder) -> dict[str
         "out_trade_no": order.out_trade_no,
         "amount": {"total": order.amount, "currency": order.currency.upper()},
     }
+    if order.is_shared:
+        body["settle_info"] = {"profit_sharing": True}
     if settings.is_partner:
         body["sp_appid"], body["sp_mchid"] = settings.appid, settings.mchid
         body["sub_mchid"] = settings.sub_mchid_of(order.merchant)

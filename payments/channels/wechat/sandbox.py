@@ -42,6 +42,7 @@ from payments.channels.wechat.sandbox_control import Extras
 from payments.channels.wechat.sandbox_door import Caller, Door
 from payments.channels.wechat.sandbox_keys import PUBLIC_KEY, Account, Key, Keyring
 from payments.channels.wechat.sandbox_orders import Orders
+from payments.channels.wechat.sandbox_sharing import ProfitSharing
 
 RETRY_PLAN_S: Final = (
     *(15, 15, 30, 180, 600, 1_200, 1_800, 1_800, 1_800, 3_600),
@@ -113,6 +114,9 @@ class WeChatSandbox(SandboxApp):
         self._door = Door(self.account, self.keys, clock)
         self._orders = Orders(self.account, clock)
         self._bills = Bills(self.account, self.bills, self.files)
+        self.sharing = ProfitSharing(
+            self.account, self.keys, self.engine, self.books, clock, refund_ms
+        )
         self._extras = Extras(self.engine, self.keys, self.account, random, clock)
 
     def credentials(self) -> dict[str, str]:
@@ -143,6 +147,8 @@ class WeChatSandbox(SandboxApp):
             ("GET", "/v3/bill/fundflowbill", self._bill(self._bills.movements), "bill"),
         ):
             routes.append(Route(method, at, self._signed(direct, name), name))
+        for method, at, name, answered in self.sharing.calls():
+            routes.append(Route(method, at, self._signed(_told(answered), name), name))
         routes.append(Route("GET", DOWNLOAD_PATH, self._bill_file, "bill_file"))
         return routes
 
@@ -320,6 +326,8 @@ class WeChatSandbox(SandboxApp):
         if url is not None and (why := url_refusal(url)):
             raise wrong_field("/notify_url", url, why)
         amount = body["amount"]
+        for order in self.engine.find(number, merchant):
+            self.sharing.refuse_refund(order, body["out_refund_no"], amount["refund"])
         turn = self.engine.refund(
             AskedRefund(
                 number,
@@ -459,6 +467,13 @@ class WeChatSandbox(SandboxApp):
             headers["Wechatpay-Signature"] = wire.PROBE_PREFIX + headers["Wechatpay-Signature"]
         headers |= self._request_id() | {"Content-Type": "application/json; charset=utf-8"}
         return Post(news.notify_url, headers, body)
+
+
+def _told(answered: Callable[[Call, Caller], dict[str, Any]]) -> Serving:
+    async def serve(call: Call, caller: Caller) -> Reply:
+        return Reply(answered(call, caller), call.unsigned)
+
+    return serve
 
 
 def _parties(is_partner: bool) -> tuple[str, ...]:

@@ -16,6 +16,9 @@ from payments.channels.wechat.sandbox_keys import Account
 from payments.channels.wechat.sandbox_view import digest, prepay_id
 from payments.clock import Clock
 
+FLAG: Final = "profit_sharing"
+"""Where an order remembers that its money is to be held back."""
+
 CODE_LIFE_MS: Final = 7_200_000
 """An order that names no end ends when its code or prepay id does: after two hours."""
 
@@ -84,6 +87,7 @@ class Orders:
             "description": body["description"],
             # A client that verifies by certificates cannot verify callbacks by public key.
             "signed_by": caller.reply_key.kind,
+            FLAG: bool((body.get("settle_info") or {}).get("profit_sharing")),
         }
         return Asked(
             body["out_trade_no"],
