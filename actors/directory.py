@@ -28,7 +28,8 @@ from actors.messages import (
     Subscribe,
 )
 from actors.test_clock import MARK, Advance, ClockState, MovableClock, Peer, TestClock
-from payments.directory_desk import Decision, Desk, Question
+from payments.directory_counter import Decision, Question
+from payments.directory_desk import Desk
 from payments.directory_view import wish_of
 from payments.errors import IdempotencyMismatch, NotFound, Overloaded, PaymentError, Unauthorized
 from payments.ids import Entropy, IdMint

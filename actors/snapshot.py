@@ -12,6 +12,7 @@ from actors.messages import Changes
 from payments.clock import Clock
 from payments.reference import Key, Merchant, Plate, Receiver, SplitRule, Store, Terminal
 from payments.register import Register
+from payments.settlement.accounts import BankAccount
 
 STALE_AFTER_S: Final = 10.0
 """A snapshot without word from the directory for so long means not ready."""
@@ -79,6 +80,10 @@ class Reference:
     def split_rules(self, merchant_id: str) -> tuple[SplitRule, ...]:
         """Those that are not disabled."""
         return self._register.split_rules(merchant_id)
+
+    def settlement_accounts(self, party: str) -> tuple[BankAccount, ...]:
+        """Every bank account that a merchant or receiver ever registered."""
+        return self._register.accounts_of(party)
 
     def terminal(self, identifier: str) -> Terminal | None:
         return self._register.terminal(identifier)

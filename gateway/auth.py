@@ -21,7 +21,7 @@ from gateway.signatures import (
     verify,
 )
 from payments.clock import Clock
-from payments.directory_access import ROLE_THAT_WRITES
+from payments.directory_access import may_as_operator
 from payments.errors import InsufficientScope, NotFound
 from payments.reference import SCOPE_ALL, Key, KeyOwner, KeyType, Merchant
 
@@ -143,16 +143,11 @@ def require(caller: Caller, scope: str) -> None:
     if key.owner is not KeyOwner.TERMINAL:
         if scope in key.scopes or SCOPE_ALL in key.scopes:
             return
-        if key.owner is KeyOwner.OPERATOR and _may_as_operator(key, scope):
+        if key.owner is KeyOwner.OPERATOR and may_as_operator(key.roles, scope):
             return
     elif scope in scopes_of(key):
         return
     raise InsufficientScope(f"This key lacks the scope {scope}.")
-
-
-def _may_as_operator(key: Key, scope: str) -> bool:
-    """Operators carry roles, not scopes: any role may look, `operator` may act."""
-    return ROLE_THAT_WRITES in key.roles or (scope.endswith(":read") and bool(key.roles))
 
 
 def require_role(caller: Caller, role: str) -> None:

@@ -12,7 +12,13 @@ from msgspec.json import encode
 from payments.calendar import parse_rfc3339
 from payments.errors import InvalidField, Malformed
 from payments.payment import Status, Way
-from payments.reference import MerchantStatus, PlateStatus, ReceiverStatus, SplitRuleStatus
+from payments.reference import (
+    AccountStatus,
+    MerchantStatus,
+    PlateStatus,
+    ReceiverStatus,
+    SplitRuleStatus,
+)
 
 LIMIT_DEFAULT: Final = 10
 LIMIT_MAX: Final = 100
@@ -105,6 +111,7 @@ KEY_FILTERS: Final[Filters] = {}
 RECEIVER_FILTERS: Final[Filters] = {"status": OneOf(ReceiverStatus)}
 SPLIT_RULE_FILTERS: Final[Filters] = {"store": identifier, "status": OneOf(SplitRuleStatus)}
 BALANCE_FILTERS: Final[Filters] = {"merchant": identifier, "receiver": identifier}
+ACCOUNT_FILTERS: Final[Filters] = {"receiver": identifier, "status": OneOf(AccountStatus)}
 PLATE_FILTERS: Final[Filters] = {"store": identifier, "status": OneOf(PlateStatus)}
 
 

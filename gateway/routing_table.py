@@ -14,6 +14,7 @@ from gateway.handlers import (
 )
 from gateway.lists import RECEIVER_FILTERS, SPLIT_RULE_FILTERS
 from gateway.routes import Route, Router
+from gateway.routing_home import HOME_ROUTES
 from gateway.schemas import AdvanceClock, CreateClock
 from payments.directory import (
     MerchantChange,
@@ -73,6 +74,7 @@ ROUTES = [
         "POST", "/v1/split_rules/{id}", reference.creating("split_rules.update", SplitRuleChange)
     ),
     Route("GET", "/v1/balances", balances.list_balances),
+    *HOME_ROUTES,
     Route("POST", "/v1/keys", reference.creating("keys.create", NewKey)),
     Route("GET", "/v1/keys", reference.listing("keys.list", reference.KEY_FILTERS)),
     Route("GET", "/v1/keys/{id}", reference.reading("keys.get")),

@@ -23,6 +23,7 @@ from payments.directory import (
     PlateChange,
     Rotation,
 )
+from payments.directory_accounts import Confirmation, NewAccount
 from payments.errors import InvalidField
 from payments.money import AMOUNT_MAX
 from payments.splitting.terms import RECEIVERS_MAX
@@ -130,7 +131,7 @@ class AdvanceClock(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 EMPTY_ALLOWED: Final = frozenset(
-    {CancelRequest, Rotation, CreateClock, RollSecret, EnableEndpoint, ResendEvent}
+    {CancelRequest, Rotation, CreateClock, RollSecret, EnableEndpoint, ResendEvent, Confirmation}
 )
 """Bodies that need not say anything may be left out."""
 
@@ -193,6 +194,8 @@ BODIES: Final[tuple[type[Struct], ...]] = (
     ReceiverChange,
     NewSplitRule,
     SplitRuleChange,
+    NewAccount,
+    Confirmation,
     CreateClock,
     AdvanceClock,
     NewEndpoint,

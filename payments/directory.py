@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from payments.errors import Conflict, InvalidField, NotFound, QuotaExceeded
 from payments.ids import SHARED_PARTITIONS, Entropy
+from payments.payout_terms import PayoutWish, changed_payout
 from payments.reference import (
     SCOPES,
     Key,
@@ -40,8 +41,8 @@ OVERLAP_MAX_S: Final = 30 * 86_400
 MEMBERS_MAX: Final = 1_000
 """Stores, terminals, keys and plates of one merchant together."""
 
-COUNTED_APART: Final = ("rcv_", "spl_")
-"""Receivers and split rules have limits of their own (`payments/splitting/wishes.py`)."""
+COUNTED_APART: Final = ("rcv_", "spl_", "acc_")
+"""Receivers, split rules and settlement accounts have limits of their own."""
 
 # SubjectPublicKeyInfo of an Ed25519 key is these bytes and the 32 of the key (RFC 8410).
 _ED25519_HEAD: Final = bytes.fromhex("302a300506032b6570032100")
@@ -73,6 +74,7 @@ class MerchantChange(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Name | None = None
     status: MerchantStatus | None = None
+    payout: PayoutWish | None = None
     metadata: Metadata | None = None
 
 
@@ -199,6 +201,7 @@ def change_merchant(merchant: Merchant, wish: MerchantChange) -> Merchant:
         name=wish.name if wish.name is not None else merchant.name,
         status=status,
         metadata=dict(wish.metadata) if wish.metadata is not None else merchant.metadata,
+        payout=changed_payout(merchant.payout, wish.payout),
     )
 
 

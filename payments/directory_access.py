@@ -3,7 +3,8 @@
     merchant key   its own merchant's stores, terminals and keys
     platform key   its merchants (and may create them), and theirs; its own keys
     terminal key   nothing here
-    operator key   everything with the role `operator`; any role may look
+    operator key   everything with the role `operator`; any role may look; payouts with the roles
+                   `maker` and `checker`, which belong to two people
 
 What belongs to somebody else does not exist for the caller: NotFound, as for a wrong id.
 """
@@ -11,10 +12,23 @@ What belongs to somebody else does not exist for the caller: NotFound, as for a 
 from typing import Final
 
 from payments.errors import Conflict, InsufficientScope, NotFound
-from payments.reference import SCOPE_ALL, Key, KeyOwner, Merchant, MerchantStatus, Receiver, Record
+from payments.reference import (
+    SCOPE_ALL,
+    Key,
+    KeyOwner,
+    Merchant,
+    MerchantStatus,
+    Receiver,
+    Record,
+    SettlementAccount,
+)
 from payments.register import Register
 
 ROLE_THAT_WRITES: Final = "operator"
+ROLE_THAT_MAKES: Final = "maker"
+ROLE_THAT_CHECKS: Final = "checker"
+
+PAYOUTS_WRITE: Final = "payouts:write"
 _NOT_HERE: Final = "no such object for this key; check the id and whose key this is"
 
 
@@ -23,12 +37,27 @@ def require(caller: Key, scope: str) -> None:
     if caller.owner is KeyOwner.TERMINAL:
         raise InsufficientScope("a terminal key takes, queries, cancels and refunds only")
     if caller.owner is KeyOwner.OPERATOR:
-        if not scope.endswith(":read") and ROLE_THAT_WRITES not in caller.roles:
+        if not scope.endswith(":read") and not may_as_operator(caller.roles, scope):
             raise InsufficientScope(f"this needs the role {ROLE_THAT_WRITES}")
         return
     granted = {SCOPE_ALL, scope, scope.replace(":read", ":write")}
     if granted.isdisjoint(caller.scopes):
         raise InsufficientScope(f"the key lacks the scope {scope}; use another key")
+
+
+def may_as_operator(roles: tuple[str, ...], scope: str) -> bool:
+    """Operators carry roles, not scopes: any role may look, `operator` may act."""
+    if scope.endswith(":read"):
+        return bool(roles)
+    if scope == PAYOUTS_WRITE and not {ROLE_THAT_MAKES, ROLE_THAT_CHECKS}.isdisjoint(roles):
+        return True
+    return ROLE_THAT_WRITES in roles
+
+
+def require_role(caller: Key, role: str) -> None:
+    """Raise InsufficientScope unless an operator with this role asks."""
+    if caller.owner is not KeyOwner.OPERATOR or role not in caller.roles:
+        raise InsufficientScope(f"this needs an operator's key with the role {role}")
 
 
 def grantable(caller: Key, scopes: tuple[str, ...]) -> None:
@@ -68,7 +97,7 @@ def reachable(register: Register, caller: Key, record: Record | None) -> Record:
         raise NotFound(_NOT_HERE)
     if isinstance(record, Merchant):
         owned = owns_merchant(caller, record)
-    elif isinstance(record, Receiver) and record.merchant is None:
+    elif isinstance(record, Receiver | SettlementAccount) and record.merchant is None:
         owned = caller.owner is KeyOwner.OPERATOR or (
             caller.owner is KeyOwner.PLATFORM and caller.platform == record.platform
         )
@@ -98,3 +127,9 @@ def may_set_status(
         raise InsufficientScope("in live mode an operator makes merchants active")
     if merchant.status is MerchantStatus.CLOSED:
         raise Conflict(f"{merchant.id} is closed", param="status")
+
+
+def may_set_payout(caller: Key) -> None:
+    """When and how a merchant is paid out is not its own to say."""
+    if caller.owner not in (KeyOwner.PLATFORM, KeyOwner.OPERATOR):
+        raise InsufficientScope("payout terms are changed by the platform or an operator")

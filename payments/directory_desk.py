@@ -8,9 +8,7 @@ Deciding changes nothing. Which operation needs which scope stands in OPERATIONS
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
-
-from msgspec import Struct
+from typing import Any, Final
 
 from payments.directory import (
     Holder,
@@ -36,20 +34,28 @@ from payments.directory import (
     rotate_key,
 )
 from payments.directory_access import (
+    PAYOUTS_WRITE,
     acting_merchant,
     grantable,
+    may_set_payout,
     may_set_status,
     reachable,
-    require,
 )
-from payments.directory_view import page, view, wish_of
+from payments.directory_accounts import AccountCounter
+from payments.directory_counter import (
+    PLATFORM_PARTITION,
+    Decision,
+    Question,
+    filtered,
+    refuse_filters,
+)
+from payments.directory_view import wish_of
 from payments.errors import (
     InsufficientScope,
     InvalidField,
     NotFound,
-    Unauthorized,
 )
-from payments.ids import Entropy, IdMint, partition_of
+from payments.ids import partition_of
 from payments.reference import (
     Key,
     KeyOwner,
@@ -62,7 +68,6 @@ from payments.reference import (
     Store,
     Terminal,
 )
-from payments.register import Register, is_revoked
 from payments.splitting.wishes import (
     OWNER_RECEIVERS_MAX,
     OWNER_RULES_MAX,
@@ -77,45 +82,9 @@ from payments.splitting.wishes import (
     refuse_full,
 )
 
-PLATFORM_PARTITION: Final = 0
-"""Keys of platforms and operators belong to no merchant; their ids carry this partition."""
 
-
-Kind = TypeVar("Kind", Merchant, Store, Terminal, Key, Plate, Receiver, SplitRule)
-
-
-class Question(Struct, frozen=True):
-    """A request: `caller` is the id of the key that asks, already verified."""
-
-    op: str
-    caller: str
-    merchant: str | None
-    target: str | None
-    body: bytes = b""
-    query: Mapping[str, str] = {}
-
-
-class Decision(Struct, frozen=True):
-    """The answer, true once `records` are durable. `object_id`: for a replay of the request."""
-
-    status: int
-    body: dict[str, Any]
-    records: tuple[Record, ...] = ()
-    object_id: str | None = None
-
-
-class Desk:
+class Desk(AccountCounter):
     """Decides over the register it was given; the caller applies and stores."""
-
-    def __init__(
-        self, register: Register, mint: IdMint, entropy: Entropy, *, livemode: bool
-    ) -> None:
-        self._register = register
-        self._mint = mint
-        self._entropy = entropy
-        self._livemode = livemode
-        self._now_ms = 0
-        self._real_ms = 0
 
     def decide(self, question: Question, now_ms: int, real_ms: int) -> Decision:
         """`now_ms`: business time, of what is created; `real_ms`: of keys. Raise PaymentError."""
@@ -125,20 +94,6 @@ class Desk:
             raise NotFound(f"there is no {question.op}")
         scope, decide = found
         return decide(self, self.admit(question.caller, scope, real_ms), question)
-
-    def admit(self, key_id: str, scope: str, real_ms: int) -> Key:
-        """The key that asks, if it may. Unauthorized when it ended on its way here."""
-        caller = self._register.key(key_id)
-        if caller is None or is_revoked(caller):
-            raise Unauthorized("the key is not valid")
-        if caller.not_after and caller.not_after <= real_ms:
-            raise Unauthorized("the key is not valid")
-        require(caller, scope)
-        return caller
-
-    def show(self, record: Record) -> dict[str, Any]:
-        """The JSON of a record."""
-        return view(record, livemode=self._livemode, real_ms=self._real_ms)
 
     def again(self, op: str, key_id: str, object_id: str, real_ms: int) -> dict[str, Any]:
         """The object of an earlier `op` as it stands now, without its secret. PaymentError."""
@@ -181,11 +136,13 @@ class Desk:
         wish = wish_of(MerchantChange, question.body)
         if wish.status is not None:
             may_set_status(caller, merchant, wish.status, livemode=self._livemode)
+        if wish.payout is not None:
+            may_set_payout(caller)
         return self._changed(change_merchant(merchant, wish))
 
     def _list_merchants(self, caller: Key, question: Question) -> Decision:
         register, query = self._register, question.query
-        _refuse_filters(query, {"status", "platform"})
+        refuse_filters(query, {"status", "platform"})
         records: list[Record]
         match caller.owner:
             case KeyOwner.OPERATOR:
@@ -215,7 +172,7 @@ class Desk:
         return self._found(self._target(caller, question, Store))
 
     def _list_stores(self, caller: Key, question: Question) -> Decision:
-        _refuse_filters(question.query, set())
+        refuse_filters(question.query, set())
         records = self._members(self._merchant(caller, question).id, Store)
         return self._listed(records, "/v1/stores", question.query)
 
@@ -236,7 +193,7 @@ class Desk:
         return self._found(self._target(caller, question, Terminal))
 
     def _list_terminals(self, caller: Key, question: Question) -> Decision:
-        _refuse_filters(question.query, {"store"})
+        refuse_filters(question.query, {"store"})
         records = self._members(self._merchant(caller, question).id, Terminal)
         store = question.query.get("store")
         if store is not None:
@@ -266,9 +223,9 @@ class Desk:
         return self._changed(change_plate(plate, wish_of(PlateChange, question.body)))
 
     def _list_plates(self, caller: Key, question: Question) -> Decision:
-        _refuse_filters(question.query, {"store", "status"})
+        refuse_filters(question.query, {"store", "status"})
         records = self._members(self._merchant(caller, question).id, Plate)
-        records = _filtered(records, question.query, "store", "status")
+        records = filtered(records, question.query, "store", "status")
         return self._listed(records, "/v1/qr_plates", question.query)
 
     # --- receivers and split rules ------------------------------------------------------------
@@ -303,10 +260,10 @@ class Desk:
 
     def _list_receivers(self, caller: Key, question: Question) -> Decision:
         """The acting merchant's own; a platform's without a merchant: the platform's own."""
-        _refuse_filters(question.query, {"status"})
+        refuse_filters(question.query, {"status"})
         merchant = acting_merchant(self._register, caller, question.merchant)
         owner = caller.platform or "" if merchant is None else merchant.id
-        records = _filtered(self._members(owner, Receiver), question.query, "status")
+        records = filtered(self._members(owner, Receiver), question.query, "status")
         return self._listed(records, "/v1/receivers", question.query)
 
     def _create_rule(self, caller: Key, question: Question) -> Decision:
@@ -331,9 +288,9 @@ class Desk:
         return self._changed(change_rule(rule, wish_of(SplitRuleChange, question.body)))
 
     def _list_rules(self, caller: Key, question: Question) -> Decision:
-        _refuse_filters(question.query, {"store", "status"})
+        refuse_filters(question.query, {"store", "status"})
         records = self._members(self._merchant(caller, question).id, SplitRule)
-        records = _filtered(records, question.query, "store", "status")
+        records = filtered(records, question.query, "store", "status")
         return self._listed(records, "/v1/split_rules", question.query)
 
     # --- keys ---------------------------------------------------------------------------------
@@ -383,7 +340,7 @@ class Desk:
         return Holder(KeyOwner.TERMINAL, merchant.id, store=terminal.store, terminal=terminal.id)
 
     def _list_keys(self, caller: Key, question: Question) -> Decision:
-        _refuse_filters(question.query, set())
+        refuse_filters(question.query, set())
         merchant = acting_merchant(self._register, caller, question.merchant)
         owner = merchant.id if merchant is not None else caller.platform or ""
         return self._listed(self._members(owner, Key), "/v1/keys", question.query)
@@ -408,56 +365,6 @@ class Desk:
     def _revoke_key(self, caller: Key, question: Question) -> Decision:
         key = revoke_key(self._target(caller, question, Key), real_ms=self._real_ms)
         return Decision(200, self.show(key), (key,), key.id)
-
-    # --- shared -------------------------------------------------------------------------------
-
-    def _merchant(self, caller: Key, question: Question) -> Merchant:
-        merchant = acting_merchant(self._register, caller, question.merchant)
-        if merchant is None:
-            raise InvalidField(
-                "say for which merchant: Tillway-Merchant: mch_…", param="tillway-merchant"
-            )
-        return merchant
-
-    def _target(self, caller: Key, question: Question, kind: type[Kind]) -> Kind:
-        record = reachable(self._register, caller, self._register.get(question.target or ""))
-        if not isinstance(record, kind):
-            raise NotFound("no such object for this key; check the id and whose key this is")
-        return record
-
-    def _members(self, owner: str, kind: type[Record]) -> list[Record]:
-        """Newest first."""
-        found = [self._register.get(each) for each in self._register.members_of(owner)]
-        return [each for each in reversed(found) if isinstance(each, kind)]
-
-    def _created(self, record: Record, secret: str | None = None) -> Decision:
-        body = self.show(record)
-        if isinstance(record, Key):
-            body["secret"] = secret
-        return Decision(201, body, (record,), record.id)
-
-    def _changed(self, record: Record) -> Decision:
-        return Decision(200, self.show(record), (record,), record.id)
-
-    def _found(self, record: Record) -> Decision:
-        return Decision(200, self.show(record))
-
-    def _listed(self, records: list[Record], url: str, query: Mapping[str, str]) -> Decision:
-        body = page(records, url, query, livemode=self._livemode, real_ms=self._real_ms)
-        return Decision(200, body)
-
-
-def _filtered(records: list[Record], query: Mapping[str, str], *names: str) -> list[Record]:
-    """Those whose fields say what the query says of them."""
-    asked = [name for name in names if name in query]
-    return [r for r in records if all(getattr(r, name) == query[name] for name in asked)]
-
-
-def _refuse_filters(query: Mapping[str, str], known: set[str]) -> None:
-    """A filter that is silently ignored shows more than was asked for."""
-    wrong = sorted(set(query) - known - {"limit", "starting_after", "ending_before"})
-    if wrong:
-        raise InvalidField(f"this list has no filter {wrong[0]!r}", param=wrong[0][:40])
 
 
 Decide = Callable[[Desk, Key, Question], Decision]
@@ -485,6 +392,10 @@ OPERATIONS: Final[Mapping[str, tuple[str, Decide]]] = {
     "split_rules.get": ("merchants:read", Desk._get_rule),
     "split_rules.list": ("merchants:read", Desk._list_rules),
     "split_rules.update": ("merchants:write", Desk._update_rule),
+    "settlement_accounts.create": (PAYOUTS_WRITE, Desk._create_account),
+    "settlement_accounts.confirm": (PAYOUTS_WRITE, Desk._confirm_account),
+    "settlement_accounts.get": ("payouts:read", Desk._get_account),
+    "settlement_accounts.list": ("payouts:read", Desk._list_accounts),
     "keys.create": ("keys:write", Desk._create_key),
     "keys.get": ("keys:read", Desk._get_key),
     "keys.list": ("keys:read", Desk._list_keys),

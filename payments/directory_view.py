@@ -9,12 +9,14 @@ import msgspec
 from payments.calendar import rfc3339
 from payments.errors import InvalidField, Malformed
 from payments.ids import SHARED_PARTITIONS
+from payments.payout_terms import payout_view
 from payments.reference import (
     Key,
     Merchant,
     Plate,
     Receiver,
     Record,
+    SettlementAccount,
     SplitRule,
     Store,
     Terminal,
@@ -24,6 +26,10 @@ from payments.splitting.terms import Part
 
 LIMIT_DEFAULT: Final = 10
 LIMIT_MAX: Final = 100
+
+MASK: Final = "****"
+NUMBER_SHOWN: Final = 4
+"""Last characters of an account number that are shown."""
 
 Wish = TypeVar("Wish", bound=msgspec.Struct)
 
@@ -49,6 +55,7 @@ def _particulars(record: Record, real_ms: int) -> dict[str, Any]:
                 "platform": record.platform,
                 "dedicated": record.partition >= SHARED_PARTITIONS,
                 "fee_plan": record.fee_plan,
+                "payout": payout_view(record.payout),
             }
         case Store():
             return {
@@ -83,8 +90,33 @@ def _particulars(record: Record, real_ms: int) -> dict[str, Any]:
             }
         case SplitRule():
             return _rule(record)
+        case SettlementAccount():
+            return _account(record)
         case Key():
             return _key(record, real_ms)
+
+
+def _account(record: SettlementAccount) -> dict[str, Any]:
+    """Its number is shown by its end only: who must compare it has the papers."""
+    account = record.account
+    return {
+        "metadata": record.metadata,
+        "merchant": record.merchant,
+        "platform": record.platform,
+        "receiver": account.party if account.party.startswith("rcv_") else None,
+        "name": account.name,
+        "number": MASK + account.number[-NUMBER_SHOWN:],
+        "bank": account.bank,
+        "status": record.status.value,
+        "registered_by": account.registered_by,
+        "confirmed_by": account.confirmed_by,
+        "confirmed_at": _instant(account.confirmed_at),
+        "counts_from": _instant(record.counts_from),
+    }
+
+
+def _instant(ms: int | None) -> str | None:
+    return None if ms is None else rfc3339(ms)
 
 
 def _rule(rule: SplitRule) -> dict[str, Any]:

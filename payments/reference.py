@@ -9,6 +9,9 @@ from typing import Final
 
 from msgspec import Struct
 
+from payments.calendar import business_date
+from payments.clearing.terms import Keeping, PayoutMode, Standing, Terms, cycle_of
+from payments.settlement.accounts import BankAccount
 from payments.splitting.terms import Base, FeeBearer, Part
 
 
@@ -18,6 +21,41 @@ class MerchantStatus(StrEnum):
     ACTIVE = "active"
     SUSPENDED = "suspended"
     CLOSED = "closed"
+
+
+class Hold(StrEnum):
+    """Who keeps payouts back: PLAIN gives way to the limit of days, REVIEW does not."""
+
+    NONE = "none"
+    PLAIN = "plain"
+    REVIEW = "review"
+
+
+class PayoutTerms(Struct, frozen=True, array_like=True, gc=False):
+    """How a merchant's money goes to its bank account. `minimum`: minor units.
+
+    `onboarded_on`, `trading_since`: dates yyyymmdd, as `payments/clearing/terms.py` has them. A
+    merchant without the first is as old as its record; without the second it does not trade yet.
+    """
+
+    cycle: str = "T+1"
+    minimum: int = 0
+    mode: PayoutMode = PayoutMode.AUTO
+    hold: Hold = Hold.NONE
+    onboarded_on: int | None = None
+    trading_since: int | None = None
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(cycle_of(self.cycle), self.minimum, self.mode)
+
+    @property
+    def keeping(self) -> Keeping:
+        """What keeps money back by these terms; that an account is blocked is known elsewhere."""
+        return Keeping(in_review=self.hold is Hold.REVIEW, is_held=self.hold is Hold.PLAIN)
+
+
+DEFAULT_PAYOUT: Final = PayoutTerms()
 
 
 class Merchant(Struct, frozen=True, array_like=True, gc=False, tag="merchant", tag_field="object"):
@@ -32,6 +70,14 @@ class Merchant(Struct, frozen=True, array_like=True, gc=False, tag="merchant", t
     created: int = 0
     metadata: dict[str, str] = {}
     fee_plan: str = "default"
+    payout: PayoutTerms = DEFAULT_PAYOUT
+
+    @property
+    def standing(self) -> Standing:
+        """How long it is on board and trades."""
+        payout = self.payout
+        onboarded_on = payout.onboarded_on or business_date(self.created, 0)
+        return Standing(onboarded_on, payout.trading_since)
 
 
 class Store(Struct, frozen=True, array_like=True, gc=False, tag="store", tag_field="object"):
@@ -124,6 +170,30 @@ class SplitRule(
     metadata: dict[str, str] = {}
 
 
+class AccountStatus(StrEnum):
+    REGISTERED = "registered"
+    CONFIRMED = "confirmed"
+
+
+class SettlementAccount(
+    Struct, frozen=True, array_like=True, gc=False, tag="settlement_account", tag_field="object"
+):
+    """A bank account to which a party's money may go, once somebody else confirmed it.
+
+    `merchant`, `platform`: whose object it is, as with receivers. `account.party`: whose money, the
+    merchant or a receiver. `counts_from`: business ms from which money goes there.
+    """
+
+    id: str
+    merchant: str | None
+    platform: str | None
+    account: BankAccount
+    status: AccountStatus = AccountStatus.REGISTERED
+    counts_from: int | None = None
+    created: int = 0
+    metadata: dict[str, str] = {}
+
+
 class KeyType(StrEnum):
     BEARER = "bearer"
     HMAC_SHA256 = "hmac-sha256"
@@ -167,7 +237,7 @@ class Key(Struct, frozen=True, array_like=True, gc=False, tag="key", tag_field="
         return f"Key({self.id}, {self.type}, {self.owner})"
 
 
-Record = Merchant | Store | Terminal | Key | Plate | Receiver | SplitRule
+Record = Merchant | Store | Terminal | Key | Plate | Receiver | SplitRule | SettlementAccount
 
 SCOPE_ALL: Final = "*"
 SCOPES: Final = (
@@ -178,6 +248,8 @@ SCOPES: Final = (
     "merchants:read",
     "keys:write",
     "ledger:read",
+    "payouts:write",
+    "payouts:read",
     "webhooks:write",
     "webhooks:read",
     "test_helpers",

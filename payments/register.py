@@ -17,11 +17,13 @@ from payments.reference import (
     Plate,
     Receiver,
     Record,
+    SettlementAccount,
     SplitRule,
     SplitRuleStatus,
     Store,
     Terminal,
 )
+from payments.settlement.accounts import BankAccount
 
 MERCHANTS_MAX: Final = 10_000_000
 """Largest dense number: a snapshot with a wild number must not make a list of billions."""
@@ -42,6 +44,8 @@ class Register:
     """Look-ups over records; `apply` replaces a record by its newer self."""
 
     __slots__ = (
+        "_accounts",
+        "_accounts_of",
         "_bearers",
         "_dedicated",
         "_keep_revoked",
@@ -67,6 +71,8 @@ class Register:
         self._terminals: dict[str, Terminal] = {}
         self._plates: dict[str, Plate] = {}
         self._receivers: dict[str, Receiver] = {}
+        self._accounts: dict[str, SettlementAccount] = {}
+        self._accounts_of: dict[str, tuple[BankAccount, ...]] = {}
         self._rules: dict[str, SplitRule] = {}
         self._rules_of: dict[str, tuple[SplitRule, ...]] = {}
         self._keys: dict[str, Key] = {}
@@ -101,6 +107,13 @@ class Register:
         """The merchant's rules that are not disabled, in no order that matters."""
         return self._rules_of.get(merchant, ())
 
+    def accounts_of(self, party: str) -> tuple[BankAccount, ...]:
+        """Every bank account that a merchant or receiver ever registered."""
+        return self._accounts_of.get(party, ())
+
+    def accounts(self) -> Iterable[SettlementAccount]:
+        return self._accounts.values()
+
     def key(self, identifier: str) -> Key | None:
         return self._keys.get(identifier)
 
@@ -118,6 +131,7 @@ class Register:
             or self._plates.get(identifier)
             or self._receivers.get(identifier)
             or self._rules.get(identifier)
+            or self._accounts.get(identifier)
         )
 
     def merchants_of_platform(self, platform: str) -> list[Merchant]:
@@ -160,6 +174,7 @@ class Register:
             self._plates,
             self._receivers,
             self._rules,
+            self._accounts,
         )
         return sum(map(len, kinds))
 
@@ -180,6 +195,8 @@ class Register:
                 self._apply_receiver(record)
             case SplitRule():
                 self._apply_rule(record)
+            case SettlementAccount():
+                self._apply_account(record)
             case Store():
                 self._note_member(record.merchant, record.id, record.id in self._stores)
                 self._stores[record.id] = self._slim_store(record)
@@ -197,6 +214,7 @@ class Register:
             metadata=merchant.metadata or _NOTHING,
             fee_plan=self._share(merchant.fee_plan),
             platform=self._share(merchant.platform),
+            payout=self._share(merchant.payout),
         )
         self._merchants[merchant.id] = slim
         self._numbers[merchant.number] = slim
@@ -253,6 +271,14 @@ class Register:
         if rule.status is SplitRuleStatus.ACTIVE:
             others.append(rule)
         self._rules_of[merchant] = tuple(others)
+
+    def _apply_account(self, record: SettlementAccount) -> None:
+        """Payouts look at a party's accounts, so those are kept by party."""
+        owner, party = record.merchant or record.platform or "", record.account.party
+        self._note_member(owner, record.id, record.id in self._accounts)
+        self._accounts[record.id] = replace(record, metadata=record.metadata or _NOTHING)
+        others = [each for each in self.accounts_of(party) if each.id != record.id]
+        self._accounts_of[party] = (*others, record.account)
 
     def _slim_store(self, store: Store) -> Store:
         return replace(

@@ -4,38 +4,13 @@ Looked up by "Struct.field" first, then by the field alone. A test asks that non
 that none is left over.
 """
 
-from typing import Any, Final
+from typing import Final
 
-from payments.ids import ALPHABET, BODY_LENGTH
+from gateway.openapi.fields_home import HOME_FIELDS
+from gateway.openapi.words import Extra, id_of, instant, one_of, says
 from payments.payment import Status, Way
 from payments.refund import RefundStatus
 from payments.view import EVENT_LETTER
-
-Extra = dict[str, Any]
-
-_BODY: Final = f"[{ALPHABET}]{{{BODY_LENGTH}}}"
-
-
-def id_of(prefix: str, text: str) -> Extra:
-    """The schema additions of an id."""
-    body = f"{_BODY}[A-Z]" if prefix == "evt" else _BODY
-    return {"description": text, "pattern": f"^{prefix}_{body}$"}
-
-
-def instant(text: str) -> Extra:
-    """The schema additions of an instant: RFC 3339, UTC, milliseconds."""
-    return {"description": text, "format": "date-time"}
-
-
-def one_of(text: str, *values: str) -> Extra:
-    """The schema additions of a text with known values."""
-    return {"description": text, "enum": list(values)}
-
-
-def says(text: str) -> Extra:
-    """Only words."""
-    return {"description": text}
-
 
 FAILURE_CODES: Final = (
     "declined", "insufficient_funds", "auth_code_expired", "auth_code_used", "payer_canceled",
@@ -393,4 +368,4 @@ ANSWERS: Final[dict[str, Extra]] = {
     "FieldProblem.detail": says("What is wrong with it."),
 }  # fmt: skip
 
-FIELDS: Final[dict[str, Extra]] = {**COMMON, **REQUESTS, **ANSWERS}
+FIELDS: Final[dict[str, Extra]] = {**COMMON, **REQUESTS, **ANSWERS, **HOME_FIELDS}

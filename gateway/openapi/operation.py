@@ -52,6 +52,7 @@ REFUNDS: Final = "Refunds"
 MERCHANTS: Final = "Merchants, stores, terminals"
 KEYS: Final = "Keys"
 SPLITTING: Final = "Splitting"
+HOME: Final = "Clearing, settlement, withdrawal"
 TEST: Final = "Test helpers"
 RUNNING: Final = "Operations"
 CHANNELS: Final = "Channels"
@@ -66,6 +67,7 @@ TAGS: Final = {
     MERCHANTS: "Who sells, where, and on which device.",
     KEYS: "Credentials. A secret is shown once.",
     SPLITTING: "Who gets which part of a payment, and what everybody has.",
+    HOME: "How the money comes home: batches, bank accounts, instructions to the bank.",
     TEST: "Test mode only: the clock, the payer's part, and what the channel really took.",
     RUNNING: "How the gateway is, and whether its books balance.",
     CHANNELS: "Called by payment channels, not by you.",
@@ -82,7 +84,7 @@ ASKED: Final = ("outcome_unknown",)
 
 def making(name: str, tag: str, shape: type[Struct], body: type[Struct], **more: Any) -> Operation:
     """POST of a new object of reference data."""
-    kind = name.removeprefix("create").lower()
+    kind = more.pop("kind", name.removeprefix("create").lower())
     problems = (*WRITTEN, "conflict", "quota_exceeded", *more.pop("problems", ()))
     said = {201: Said(f"The new {kind}; its state now, if the key was used before.", shape)}
     return Operation(
@@ -91,7 +93,7 @@ def making(name: str, tag: str, shape: type[Struct], body: type[Struct], **more:
 
 
 def reading(name: str, tag: str, shape: type[Struct], prefix: str, **more: Any) -> Operation:
-    kind = name.removeprefix("get").lower()
+    kind = more.pop("kind", name.removeprefix("get").lower())
     said = {200: Said(f"The {kind}.", shape)}
     return Operation(name, tag, f"Read a {kind}", said, prefix=prefix, problems=ASKED, **more)
 

@@ -10,9 +10,9 @@ from gateway.edge import VERSION
 from gateway.errors import EdgeError, FieldProblem, Problem, problem
 from gateway.headers import IDEMPOTENCY_KEY_MAX, WAIT_S_MAX
 from gateway.lists import LIMIT_DEFAULT, LIMIT_MAX, OneOf, day, instant
-from gateway.openapi.fields import id_of
 from gateway.openapi.problems import KINDS
 from gateway.openapi.schemas import Schema, ref
+from gateway.openapi.words import id_of
 from payments.errors import InvalidField, by_code
 
 PROBLEM_MEDIA: Final = "application/problem+json"

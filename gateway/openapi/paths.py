@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from gateway.openapi import examples, examples_webhooks
-from gateway.openapi.fields import id_of
+from gateway.openapi import examples, examples_home, examples_webhooks
 from gateway.openapi.operation import HTML, JSON, Operation, Operations, Said
 from gateway.openapi.parts import (
     NEEDED,
@@ -17,10 +16,12 @@ from gateway.openapi.parts import (
     response_name,
 )
 from gateway.openapi.schemas import PREFIX, Schema, page_name, ref
+from gateway.openapi.words import id_of
 from gateway.routes import Route
 from gateway.schemas import EMPTY_ALLOWED
 
-SHAPES: Final = {**examples.SHAPES, **examples_webhooks.SHAPES}
+SHAPES: Final = {**examples.SHAPES, **examples_webhooks.SHAPES, **examples_home.SHAPES}
+REQUESTS: Final = {**examples.REQUESTS, **examples_home.REQUESTS}
 ANSWERS: Final = {**examples.ANSWERS, **examples_webhooks.ANSWERS}
 PARAMETER: Final = "#/components/parameters/"
 _STEP: Final = re.compile(r"\{([a-z_]+)\}")
@@ -134,7 +135,7 @@ def _body(operation: Operation) -> Schema | None:
             return None
         return {"content": {media: {} for media in operation.media}}
     content: Schema = {"schema": ref(operation.body)}
-    given = examples.REQUESTS.get(operation.id)
+    given = REQUESTS.get(operation.id)
     if given:
         content["examples"] = {
             name: {"summary": summary, "value": value} for name, (summary, value) in given.items()

@@ -29,6 +29,7 @@ WORDS: Final = {
     "ReceiverStatus": "Whether a receiver gets new shares.",
     "SplitRuleStatus": "Whether a rule applies to new payments.",
     "Split": "A receiver's share of a payment.",
+    "AccountStatus": "Whether somebody else has compared it with its papers.",
     "KeyOwner": "Whose key it is.",
 }
 """Structs and enums that have no sentence of their own in the code."""

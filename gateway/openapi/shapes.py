@@ -20,6 +20,17 @@ from payments.reference import (
 Metadata = dict[str, str]
 
 
+class PayoutView(Struct):
+    """When and how a merchant's money goes to its bank account."""
+
+    cycle: str
+    minimum: Annotated[int, Meta(ge=0)]
+    mode: str
+    hold: str
+    onboarded_on: int | None
+    trading_since: int | None
+
+
 class MerchantView(Struct):
     """A seller."""
 
@@ -33,6 +44,7 @@ class MerchantView(Struct):
     platform: str | None
     dedicated: bool
     fee_plan: str
+    payout: PayoutView
 
 
 class StoreView(Struct):

@@ -69,22 +69,29 @@ from payments.channels.base import (
     Unknown,
     Unpaid,
 )
+from payments.clearing.terms import PayoutMode
 from payments.payment import Discount
 from payments.reference import (
+    AccountStatus,
+    Hold,
     Key,
     KeyOwner,
     KeyType,
     Merchant,
     MerchantStatus,
+    PayoutTerms,
     Plate,
     PlateStatus,
     Receiver,
     ReceiverStatus,
+    Record,
+    SettlementAccount,
     SplitRule,
     SplitRuleStatus,
     Store,
     Terminal,
 )
+from payments.settlement.accounts import BankAccount
 from payments.splitting.terms import Base, FeeBearer, Part, Terms, Tier
 
 SAMPLES = (
@@ -185,7 +192,16 @@ SAMPLES = (
         6,
         (
             Merchant(
-                "mch_1", 1, "shop", MerchantStatus.ACTIVE, 17, "plt", 2, {"a": "b"}, "default"
+                "mch_1",
+                1,
+                "shop",
+                MerchantStatus.ACTIVE,
+                17,
+                "plt",
+                2,
+                {"a": "b"},
+                "default",
+                PayoutTerms("D+1", 5, PayoutMode.MANUAL, Hold.REVIEW, 20_260_101, 20_260_201),
             ),
             Store("sto_1", "mch_1", "river", 120, "x", 2, {}),
             Terminal("trm_1", "mch_1", "sto_1", "till", 2, {}),
@@ -231,6 +247,22 @@ SAMPLES = (
                 20_261_231,
                 SplitRuleStatus.DISABLED,
                 2,
+                {"a": "b"},
+            ),
+        ),
+        True,
+    ),
+    Changes(
+        9,
+        (
+            SettlementAccount(
+                "acc_1",
+                "mch_1",
+                None,
+                BankAccount("acc_1", "rcv_1", "Wang", "6222", "icbc", 1, "key_1", 2, "key_2", 2),
+                AccountStatus.CONFIRMED,
+                3,
+                1,
                 {"a": "b"},
             ),
         ),
@@ -310,17 +342,20 @@ GOLDEN = (
     "9196501da4504f5354a3613d3181a6782d7369676ea173c404626f6479",
     "9195511eccc8aa746578742f706c61696ec40773756363657373",
     "91933ca773686172642d3005",
-    "91943d06949aa86d65726368616e74a56d63685f3101a473686f70a661637469766511a3706c740281a161a1"
-    "62a764656661756c7498a573746f7265a573746f5f31a56d63685f31a5726976657278a178028097a8746572"
-    "6d696e616ca574726d5f31a56d63685f31a573746f5f31a474696c6c0280dc0010a36b6579a56b65795f31a6"
-    "626561726572a86d65726368616e74a56d63685f31c4017391a12ac0c0c091a86f70657261746f72010203a1"
-    "6bc2c3",
+    "91943d06949ba86d65726368616e74a56d63685f3101a473686f70a661637469766511a3706c740281a161a1"
+    "62a764656661756c7496a3442b3105a66d616e75616ca6726576696577ce01352505ce0135256998a573746f"
+    "7265a573746f5f31a56d63685f31a5726976657278a178028097a87465726d696e616ca574726d5f31a56d63"
+    "685f31a573746f5f31a474696c6c0280dc0010a36b6579a56b65795f31a6626561726572a86d65726368616e"
+    "74a56d63685f31c4017391a12ac0c0c091a86f70657261746f72010203a16bc2c3",
     "91943d079198a871725f706c617465a57172705f31a56d63685f31a573746f5f31a7636f756e746572a86469"
     "7361626c65640281a161a162c2",
     "91943d089298a87265636569766572a57263765f31c0a473616173a57269646572a864697361626c65640281a161"
     "a1629eaa73706c69745f72756c65a573706c5f31a56d63685f319195a57263765f3105c090c2a567726f7373a870"
     "726f5f72617461a573746f5f31a864656c6976657279a27172ce01352951ce0135296fa864697361626c65640281"
     "a161a162c3",
+    "91943d099199b2736574746c656d656e745f6163636f756e74a56163635f31a56d63685f31c09aa56163635f"
+    "31a57263765f31a457616e67a436323232a46963626301a56b65795f3102a56b65795f3202a9636f6e666972"
+    "6d6564030181a161a162c3",
     "91933e01cd03e8",
     "91933f01cd07d0",
     "919c4018b06d65726368616e74732e637265617465a56b65795f31a56d63685f31a56d63685f32c4027b7d81"
@@ -398,6 +433,16 @@ def test_every_message_has_its_tag_and_a_sample():
     assert TAGS == {kind: kind.__struct_config__.tag for kind in TAGS}
     assert len(TAGS) == len(set(TAGS.values()))
     assert set(TAGS) == {type(sample) for sample in SAMPLES}
+
+
+def test_a_merchant_of_before_it_had_payout_terms_has_the_usual_ones():
+    """As the release before wrote it, into the store of the directory too."""
+    packed = msgspec.msgpack.encode(
+        ["merchant", "mch_1", 1, "shop", "active", 17, "plt", 2, {"a": "b"}, "default"]
+    )
+
+    read = msgspec.msgpack.decode(packed, type=Record)
+    assert read.payout == PayoutTerms("T+1", 0, PayoutMode.AUTO, Hold.NONE, None, None)
 
 
 @pytest.mark.parametrize("sample", SAMPLES)

@@ -11,7 +11,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.decode import decode
 from gateway.errors import EdgeError
-from gateway.openapi import examples, webhooks
+from gateway.openapi import examples, paths, webhooks
 from gateway.openapi.document import document, document_bytes, document_text
 from gateway.openapi.fields import FIELDS
 from gateway.openapi.operation import TAGS
@@ -158,7 +158,7 @@ def test_only_two_statuses_beyond_500_are_announced(described):
 def test_examples_of_requests_are_taken_by_the_decoder():
     """Each is a body of its operation."""
     by_id = {operation.id: operation for operation in OPERATIONS.values()}
-    for name, given in examples.REQUESTS.items():
+    for name, given in paths.REQUESTS.items():
         kind = by_id[name].body
         for _, value in given.values():
             assert isinstance(decode(kind, json.dumps(value).encode()), kind)
