@@ -5,6 +5,7 @@ Part of `actors/messages.py`, with its rules: append-only, new fields last with 
 
 from msgspec import Struct
 
+from actors.adjusting_messages import Adjust, Adjusted
 from payments.settlement.cover import Credit, Waiting
 
 
@@ -168,4 +169,6 @@ HomeMessage = (
     | MatchCredit
     | Land
     | Landed
+    | Adjust
+    | Adjusted
 )

@@ -3,6 +3,7 @@
 from typing import Final
 
 from payments.clearing.batch import Batch
+from payments.reconciliation.adjustment import Adjustment
 from payments.settlement.cover import Cover
 from payments.settlement.holds import Advance, Freeze
 from payments.settlement.instruction import Instruction
@@ -16,6 +17,7 @@ WITHDRAWAL: Final = "withdrawal"
 FREEZE: Final = "freeze"
 ADVANCE: Final = "advance"
 KEY: Final = "key"
+ADJUSTMENT: Final = "adjustment"
 
 KINDS: Final[dict[str, type]] = {
     BATCH: Batch,
@@ -25,4 +27,5 @@ KINDS: Final[dict[str, type]] = {
     FREEZE: Freeze,
     ADVANCE: Advance,
     KEY: KeyUse,
+    ADJUSTMENT: Adjustment,
 }

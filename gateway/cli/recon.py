@@ -190,11 +190,9 @@ def rehearse(
 
 def _reader_of(dialect: str) -> Any:
     """The function that reads a channel's bill: (file, bill date or None) -> lines."""
-    from payments.channels.alipay import bill as alipay
-    from payments.channels.unionpay import bill as unionpay
-    from payments.channels.wechat import bill as wechat
+    from payments.channels.bills import READERS
 
-    return {"wechat": wechat.read, "alipay": alipay.read, "unionpay": unionpay.read}[dialect]
+    return READERS[dialect]
 
 
 def _compared(
@@ -211,47 +209,30 @@ def _compared(
     from payments.clock import SystemClock
     from payments.fees import FeePlan
     from payments.reconciliation.exceptions import run_view
-    from payments.reconciliation.importing import reconcile
-    from payments.reconciliation.runs import Run, RunStatus, run_id
-    from payments.storage.expected import ShardBooks, is_live
-    from payments.storage.reconciliation import FILE_NAME, ReconciliationStore
-    from payments.storage.sorting import SortedBill
+    from payments.storage.comparing import Bill, Comparing
+    from payments.storage.expected import is_live
 
-    with file.open("rb") as bill:
-        digest = file_digest(bill, "sha256").hexdigest()
+    with file.open("rb") as content:
+        digest = file_digest(content, "sha256").hexdigest()
     date, name = _about(file, dialect, bill_date, account, paths)
-    clock, folder = SystemClock(), paths[0].parent
     plan = None if rate_ppm is None else FeePlan("agreed", rate_ppm)
-    asked = Run(
-        run_id(name, date, digest),
-        name,
-        dialect,
-        "",
-        date,
-        file.name,
-        digest,
-        RunStatus.RUNNING,
-        clock.now_ms(),
-    )
-    store = ReconciliationStore(folder / FILE_NAME, livemode=is_live(paths[0]), clock=clock)
-    store.open()
+    comparing = Comparing(paths[0].parent, paths, SystemClock(), livemode=is_live(paths[0]))
     gc.disable()  # Nothing here is cyclic, and so many rows make the collector look all the time.
     try:
-        books = ShardBooks(paths, name, plan)
-        try:
-            with (
-                file.open("rb") as bill,
-                SortedBill(folder / f"{FILE_NAME}.sorting") as sorter,
-                progress("reading and comparing the bill", None, quiet=quiet) as step,
-            ):
-                lines = _reader_of(dialect)(bill, date)
-                run = reconcile(asked, lines, books, sorter, store, clock, step)
-        finally:
-            books.close()
-        return run_view(run, store.open_counts(run.id))
+        with (
+            file.open("rb") as content,
+            progress("reading and comparing the bill", None, quiet=quiet) as step,
+        ):
+            bill = Bill(name, dialect, date, file.name, digest)
+            run = comparing.compare(bill, content, _reader_of(dialect), plan, step)
     finally:
         gc.enable()
-        store.close()
+    reader = comparing.reader()
+    assert reader is not None
+    try:
+        return run_view(run, reader.open_counts(run.id))
+    finally:
+        reader.close()
 
 
 def _about(

@@ -17,7 +17,14 @@ from msgspec.msgpack import Decoder
 from payments.bills.lines import BillState
 from payments.calendar import DAY_MS
 from payments.fees import FeePlan
-from payments.ids import IdMint, MalformedId, SeededEntropy, is_body, payment_of_out_trade_no
+from payments.ids import (
+    IdMint,
+    MalformedId,
+    SeededEntropy,
+    is_body,
+    out_trade_no,
+    payment_of_out_trade_no,
+)
 from payments.payment import Payment
 from payments.reconciliation.lines import Ours, day_bounds
 from payments.reconciliation.ours import charge_of, charges_of, refund_of
@@ -120,14 +127,31 @@ class ShardBooks:
         attempts = (*payment.earlier, payment.attempt)
         return next((one.account for one in attempts if one and one.number == number), None)
 
+    def payment(self, out_trade_no: str) -> tuple[Payment, int] | None:
+        """The payment that an order number belongs to, and the number of the attempt."""
+        found = self._payment_of(out_trade_no)
+        return None if found is None else found[:2]
+
     def refund(self, out_refund_no: str) -> Ours | None:
         """What we know of a refund on this account."""
+        found = self._refund_of(out_refund_no)
+        return None if found is None else refund_of(found, self._account)
+
+    def refunded(self, out_refund_no: str) -> tuple[Refund, Payment] | None:
+        """A refund and the payment that it gives back."""
+        refund = self._refund_of(out_refund_no)
+        if refund is None:
+            return None
+        payment = self.payment(out_trade_no(refund.payment, 1))
+        return None if payment is None else (refund, payment[0])
+
+    def _refund_of(self, out_refund_no: str) -> Refund | None:
         if not is_body(out_refund_no):
             return None
         for shard in self._shards:
             row: Any = shard.execute(SQL["refund"], (f"rfd_{out_refund_no}",)).fetchone()
             if row is not None:
-                return refund_of(_refund(row[0]), self._account)
+                return _refund(row[0])
         return None
 
     def _payment_of(

@@ -5,6 +5,7 @@ from typing import get_args
 import msgspec
 import pytest
 
+from actors.adjusting_messages import Adjust, Adjusted
 from actors.home_messages import (
     AskBank,
     BankSaid,
@@ -22,10 +23,16 @@ from actors.home_messages import (
 )
 from actors.messages import decoder, encoder
 from payments.clearing.netting import Claim
+from payments.reconciliation.adjustment import Adjustment
+from payments.reconciliation.differences import Act
 from payments.settlement.cover import Credit, Waiting
 
 CREDIT = Credit("custody:icbc:01", "wechat-1", "B1", 3792, 1000, 20260302)
 CLAIM = Claim("wechat-1", 3800, 14, (("mch_1", 3286), ("rcv_1", 500)), 20260302)
+ADJUSTMENT = Adjustment(
+    "rci_1", "wechat", Act.SUSPENSE, "cny",
+    (("channel:wechat:receivable#7", 100), ("suspense:wechat#7", -100)), "key_1", "key_2", 9,
+)  # fmt: skip
 
 SAMPLES = (
     HomeAsk(
@@ -46,6 +53,8 @@ SAMPLES = (
     MatchCredit(10, CREDIT, (("cvr_1", 8),)),
     Land(11, "bat_1", "I", 1, "rcv_1", 500, "cny", "custody:icbc:01"),
     Landed(12, "bat_1"),
+    Adjust(13, ADJUSTMENT),
+    Adjusted(14, "another"),
 )  # fmt: skip
 
 GOLDEN = (
@@ -65,6 +74,10 @@ GOLDEN = (
     "ce9192a56376725f3108",
     "9199cc860ba56261745f31a14901a57263765f31cd01f4a3636e79af637573746f64793a696362633a3031",
     "9193cc870ca56261745f31",
+    "9193cc910d98a57263695f31a6776563686174a873757370656e7365a3636e799292bb6368616e6e656c3a77"
+    "65636861743a72656365697661626c6523376492b173757370656e73653a7765636861742337d09ca56b6579"
+    "5f31a56b65795f3209",
+    "9193cc920ea7616e6f74686572",
 )
 
 TAGS = {
@@ -80,6 +93,8 @@ TAGS = {
     MatchCredit: 133,
     Land: 134,
     Landed: 135,
+    Adjust: 145,
+    Adjusted: 146,
 }
 
 

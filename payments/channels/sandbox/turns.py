@@ -107,10 +107,11 @@ class Turn(Struct, frozen=True):
 def given_back(amount: int, settled: int, paid: int, refunded: int) -> tuple[int, int]:
     """(settled, paid) that has gone back once `refunded` of `amount` has, in minor units.
 
-    Cumulative, so that a full refund returns all of both; and the payer's part is a part of the
-    settled one, so that no refund's coupons are below zero.
+    Cumulative and half up, as `payments.fees.give_back` does it, so that a full refund returns all
+    of both; and the payer's part is a part of the settled one, so that no refund's coupons are
+    below zero.
     """
-    settled_back = settled * refunded // amount
+    settled_back = (2 * settled * refunded + amount) // (2 * amount)
     return settled_back, paid * settled_back // settled if settled else 0
 
 

@@ -1,0 +1,18 @@
+"""Which function reads which channel's bill."""
+
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, Final
+
+from payments.bills.lines import BillLine
+from payments.channels.alipay import bill as alipay
+from payments.channels.unionpay import bill as unionpay
+from payments.channels.wechat import bill as wechat
+
+Reader = Callable[[BinaryIO, int | None], Iterator[BillLine]]
+"""(file, bill date or None) -> lines. Raises BillRefused, also after its last line."""
+
+READERS: Final[dict[str, Reader]] = {
+    "wechat": wechat.read,
+    "alipay": alipay.read,
+    "unionpay": unionpay.read,
+}

@@ -1,0 +1,148 @@
+"""A bill against the shards' files, into the file of comparisons: what the reconciler and the
+command line both do. Everything here waits for the disk: call it in a thread of its own.
+
+The file of comparisons has one owner at a time, for as long as one comparison or one decision
+takes, so that a bill can be imported by hand beside a running gateway.
+"""
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO
+
+from msgspec import Struct
+
+from payments.bills.lines import BillLine
+from payments.clock import Clock
+from payments.fees import FeePlan
+from payments.payment import Payment
+from payments.reconciliation.differences import Difference
+from payments.reconciliation.importing import reconcile
+from payments.reconciliation.lines import Ours
+from payments.reconciliation.resolving import Event
+from payments.reconciliation.runs import Run, RunStatus, run_id
+from payments.refund import Refund
+from payments.storage.expected import ShardBooks
+from payments.storage.reconciliation import FILE_NAME, ReconciliationReader, ReconciliationStore
+from payments.storage.sorting import SortedBill
+
+Read = Callable[[BinaryIO, int | None], Iterable[BillLine]]
+
+
+class Bill(Struct, frozen=True):
+    """A bill as it was kept. `file_name`: what people know it by; `sha256`: hex."""
+
+    account: str
+    channel: str
+    bill_date: int
+    file_name: str
+    sha256: str
+
+
+class Comparing:
+    """One data directory. `paths`: the shards' files; `clock`: business time."""
+
+    def __init__(
+        self, folder: Path, paths: Sequence[Path], clock: Clock, *, livemode: bool
+    ) -> None:
+        self._folder = folder
+        self._paths = paths
+        self._clock = clock
+        self._livemode = livemode
+
+    def compare(
+        self,
+        bill: Bill,
+        content: BinaryIO,
+        read: Read,
+        plan: FeePlan | None = None,
+        step: Callable[[int], None] = lambda done: None,
+    ) -> Run:
+        """Compare one bill; the same file again changes nothing. Raise BillRefused, StoreRefused.
+
+        StoreRefused also says that somebody else is comparing just now: try again.
+        """
+        asked = Run(
+            run_id(bill.account, bill.bill_date, bill.sha256),
+            bill.account,
+            bill.channel,
+            "",
+            bill.bill_date,
+            bill.file_name,
+            bill.sha256,
+            RunStatus.RUNNING,
+            self._clock.now_ms(),
+        )
+        store = self._open()
+        try:
+            books = ShardBooks(self._paths, bill.account, plan)
+            try:
+                with SortedBill(self._folder / f"{FILE_NAME}.sorting") as sorter:
+                    lines = read(content, bill.bill_date)
+                    return reconcile(asked, lines, books, sorter, store, self._clock, step)
+            finally:
+                books.close()
+        finally:
+            store.close()
+
+    def compare_nothing(self, account: str, channel: str, bill_date: int) -> Run:
+        """The channel says that nothing happened on a day: compare our rows with an empty bill."""
+        empty = sha256(b"").hexdigest()
+        bill = Bill(account, channel, bill_date, "no bill: nothing happened", empty)
+        return self.compare(bill, io.BytesIO(), lambda file, date: ())
+
+    def decide(self, item: str, event: Event) -> Difference:
+        """Keep what was decided of a difference. Raise StoreRefused: try again."""
+        store = self._open()
+        try:
+            return store.decided(item, event)
+        finally:
+            store.close()
+
+    def reader(self) -> ReconciliationReader | None:
+        """Reads what is kept; None before the first comparison. Close it after use."""
+        path = self._folder / FILE_NAME
+        return ReconciliationReader(path) if path.exists() else None
+
+    def charge(self, account: str, out_trade_no: str) -> Ours | None:
+        """What our rows say of an attempt now."""
+        books = ShardBooks(self._paths, account)
+        try:
+            return books.charge(out_trade_no)
+        finally:
+            books.close()
+
+    def payment(self, out_trade_no: str) -> tuple[Payment, int] | None:
+        """The payment and the number of the attempt that an order number names."""
+        books = ShardBooks(self._paths, "")
+        try:
+            return books.payment(out_trade_no)
+        finally:
+            books.close()
+
+    def refund(self, out_refund_no: str) -> tuple[Refund, Payment] | None:
+        """The refund that a number names, with its payment."""
+        books = ShardBooks(self._paths, "")
+        try:
+            return books.refunded(out_refund_no)
+        finally:
+            books.close()
+
+    def has_rows(self, account: str, bill_date: int) -> bool:
+        """Whether our rows expect anything in the bill of a day."""
+        books = ShardBooks(self._paths, account)
+        try:
+            for lines in (books.payments(bill_date), books.refunds(bill_date)):
+                for _ in lines:
+                    return True
+            return False
+        finally:
+            books.close()
+
+    def _open(self) -> ReconciliationStore:
+        store = ReconciliationStore(
+            self._folder / FILE_NAME, livemode=self._livemode, clock=self._clock
+        )
+        store.open()
+        return store
