@@ -11,6 +11,7 @@ from actors.refunding import Refunding
 from payments.errors import IdempotencyMismatch, NotCancelable, PaymentError
 from payments.lifecycle import cancel
 from payments.payment import Status, Way
+from payments.reported import refuse_cancel
 
 TAKEN: Final = "this Idempotency-Key belongs to another request; use a new key"
 REASON: Final = "cancel"
@@ -79,6 +80,7 @@ class Canceling:
         """A paid barcode payment of the same day is given back whole; others are refunded."""
         core = self._core
         payment = live.payment
+        refuse_cancel(payment)
         now = core.clock.now_ms()
         if payment.cancel_requested or payment.amount_refunded == payment.amount:
             core.say(link, command.ref, 200, core.render(live))

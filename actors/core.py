@@ -28,10 +28,12 @@ from payments.barcodes import ECNY_PREFIX, barcodes
 from payments.clock import Clock
 from payments.errors import Internal, PaymentError
 from payments.fees import DEFAULT_PLAN, FeePlan, give_back
-from payments.idempotency import Digests
+from payments.idempotency import Digests, index_of
 from payments.ids import BODY_LENGTH
+from payments.ledger import Postings
 from payments.lifecycle import DEFAULT_SCHEDULE, Schedule
 from payments.payment import CODE_WAYS, Payment
+from payments.refund import Refund
 from payments.risk import Policy
 from payments.routing import ChannelAccount
 from payments.splitting.returning import shares_back
@@ -130,6 +132,8 @@ class Core:
         self.live_max = LIVE_MAX
         self.counts: dict[str, float] = {"bugs": 0.0}
         self.numbers = ShardNumbers(clock.monotonic, (account.name for account in options.accounts))
+        self.follow: Callable[[Postings, str | None], None] = _nothing_follows
+        """Told of a refund's entry: what its parties have at the bank follows (`parties.py`)."""
         self.reach: Callable[[str], None] | None = None
         """Told when a named point between two steps is reached; a test may end it all there.
         Looked at once a commit and once a question, never once a payment. Names: `crash.py`."""
@@ -182,6 +186,19 @@ class Core:
         if payment.auth_digest is not None:
             self.live_auths[payment.auth_digest] = live
         self.wake.set()
+
+    def add_refund(self, of: LivePayment, refund: Refund) -> LiveRefund:
+        """A new refund: its row goes into the next commit."""
+        self.refund_no += 1
+        entry = LiveRefund(refund, self.refund_no, of, index_of(refund.key_digest))
+        entry.fresh = True
+        self.fresh_refunds.append(entry)
+        self.refunds[entry.no] = entry
+        self.refund_by_id[refund.id] = entry
+        self.refund_by_key[refund.key_digest] = entry
+        of.refunds += 1
+        self.wake.set()
+        return entry
 
     def adopt(self, live: LivePayment) -> LivePayment:
         """A stored payment comes back to memory, unless it is there already."""
@@ -355,3 +372,7 @@ class Core:
     def count(self, name: str, by: float = 1) -> None:
         """Plain numbers; only the gateway knows Prometheus."""
         self.counts[name] = self.counts.get(name, 0.0) + by
+
+
+def _nothing_follows(postings: Postings, owner: str | None) -> None:
+    """Until the way home is there, nothing lies at a bank."""

@@ -69,3 +69,6 @@ class CourierAsk(Struct, array_like=True, tag=95, gc=False):
     fingerprint: bytes = b""
     nonce: int = 0
     nonce_at: int = 0
+
+
+EventMessage = TailEvents | EventTail | FetchEvents | EventRows | EventsWaiting | CourierAsk

@@ -10,15 +10,9 @@ from typing import Final
 from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
-from actors.event_messages import (
-    CourierAsk,
-    EventRows,
-    EventsWaiting,
-    EventTail,
-    FetchEvents,
-    TailEvents,
-)
+from actors.event_messages import EventMessage
 from actors.home_messages import HomeMessage
+from actors.reported_messages import ReportedMessage
 from payments.channels.base import Book, Outcome
 from payments.reference import Record
 from payments.splitting.terms import Terms
@@ -486,13 +480,9 @@ Message = (
     | Pong
     | Control
     | Controlled
-    | TailEvents
-    | EventTail
-    | FetchEvents
-    | EventRows
-    | EventsWaiting
-    | CourierAsk
+    | EventMessage
     | HomeMessage
+    | ReportedMessage
 )
 
 encoder: Final = Encoder()

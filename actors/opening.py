@@ -88,28 +88,36 @@ class Opening:
         found = Found(*rows) if any(rows) else NOTHING_FOUND
         for command in commands:
             try:
-                self._decide(link, command, found)
+                if not self.is_known(link, command, found):
+                    self._open(link, command, self.admitted(command, found), found)
             except PaymentError as error:
                 core.refuse(link, command.ref, error)
             except Exception as error:
                 # A bug in one decision is that command's answer; the others go on.
                 core.bug(link, command.ref, error)
 
-    def _decide(self, link: Link, command: Pay, found: Found) -> None:
+    def is_known(self, link: Link, command: Pay, found: Found) -> bool:
+        """Whether the command was taken before: then it is answered. Spends the nonce of a new one.
+
+        IdempotencyMismatch where its key belongs to another request.
+        """
         core = self._core
         live = core.live_by_id.get(command.id)
         if live is not None:
             self._attach(link, command, live, replayed=False)  # Re-sent by its front door.
-            return
+            return True
         stored = found.keys.get(command.key_digest)
         if stored is not None and stored[1].id == command.id:
             self._attach(link, command, self._known(stored[0]), replayed=False)
-            return
+            return True
         if command.nonce:
             core.nonces.spend(command.nonce, command.nonce_at)
             core.batch.nonces.append((command.nonce, command.nonce_at))
-        if self._replayed(link, command, stored, found):
-            return
+        return self._replayed(link, command, stored, found)
+
+    def admitted(self, command: Pay, found: Found) -> Merchant:
+        """The merchant of a new payment, if it may be made now: order, merchant, room."""
+        core = self._core
         self._judge_order(command, found)
         merchant = core.reference.merchant(command.merchant)
         if merchant is None:
@@ -118,7 +126,7 @@ class Opening:
             raise MerchantSuspended(f"the merchant is {merchant.status}")
         if core.draining or len(core.live) >= core.live_max:
             raise Overloaded("the shard takes no new payments just now", retry_after_s=1)
-        self._open(link, command, merchant, found)
+        return merchant
 
     def _replayed(
         self, link: Link, command: Pay, stored: tuple[PaymentRow, Payment] | None, found: Found
@@ -185,10 +193,10 @@ class Opening:
             wallet = core.barcodes.wallet_of(command.auth_code or "")
             if wallet is None:
                 raise InvalidField("no wallet shows such a code; scan it again", param="auth_code")
-        closing = self._place(command)
+        closing = self.place(command)
         rules = core.reference.split_rules(merchant.id)
         if rules or command.split is not None:
-            command.split = self._terms(command, merchant, rules, business_date(now, closing))
+            command.split = self.terms(command, merchant, rules, business_date(now, closing))
         partition = merchant.partition
         is_timed = not core.payment_no & SAMPLE_MASK
         began = core.clock.monotonic() if is_timed else 0.0
@@ -295,12 +303,18 @@ class Opening:
             split=command.split,
         )
 
-    def _terms(
-        self, command: Pay, merchant: Merchant, rules: tuple[SplitRule, ...], date: int
+    def terms(
+        self,
+        command: Pay,
+        merchant: Merchant,
+        rules: tuple[SplitRule, ...],
+        date: int,
+        figures: tuple[int, int] | None = None,
     ) -> Terms | None:
         """How the payment will be split: as it says itself, else by the rule that fits it.
 
-        InvalidField for a receiver that cannot get a share, or parts that exceed the amount.
+        `figures`: what is settled of it and its fee, where they are known. InvalidField for a
+        receiver that cannot get a share, or parts that exceed the amount.
         """
         core = self._core
         asked = command.split
@@ -311,14 +325,18 @@ class Opening:
         if not asked.parts:
             return None
         refuse_parts("splits", asked.parts, merchant, core.reference.receiver)
-        if is_cut(asked, command.amount, fee(core.options.fee_plan, command.amount)):
+        settles, charged = figures or (
+            command.amount,
+            fee(core.options.fee_plan, command.amount),
+        )
+        if is_cut(asked, settles, charged):
             raise InvalidField(
                 "the splits exceed what the merchant gets of it, its fee taken off",
                 param="/splits",
             )
         return asked
 
-    def _place(self, command: Pay) -> int:
+    def place(self, command: Pay) -> int:
         """Check store and terminal; the closing time (minutes after midnight) of the store."""
         core = self._core
         store_id = command.store

@@ -32,6 +32,11 @@ PAGE_BYTES_MAX: Final = 768 * 1024
 TIMELINE_MAX: Final = 2_000
 """Lines of a time line, the oldest: likewise."""
 
+PLAIN_FILTERS: Final = (
+    "order_no", "store", "terminal", "status", "way", "wallet", "order_ref", "entry",
+)  # fmt: skip
+"""Filters of payments that ask for one value of the field of that name."""
+
 CHUNK: Final = 200
 BOOKS_WAITING_MAX: Final = 64
 
@@ -390,11 +395,7 @@ def _within_a_frame(items: list[bytes]) -> tuple[list[bytes], bool]:
 
 def _payment_filter(filters: dict[str, str]) -> Any:
     """A predicate of the list's filters; instants are milliseconds, in decimal."""
-    plain = {
-        name: filters[name]
-        for name in ("order_no", "store", "terminal", "status", "way", "wallet", "order_ref")
-        if name in filters
-    }
+    plain = {name: filters[name] for name in PLAIN_FILTERS if name in filters}
     channel = filters.get("channel")
     date = filters.get("business_date")
     bounds = _bounds(filters)

@@ -32,9 +32,10 @@ from payments.errors import (
 from payments.idempotency import index_of
 from payments.ids import BODY_LENGTH, out_trade_no
 from payments.lifecycle import Decision
-from payments.payment import Attempt, Failure, Moment, Payment, Status, lengthen
+from payments.payment import Failure, Moment, Payment, Status, lengthen
 from payments.payment_events import RefundDone, RefundHeld, RefundReleased
 from payments.refund import Refund, RefundStatus
+from payments.reported import refuse_refund
 from payments.splitting.terms import ShareBack
 from payments.storage.base import RefundRow
 from payments.view import refund_json
@@ -98,20 +99,11 @@ class Refunding:
 
     def _make(self, link: Link, command: MakeRefund) -> None:
         core = self._core
-        known = core.refund_by_id.get(command.id)
-        if known is not None:
-            self.wait(known, link, command.ref, command.wait_ms, None, replayed=False)
-            return
-        stored = self.stored_by_key(command.key_digest)
-        if stored is not None and stored.id == command.id:
-            status = 202 if stored.status is RefundStatus.PROCESSING else 201
-            core.say(link, command.ref, status, refund_json(stored, core.presentation))
-            return
-        self.take_nonce(command.nonce, command.nonce_at)
-        if self._replayed(link, command, stored):
+        if self.is_known(link, command):
             return
         live = self.find_payment(command.merchant, command.payment, command.store)
         payment = live.payment
+        refuse_refund(payment)
         if core.draining:
             raise Overloaded("the shard takes no new refunds just now", retry_after_s=1)
         if payment.status is not Status.SUCCEEDED:
@@ -123,6 +115,21 @@ class Refunding:
             )
         refund = self.begin(live, command, amount)
         self.wait(refund, link, command.ref, command.wait_ms, None, replayed=False)
+
+    def is_known(self, link: Link, command: MakeRefund) -> bool:
+        """Whether the command was taken before: then it is answered. Spends a new one's nonce."""
+        core = self._core
+        known = core.refund_by_id.get(command.id)
+        if known is not None:
+            self.wait(known, link, command.ref, command.wait_ms, None, replayed=False)
+            return True
+        stored = self.stored_by_key(command.key_digest)
+        if stored is not None and stored.id == command.id:
+            status = 202 if stored.status is RefundStatus.PROCESSING else 201
+            core.say(link, command.ref, status, refund_json(stored, core.presentation))
+            return True
+        self.take_nonce(command.nonce, command.nonce_at)
+        return self._replayed(link, command, stored)
 
     def begin(self, live: LivePayment, command: MakeRefund, amount: int) -> LiveRefund:
         core = self._core
@@ -155,7 +162,6 @@ class Refunding:
     def hold(self, live: LivePayment, refund: Refund, now: int) -> LiveRefund:
         """Write the intent and hold the amount; or a refund that failed before it was asked."""
         core = self._core
-        core.refund_no += 1
         if not refund.automatic and not self._covered(live, refund.amount):
             refund = replace(
                 refund,
@@ -171,13 +177,7 @@ class Refunding:
                 asked=1,
                 history=(Moment(now, "refund_sending", refund.account),),
             )
-        entry = LiveRefund(refund, core.refund_no, live, index_of(refund.key_digest))
-        entry.fresh = True
-        core.fresh_refunds.append(entry)
-        core.refunds[entry.no] = entry
-        core.refund_by_id[refund.id] = entry
-        core.refund_by_key[refund.key_digest] = entry
-        live.refunds += 1
+        entry = core.add_refund(live, refund)
         if refund.status is RefundStatus.FAILED:
             body = refund_json(refund, core.presentation)
             core.emit(live, "refund.failed", refund.id, now, body)
@@ -289,7 +289,7 @@ class Refunding:
 
     def _ask(self, entry: LiveRefund, op: str) -> None:
         refund, payment = entry.refund, entry.of.payment
-        attempt = _attempt_of(payment, refund.attempt_no)
+        attempt = payment.attempt_of(refund.attempt_no)
         message = LaneRefund(
             entry.no << REF_BITS | REFUND,
             op,
@@ -328,7 +328,7 @@ class Refunding:
         if isinstance(outcome, Approved) and not self.is_ours(refund, outcome):
             self._later(entry, now, "mismatch")
         elif isinstance(outcome, Approved):
-            self._succeeded(entry, outcome, now)
+            self.succeeded(entry, outcome, now)
         elif isinstance(outcome, Declined) and not outcome.not_sent and not refund.automatic:
             self._failed(entry, outcome, now)
         elif isinstance(outcome, Unpaid) and outcome.state == "absent":
@@ -341,7 +341,10 @@ class Refunding:
         number = out_trade_no(refund.payment, refund.attempt_no)
         return (outcome.out_trade_no, outcome.amount) == (number, refund.amount)
 
-    def _succeeded(self, entry: LiveRefund, outcome: Approved, now: int) -> None:
+    def succeeded(
+        self, entry: LiveRefund, outcome: Approved, now: int, at: int | None = None
+    ) -> None:
+        """The money went back: book it. `at`: when, if it was told later."""
         core = self._core
         live, refund = entry.of, entry.refund
         payment = live.payment
@@ -372,7 +375,7 @@ class Refunding:
             settle_back=settle_back,
             fee_back=fee_back,
             channel_refund_no=outcome.channel_trade_no,
-            succeeded_at=now,
+            succeeded_at=now if at is None else at,
             next_action_at=None,
             history=lengthen(refund.history, Moment(now, "refund_succeeded")),
             shares_back=tuple(ShareBack(d.receiver, d.amount, d.debt) for d in drawn if d.amount),
@@ -485,11 +488,3 @@ class Refunding:
         status = 200 if waiter.seen is not None else 202 if processing else 201
         body = refund_json(entry.refund, core.presentation)
         core.say(waiter.link, waiter.ref, status, body, replayed=waiter.replayed)
-
-
-def _attempt_of(payment: Payment, number: int) -> Attempt | None:
-    """The attempt that a refund gives back."""
-    for attempt in (payment.attempt, *payment.earlier):
-        if attempt is not None and attempt.number == number:
-            return attempt
-    return None

@@ -93,7 +93,12 @@ def holds_amount(payment: Payment) -> bool:
 
 
 def was_tried(payment: Payment) -> bool:
-    """Whether risk let a payment through: only then did it reserve anything."""
+    """Whether risk let a payment through: only then did it reserve anything.
+
+    What another gateway took was not ours to let through, and takes up none of our limits.
+    """
+    if payment.is_reported:
+        return False
     return payment.risk is None or payment.risk.decision != "reject"
 
 

@@ -52,7 +52,12 @@ class Way(StrEnum):
     JSAPI = "jsapi"
     APP = "app"
     H5 = "h5"
+    EXTERNAL = "external"
+    """Taken by somebody else's gateway, which did not say how."""
 
+
+REPORTED: Final = "reported"
+"""`entry` of a payment that somebody else's gateway took, and that was told to us."""
 
 CODE_WAYS: Final = frozenset({Way.QR, Way.CASHIER, Way.JSAPI, Way.APP, Way.H5})
 
@@ -233,6 +238,13 @@ class Payment(Struct, frozen=True, array_like=True, gc=False):
         """What may still be refunded, in terms of `amount`: holds of running refunds excluded."""
         return self.amount - self.amount_refunded - self.refunding
 
+    def attempt_of(self, number: int) -> Attempt | None:
+        """The attempt with a number; None if there never was one."""
+        for attempt in (self.attempt, *self.earlier):
+            if attempt is not None and attempt.number == number:
+                return attempt
+        return None
+
     @property
     def is_page_open(self) -> bool:
         """Whether a payer's page may begin another attempt, its expiry apart."""
@@ -248,6 +260,11 @@ class Payment(Struct, frozen=True, array_like=True, gc=False):
     def has_stray(self) -> bool:
         """Whether an attempt that had ended was charged after all."""
         return any(attempt.is_stray for attempt in self.earlier)
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether another gateway took it: there is no channel of ours to ask about it."""
+        return self.entry == REPORTED
 
     @property
     def is_final(self) -> bool:

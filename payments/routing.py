@@ -26,6 +26,7 @@ class ChannelAccount(Struct, frozen=True, array_like=True, gc=False):
 
     `mode`: direct, partner or acquirer. `settles_to`: custody, merchant or channel_frozen.
     `priority`: the smaller number first. `is_wired`: its channel is asked over a network.
+    `is_external`: somebody else's gateway takes payments on it, and they are reported to us.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ChannelAccount(Struct, frozen=True, array_like=True, gc=False):
     settles_to: str = "custody"
     currency: str = "cny"
     is_wired: bool = False
+    is_external: bool = False
 
     def __post_init__(self) -> None:
         if not self.name or not _NAME.issuperset(self.name):
