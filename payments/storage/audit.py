@@ -5,7 +5,7 @@ believed: the chain is walked, balances are folded anew and compared, every paym
 history, refunds, entries and events say, and no number, key or epoch may be out of order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from payments.payment import Payment, Status
 from payments.refund import Refund
 from payments.storage import connect
 from payments.storage.base import StoreRefused
+from payments.storage.home_audit import FileAudit, HomeAudit
 from payments.storage.limits import event_range
 from payments.storage.sql import load
 
@@ -42,7 +43,8 @@ _refund: Final = Decoder(Refund).decode
 class Audit(Struct, kw_only=True):
     """What a file's rows say. `complaints`: the first that were found, in words.
 
-    `broken`: how often a payment, a number, a key or an epoch contradicts what must be true.
+    `broken`: how often a payment, a number, a key, an epoch or the way home of the money
+    contradicts what must be true. `last_no`: the number of the last entry.
     """
 
     payments: dict[str, int]
@@ -54,6 +56,7 @@ class Audit(Struct, kw_only=True):
     balances_ok: bool
     currencies: tuple[TrialBalance, ...]
     complaints: list[str]
+    last_no: int = 0
 
     @property
     def residual(self) -> int:
@@ -66,22 +69,47 @@ class Audit(Struct, kw_only=True):
         return sound and not (self.doubled or self.unbooked or self.broken or self.residual)
 
 
-def audit(path: Path) -> Audit:
-    """Recompute one file. Raise StoreRefused when it is not a store."""
+def audit(path: Path, home: HomeAudit | None = None) -> Audit:
+    """Recompute one file. Raise StoreRefused when it is not a store.
+
+    `home`: told of what concerns several files, for those who audit all of them (`audit_all`).
+    """
     connect.guard_version()
     if not path.exists():
         raise StoreRefused(f"{path} does not exist")
     connection = connect.reader(path)
     try:
         connection.execute("BEGIN")  # One snapshot: a commit meanwhile is not half seen.
-        return _audit(connection)
+        return _audit(connection, (home or HomeAudit()).file(connection))
     except apsw.Error as error:
         raise StoreRefused(f"{path}: {error}") from error
     finally:
         connection.close()
 
 
-def _audit(connection: apsw.Connection) -> Audit:
+def audit_all(paths: Sequence[Path], step: Callable[[int], None]) -> tuple[list[Audit], HomeAudit]:
+    """Recompute all files of a gateway. `step` is told how many are done. Raise StoreRefused.
+
+    What is wrong with all of them together is among the complaints of the last.
+    """
+    home, found = HomeAudit(), []
+    for path in paths:
+        found.append(audit(path, home))
+        step(len(found))
+    if found and any(home.complaints()):
+        # A share may have been seen to arrive before it was seen to leave: read what came since.
+        for path, one in zip(paths, found, strict=True):
+            connection = connect.reader(path)
+            try:
+                home.catch_up(connection, one.last_no)
+            finally:
+                connection.close()
+        for complaint in home.complaints():
+            _break(found[-1], complaint)
+    return found, home
+
+
+def _audit(connection: apsw.Connection, home: FileAudit) -> Audit:
     found = Audit(
         payments={},
         entries=0,
@@ -93,7 +121,7 @@ def _audit(connection: apsw.Connection) -> Audit:
         currencies=(),
         complaints=[],
     )
-    fold = _Fold(connection, found)
+    fold = _Fold(connection, found, home)
     try:
         walk(fold.rows())
     except BrokenChain as error:
@@ -105,6 +133,9 @@ def _audit(connection: apsw.Connection) -> Audit:
         _check_order(connection, found, merchant_no, order_hash)
     _check_numbers(connection, found)
     _check_keys(connection, found)
+    if found.chain_ok:
+        for complaint in home.complaints():
+            _break(found, complaint)
     return found
 
 
@@ -114,8 +145,9 @@ class _Fold:
     A stored balance is the fold up to its own entry number, so each is checked just there.
     """
 
-    def __init__(self, connection: apsw.Connection, found: Audit) -> None:
+    def __init__(self, connection: apsw.Connection, found: Audit, home: FileAudit) -> None:
         self.balances: dict[tuple[str, str], int] = {}
+        self._home = home
         self._connection = connection
         self._found = found
         self._stored: Any = connection.execute(SQL["balances"])
@@ -126,8 +158,11 @@ class _Fold:
         for row in self._connection.execute(SQL["entries"]):
             self._check(row[0])
             self._found.entries += 1
+            self._found.last_no = row[0]
             book(self.balances, row[6], unpack_postings(row[7]))
             yield row
+            # After the chain was found unbroken so far: a damaged row is its complaint.
+            self._home.entry(row)
         self._check(None)
 
     def _check(self, before: int | None) -> None:

@@ -4,6 +4,8 @@ Two shards: in one, two merchants took payments through the whole gateway, with 
 shares of others and late successes; in the other, three merchants have a month of many small sales.
 """
 
+from msgspec.structs import replace
+
 from payments.storage.bulk import make_payments
 from payments.testing import NOW_MS, a_merchant, an_id
 from world import World
@@ -14,10 +16,21 @@ EVIL = "=1+1,<b>&\"'"
 """A subject that no file may take for more than text."""
 
 
+class Spread(World):
+    """Every second receiver is paid out from another partition than where its payments are."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        for number in (1, 3):
+            away = an_id("rcv", partition=900 + number)
+            self.receivers[number] = replace(self.receivers[number], id=away)
+        self.rule = replace(self.rule, parts=self.terms(0, merchant=1).parts)
+
+
 def make(folder, *, seed=3):
     """Fill the folder; the ids of its merchants, those of the first shard before the others."""
     folder.mkdir()
-    world = World(folder, seed=seed).start()
+    world = Spread(folder, seed=seed).start()
     try:
         _trade(world)
         assert [] == world.settle()
