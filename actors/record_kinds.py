@@ -4,10 +4,12 @@ from typing import Final
 
 from payments.clearing.batch import Batch
 from payments.reconciliation.adjustment import Adjustment
+from payments.settlement.carried import Carried
 from payments.settlement.cover import Cover
 from payments.settlement.holds import Advance, Freeze
 from payments.settlement.instruction import Instruction
 from payments.settlement.key_use import KeyUse
+from payments.settlement.party import Party
 from payments.settlement.withdrawal import Withdrawal
 
 BATCH: Final = "batch"
@@ -17,6 +19,8 @@ WITHDRAWAL: Final = "withdrawal"
 FREEZE: Final = "freeze"
 ADVANCE: Final = "advance"
 KEY: Final = "key"
+PARTY: Final = "party"
+CARRY: Final = "carry"
 ADJUSTMENT: Final = "adjustment"
 
 KINDS: Final[dict[str, type]] = {
@@ -27,5 +31,7 @@ KINDS: Final[dict[str, type]] = {
     FREEZE: Freeze,
     ADVANCE: Advance,
     KEY: KeyUse,
+    PARTY: Party,
+    CARRY: Carried,
     ADJUSTMENT: Adjustment,
 }
