@@ -21,7 +21,7 @@ from actors.core import Core
 from actors.home_messages import HomeAsk
 from actors.link import Link
 from actors.messages import Message
-from actors.record_kinds import KEY
+from actors.record_kinds import ADVANCE, BATCH, FREEZE, INSTRUCTION, KEY, WITHDRAWAL
 from actors.records import Kept
 from payments.directory_view import wish_of
 from payments.errors import IdempotencyMismatch, InvalidField, NotFound, Overloaded, PaymentError
@@ -38,6 +38,22 @@ DUE_MAX: Final = 256
 
 LIST_DEFAULT: Final = 20
 LIST_MAX: Final = 100
+SCAN_CHUNK: Final = 200
+SCAN_MAX: Final = 10_000
+"""Records that one request looks through for those that it asks for."""
+
+BELOW: Final = "id[lt]"
+"""The cursor of a list over all owners: other shards do not know its object."""
+
+PREFIXES: Final = {
+    BATCH: "bat_",
+    INSTRUCTION: "ins_",
+    WITHDRAWAL: "wdr_",
+    FREEZE: "frz_",
+    ADVANCE: "adv_",
+}
+"""How the ids of each kind begin."""
+
 PAGE_BYTES_MAX: Final = 512 * 1024
 """A page must fit into a frame: it ends early, with `has_more`, before this."""
 
@@ -245,13 +261,22 @@ def body_of(ask: HomeAsk, kind: type[T]) -> T:
 
 
 def page(
-    desk: HomeDesk, ask: HomeAsk, url: str, kind: str, owner: str, show: Callable[[Any], bytes]
+    desk: HomeDesk,
+    ask: HomeAsk,
+    url: str,
+    kind: str,
+    owner: str,
+    show: Callable[[Any], bytes],
+    keep: Callable[[Any], bool] | None = None,
 ) -> Said:
     """A list of an owner's records of a kind, newest first, as `limit` and the cursors say.
 
-    `starting_after`, `ending_before`: ids of the same list. InvalidField for others.
+    `starting_after`, `ending_before`: ids of the same list. InvalidField for others. Without an
+    owner: everybody's, newest first by id, below `id[lt]`. `keep`: which of them are asked for.
     """
     limit = _limit(ask.query.get("limit"))
+    if not owner:
+        return _everybodys(desk, ask, url, kind, limit, show, keep)
     records = desk.core.records
     before = after = None
     for name in ("starting_after", "ending_before"):
@@ -264,11 +289,67 @@ def page(
         before, after = (kept.no, after) if name == "starting_after" else (before, kept.no)
     if before is not None and after is not None:
         raise InvalidField("one cursor, not two", param="ending_before")
-    found = records.of(kind, owner, before=before, after=after, limit=limit + 1)
-    has_more = len(found) > limit
-    found = found[:limit]
+    found, has_more = _kept(
+        lambda last, count: records.of(
+            kind,
+            owner,
+            before=before if last is None or after is not None else last.no,
+            after=after if last is None or after is None else last.no,
+            limit=count,
+        ),
+        limit,
+        keep,
+    )
     if after is not None:
         found.reverse()
+    return _shown(url, found, has_more, show)
+
+
+def _everybodys(
+    desk: HomeDesk,
+    ask: HomeAsk,
+    url: str,
+    kind: str,
+    limit: int,
+    show: Callable[[Any], bytes],
+    keep: Callable[[Any], bool] | None,
+) -> Said:
+    """One shard's part of a list over all owners: the front door merges the parts by id."""
+    records, below = desk.core.records, ask.query.get(BELOW)
+    found, has_more = _kept(
+        lambda last, count: records.newest(
+            PREFIXES[kind], below if last is None else last.id, count
+        ),
+        limit,
+        keep,
+    )
+    return _shown(url, found, has_more, show)
+
+
+def _kept(
+    read: Callable[[Kept | None, int], list[Kept]],
+    limit: int,
+    keep: Callable[[Any], bool] | None,
+) -> tuple[list[Kept], bool]:
+    """(The first `limit` that are asked for, whether there may be more).
+
+    `read`: the next rows after the last one seen.
+    """
+    chunk = limit + 1 if keep is None else SCAN_CHUNK
+    found: list[Kept] = []
+    last: Kept | None = None
+    for _ in range(SCAN_MAX // SCAN_CHUNK):
+        rows = read(last, chunk)
+        found += [kept for kept in rows if keep is None or keep(kept.value)]
+        if len(found) > limit or len(rows) < chunk:
+            return found[:limit], len(found) > limit
+        last = rows[-1]
+    if found:
+        return found, True
+    raise InvalidField(f"none among {SCAN_MAX} of them; ask with a cursor", param="limit")
+
+
+def _shown(url: str, found: list[Kept], has_more: bool, show: Callable[[Any], bytes]) -> Said:
     shown: list[bytes] = []
     size = 0
     for kept in found:

@@ -116,6 +116,12 @@ class Records:
         rows = self._store.records(kind, owner, before=before, after=after, limit=limit)
         return [self._take(row) for row in rows]
 
+    def newest(self, prefix: str, below: str | None, limit: int) -> list[Kept]:
+        """Committed ones of all owners, by id: those that begin so, less than `below`."""
+        assert prefix.endswith("_"), prefix
+        rows = self._store.records_below(prefix, below or prefix + "~", limit)
+        return [self._take(row) for row in rows]
+
     def fresh(self, kind: str, owner: str) -> list[Kept]:
         """New ones that wait for their commit, oldest first."""
         waiting = self._fresh.values()

@@ -45,6 +45,10 @@ EventStub = tuple[int, int, str, int]
 """no, merchant_no, type, at_ms"""
 
 
+ClearingRow = tuple[int, int, str, int, bytes, bytes]
+"""no, seq, id, at_ms, postings of an entry, and the body of the payment or refund it is about"""
+
+
 class Batch(Struct, gc=False):
     """Everything of one database transaction. Lists are appended to while a commit runs."""
 
@@ -168,6 +172,13 @@ class Store(Protocol):
 
     def entries_of(self, source: str) -> list[EntryRow]: ...
     def entries_after(self, no: int, limit: int) -> list[EntryRow]: ...
+    def clearing_rows(self, after: int, upto: int) -> list[ClearingRow]:
+        """Payments' and refunds' entries with after < `no` <= upto, in order of `no`.
+
+        Entries that book no final payment or refund (late successes, the way home) are left out.
+        """
+        ...
+
     def events_after(self, no: int, limit: int) -> list[EventRow]: ...
     def event_stubs(self, after: int, limit: int) -> list[EventStub]:
         """What there is after number `after`, without the bodies: cheap to read by the thousand."""
@@ -200,6 +211,10 @@ class Store(Protocol):
 
     def records_after(self, kind: str, no: int, limit: int) -> list[RecordRow]:
         """Of all owners, oldest first: what recovery reads."""
+        ...
+
+    def records_below(self, prefix: str, below: str, limit: int) -> list[RecordRow]:
+        """Of all owners, those whose ids begin so and are less than `below`, the highest first."""
         ...
 
     def due_records(self, before_ms: int, limit: int) -> list[RecordRow]: ...

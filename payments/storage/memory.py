@@ -11,6 +11,7 @@ from payments.clock import Clock, SystemClock
 from payments.storage.base import (
     BalanceRow,
     Batch,
+    ClearingRow,
     CounterRow,
     EntryRow,
     EventRow,
@@ -313,6 +314,17 @@ class MemoryStore:
     def entries_after(self, no: int, limit: int) -> list[EntryRow]:
         return self.disk.entries.after(no, limit)
 
+    def clearing_rows(self, after: int, upto: int) -> list[ClearingRow]:
+        numbers = self.disk.entries.numbers
+        found = []
+        for no in numbers[bisect_right(numbers, after) : bisect_right(numbers, upto)]:
+            _, _, seq, identifier, source, at_ms, _, postings, _ = self.disk.entries[no]
+            if identifier[-1] in "PR":
+                row = self.payment(source) if identifier[-1] == "P" else self.refund(source)
+                assert row is not None, source
+                found.append((no, seq, identifier, at_ms, postings, row[-1]))
+        return found
+
     def events_after(self, no: int, limit: int) -> list[EventRow]:
         return self.disk.events.after(no, limit)
 
@@ -361,6 +373,11 @@ class MemoryStore:
             if number > no and self.disk.records[number][2] == kind
         )
         return self.disk.records.at(islice(numbers, limit))
+
+    def records_below(self, prefix: str, below: str, limit: int) -> list[RecordRow]:
+        ids = self.disk.records.ids
+        found = sorted((each for each in ids if prefix <= each < below), reverse=True)
+        return self.disk.records.at([ids[each] for each in found[:limit]])
 
     def due_records(self, before_ms: int, limit: int) -> list[RecordRow]:
         return self.disk.records.come_due(before_ms, limit)

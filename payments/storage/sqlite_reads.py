@@ -8,6 +8,7 @@ import apsw
 
 from payments.storage.base import (
     BalanceRow,
+    ClearingRow,
     CounterRow,
     EntryRow,
     EventRow,
@@ -134,6 +135,9 @@ class SqliteReads:
     def entries_after(self, no: int, limit: int) -> list[EntryRow]:
         return self._all("entries_after", no, limit)
 
+    def clearing_rows(self, after: int, upto: int) -> list[ClearingRow]:
+        return self._all("clearing_rows", after, upto)
+
     def events_after(self, no: int, limit: int) -> list[EventRow]:
         return self._all("events_after", no, limit)
 
@@ -179,6 +183,9 @@ class SqliteReads:
 
     def records_after(self, kind: str, no: int, limit: int) -> list[RecordRow]:
         return self._all("records_after", kind, no, limit)
+
+    def records_below(self, prefix: str, below: str, limit: int) -> list[RecordRow]:
+        return self._all("records_below", prefix, below, limit)
 
     def due_records(self, before_ms: int, limit: int) -> list[RecordRow]:
         return self._all("due_records", before_ms, limit)

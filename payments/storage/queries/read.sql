@@ -38,6 +38,14 @@ FROM entry WHERE source = ? ORDER BY no;
 SELECT no, partition, seq, id, source, at_ms, currency, postings, chain
 FROM entry WHERE no > ? ORDER BY no LIMIT ?;
 
+-- clearing_rows --
+-- An entry's id ends in the letter of its step. The look-ups are by id, which sorts by time: the
+-- pages that they touch lie together.
+SELECT e.no, e.seq, e.id, e.at_ms, e.postings,
+       CASE substr(e.id, -1) WHEN 'P' THEN (SELECT p.body FROM payment AS p WHERE p.id = e.source)
+                             ELSE (SELECT r.body FROM refund AS r WHERE r.id = e.source) END
+FROM entry AS e WHERE e.no > ? AND e.no <= ? AND substr(e.id, -1) IN ('P', 'R') ORDER BY e.no;
+
 -- events_after --
 SELECT no, partition, merchant_no, id, type, at_ms, body
 FROM event WHERE no > ? ORDER BY no LIMIT ?;
@@ -86,6 +94,11 @@ FROM record WHERE kind = ? AND owner = ? AND no > ? ORDER BY no LIMIT ?;
 -- records_after --
 SELECT no, id, kind, owner, partition, due_ms, body
 FROM record WHERE kind = ? AND no > ? ORDER BY no LIMIT ?;
+
+-- records_below --
+-- Ids sort by time: what a list over all owners is paged by.
+SELECT no, id, kind, owner, partition, due_ms, body
+FROM record WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT ?;
 
 -- due_records --
 SELECT no, id, kind, owner, partition, due_ms, body

@@ -138,6 +138,7 @@ class Twins(RuleBasedStateMachine):
             lambda s: sorted(s.recent_nonces(103)),
             lambda s: [s.record(f"bat_{no:024}") for no in range(6)],
             lambda s: [s.records_after("ins", no, 3) for no in range(4)],
+            lambda s: [s.records_below("bat_", below, 2) for below in ("bat_~", f"bat_{3:024}")],
             lambda s: [s.due_records(30, 5), s.next_due_record()],
             lambda s: [
                 s.records("bat", owner, before=before, after=after, limit=3)

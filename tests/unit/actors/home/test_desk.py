@@ -2,6 +2,7 @@
 
 import pytest
 from msgspec import Struct
+from msgspec.json import decode
 
 from actors.home import Said, body_of, page
 from actors.messages import Answer, Refusal
@@ -45,6 +46,10 @@ def shard():
     desk.takes("note.create", create, is_new=True)
     desk.takes("note.rename", rename)
     desk.takes("note.list", lambda ask: page(desk, ask, "/n", "freeze", ask.party, _reason))
+    desk.takes(
+        "note.list_all",
+        lambda ask: page(desk, ask, "/n", "freeze", ask.party, _reason, _is_wanted(ask)),
+    )
     desk.shows("nte", shown)
     yield world
     world.close()
@@ -54,6 +59,12 @@ def _renamed(records, ask):
     from msgspec.structs import replace
 
     return replace(records.get(ask.target, Freeze), reason=body_of(ask, Note).text)
+
+
+def _is_wanted(ask):
+    """Notes that say what the query says, or all."""
+    text = ask.query.get("text")
+    return None if text is None else lambda freeze: freeze.reason == text
 
 
 def _reason(freeze):
@@ -169,3 +180,46 @@ def test_lists_come_in_pages_both_ways(shard):
         refused = shard.ask("note.list", {}, MERCHANT.id, query=query)
         assert isinstance(refused, Refusal), query
         assert refused.param == next(iter(query))
+
+
+def kept_notes(shard, texts):
+    """Freezes of several owners, in the order of their ids."""
+    for number, text in enumerate(texts):
+        owner = f"mch_{number % 3}"
+        freeze = Freeze(f"frz_{number}", owner, "cny", 1, text, "key_1", 1)
+        shard.core.records.put("freeze", freeze.id, owner, 0, freeze, None)
+    shard.core.wake.set()
+    note(shard, text="elsewhere")
+
+
+def test_without_an_owner_the_list_is_everybodys(shard):
+    """Newest first by id, below a cursor that this shard need not know."""
+    kept_notes(shard, "abcdefg")
+
+    def listed(**query):
+        return shard.made("note.list_all", {}, "", query=query)
+
+    assert (["g", "f", "e"], True) == tuple(listed(limit="3").get(k) for k in ("data", "has_more"))
+    older = listed(limit="9", **{"id[lt]": "frz_3"})
+    assert (["c", "b", "a"], False) == (older["data"], older["has_more"])
+    assert [] == listed(**{"id[lt]": "frz_0"})["data"]
+
+
+def test_a_list_looks_through_records_for_what_is_asked(shard, monkeypatch):
+    """In pieces, up to a limit: then it says so and does not pretend that there is nothing."""
+    monkeypatch.setattr("actors.home.SCAN_CHUNK", 2)
+    kept_notes(shard, "xxyxyyx")
+
+    def listed(**query):
+        return shard.ask("note.list_all", {}, "", query=query)
+
+    def words(answer):
+        page = decode(answer.body)
+        return page["data"], page["has_more"]
+
+    assert (["y", "y"], True) == words(listed(text="y", limit="2"))
+    assert (["y", "y", "y"], False) == words(listed(text="y", limit="3"))
+    assert ([], False) == words(listed(text="z"))
+    monkeypatch.setattr("actors.home.SCAN_MAX", 4)
+    assert (["x", "x"], True) == words(listed(text="x"))
+    assert ("invalid_field", "limit") == (listed(text="z").code, listed(text="z").param)
