@@ -1,4 +1,4 @@
-"""The courier's group commit: steps are gathered while one commit runs, and are the next one.
+"""Group commit of a box beside the shards: what comes while one commit runs is the next one.
 
 Who needs to know that a step is durable says so with it. A commit that fails raises out of `run`
 and ends the process: what was decided since stood on it.
@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from payments.storage.courier import CourierStore, Step
+from payments.storage.side import SideStore, Step
 
 STEPS_MAX: Final = 50_000
 """Steps that may wait for a commit; who would add more waits until they are fewer."""
@@ -18,10 +18,16 @@ AFTER_COMMIT: Final = "courier_after_commit"
 
 
 class Commits:
-    """`reach`: told before and after each commit; a test may end it all there."""
+    """`reach`: told `before` and `after` each commit; a test may end it all there."""
 
-    def __init__(self, store: CourierStore) -> None:
+    def __init__(
+        self,
+        store: SideStore[list[Step]],
+        before: str = BEFORE_COMMIT,
+        after: str = AFTER_COMMIT,
+    ) -> None:
         self._store = store
+        self._before, self._after_name = before, after
         self._steps: list[Step] = []
         self._after: list[Callable[[], None]] = []
         self._wake = asyncio.Event()
@@ -65,11 +71,11 @@ class Commits:
         self._is_running = True
         if steps:
             if self.reach is not None:
-                self.reach(BEFORE_COMMIT)
+                self.reach(self._before)
             await self._store.commit(steps)
             self.count += 1
             if self.reach is not None:
-                self.reach(AFTER_COMMIT)
+                self.reach(self._after_name)
         for tell in after:
             tell()
         self._is_running = False

@@ -7,6 +7,7 @@ from payments.ids import PARTITIONS
 
 DIRECTORY: Final = "directory"
 COURIER: Final = "courier"
+CUSTODY: Final = "custody"
 SUPERVISOR: Final = "supervisor"
 
 

@@ -21,8 +21,12 @@ MARK: Final = "test_clock"
 TIMED_ROLES: Final = frozenset({"shard", "lane"})
 """Actors with timers on business time: an advance waits until each of them is quiet."""
 
+CUSTODY_ROLES: Final = frozenset({"custody"})
+"""Actors that carry what those want to the bank and back: asked when they are quiet. If anything
+came of it, they name the present as their next timer, and all are asked again."""
+
 LAST_ROLES: Final = frozenset({"courier"})
-"""Actors that pass on what those did: asked when the others are quiet."""
+"""Actors that pass on what all those did: asked when the others are quiet."""
 
 QUIET_TIMEOUT_S: Final = 10.0
 """An actor that is not quiet by then is left behind; it catches up at its next ClockSet."""
@@ -206,7 +210,9 @@ class TestClock:
         self._step += 1
         self._next_due = None
         peers = list(self._audience())
-        await self._ask([peer for peer in peers if peer.peer_role not in LAST_ROLES])
+        later = CUSTODY_ROLES | LAST_ROLES
+        await self._ask([peer for peer in peers if peer.peer_role not in later])
+        await self._ask([peer for peer in peers if peer.peer_role in CUSTODY_ROLES])
         await self._ask([peer for peer in peers if peer.peer_role in LAST_ROLES])
         return self._next_due
 
@@ -215,7 +221,7 @@ class TestClock:
         self._quiet.clear()
         self._waiting.clear()
         message = ClockSet(self._step, self._clock.offset_ms)
-        timed = TIMED_ROLES | LAST_ROLES
+        timed = TIMED_ROLES | CUSTODY_ROLES | LAST_ROLES
         self._waiting.update(peer for peer in peers if peer.peer_role in timed)
         for peer in peers:
             if not peer.send(message):

@@ -17,6 +17,7 @@ from actors.local import LocalNetwork, LocalSystem
 from actors.net import Network, SocketNetwork, reserve_tcp
 from actors.placement import (
     COURIER,
+    CUSTODY,
     DIRECTORY,
     SUPERVISOR,
     LocalAddresses,
@@ -368,6 +369,8 @@ class Gateway:
             return Spec(role, name, number, 1, str(settings_path), run_dir, account)
 
         specs = [spec("directory", DIRECTORY, 0), spec("courier", COURIER, 0)]
+        if settings.bank is not None:
+            specs.append(spec("custody", CUSTODY, 0))
         for account in settings.channels:
             for lane in range(account.lanes):
                 name = lane_name(account.account, lane)

@@ -32,6 +32,7 @@ from actors.placement import (
 from actors.process import Boxed, Spec
 from actors.shard import MerchantShard
 from actors.snapshot import Reference
+from gateway.home_settings import home_options
 from gateway.logs import get_logger, setup_logging
 from gateway.settings import load_secrets
 from gateway.settings_shape import ChannelAccount as AccountSettings
@@ -174,6 +175,7 @@ def shard_options(spec: Spec, settings: Settings, public_url: str) -> ShardOptio
         {each.account: schedule_of(each) for each in settings.channels if each.is_wired},
         incarnation=spec.incarnation,
         ecny_prefix=settings.ecny_prefix,
+        home=home_options(settings),
     )
 
 
@@ -451,11 +453,19 @@ def build_courier(spec: Spec, place: Place) -> Boxed:
     return build(spec, place)
 
 
+def build_custody(spec: Spec, place: Place) -> Boxed:
+    """What speaks with the bank."""
+    from gateway.custody_box import build
+
+    return build(spec, place)
+
+
 BUILDERS: Final = {
     "shard": build_shard,
     "lane": build_lane,
     "directory": build_directory,
     "courier": build_courier,
+    "custody": build_custody,
     "front_door": build_front_door,
 }
 

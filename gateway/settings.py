@@ -32,7 +32,10 @@ ENV_OTHERS: Final = frozenset(
 )
 """Variables that are not settings: the client's key and address, and where the file is."""
 
-DEFAULT_FILES: Final = ("tillway.toml", "fees.toml", "risk.toml", "channels.toml")
+DEFAULT_FILES: Final = (
+    *("tillway.toml", "fees.toml", "risk.toml", "channels.toml"),
+    *("settlement.toml", "workdays.toml"),
+)
 SCHEMA_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 READY_FILE: Final = "demo.json"
 SECRET_BYTES: Final = 32
@@ -124,9 +127,9 @@ def _wrong(complaint: str, sources: list[tuple[str, Tree]]) -> str:
     for source, tree in reversed(sources):
         value = _value_at(tree, steps)
         if value is not None:
-            # A channel's text may be a key that somebody put in the place of its address.
+            # A channel's or bank's text may be a key that somebody put in the place of its address.
             may_be_secret = steps[-1] in SECRET_FIELDS or (
-                steps[0] == "channels" and isinstance(value, str)
+                steps[0] in ("channels", "bank") and isinstance(value, str)
             )
             shown = "" if may_be_secret or isinstance(value, dict) else f" {value!r}"
             return f"{key} in {source}:{shown} is not allowed: {found['what']}"

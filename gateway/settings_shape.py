@@ -10,7 +10,23 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
+from gateway import settings_home
+from gateway.settings_fields import (
+    Address,
+    CallMs,
+    Count,
+    Id,
+    Milliseconds,
+    Minor,
+    Name,
+    Port,
+    Ppm,
+    Reference,
+    Seconds,
+)
+from gateway.settings_home import Bank, Settlement
 from payments.barcodes import ECNY_PREFIX, barcodes
+from payments.clearing.workdays import Year
 
 SECRET_FIELDS: Final = frozenset({"cluster_secret", "digest_secret"})
 MASK: Final = "********"
@@ -18,23 +34,6 @@ KINDS: Final = ("wechat", "alipay", "unionpay")
 """Kinds of channels that are asked over a network; each has a table of credentials."""
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
-
-Port = Annotated[int, Meta(ge=0, le=65_535, description="0 picks a free one")]
-Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9_-]{0,31}$")]
-Count = Annotated[int, Meta(ge=1, le=1_000)]
-Milliseconds = Annotated[int, Meta(ge=0, le=86_400_000)]
-CallMs = Annotated[int, Meta(ge=100, le=30_000)]
-Seconds = Annotated[int, Meta(ge=0, le=86_400)]
-Ppm = Annotated[int, Meta(ge=0, le=1_000_000, description="millionths")]
-Minor = Annotated[int, Meta(ge=1, description="minor units")]
-Reference = Annotated[
-    str,
-    Meta(
-        pattern=r"^(file:/.+|env:(?!TILLWAY_)[A-Z][A-Z0-9_]*)$",
-        description="where a key is: file:/absolute/path, or env:VARIABLE (not TILLWAY_…)",
-    ),
-]
-Id = Annotated[str, Meta(pattern=r"^[0-9A-Za-z_-]{1,64}$")]
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -159,6 +158,8 @@ class ChannelAccount(Section, frozen=True, kw_only=True):
     Of the others: the table of credentials named like their kind, `base_url` (empty: the
     channel's own), `sub_merchants` (our merchant's id -> the channel's, mode `partner`),
     `connections`: open at one time per lane, `sandbox`: the address is one of our sandboxes.
+    `settlement`: how it pays into custody, `net` of a fee from `fee_min_ppm` to `fee_max_ppm`, or
+    `gross`; `merchant_number`: what else the text of its payments may call the account.
     """
 
     name: Name
@@ -169,6 +170,10 @@ class ChannelAccount(Section, frozen=True, kw_only=True):
     wallets: tuple[Literal["alipay", "wechat", "unionpay", "ecny"], ...]
     ways: tuple[Literal["barcode", "qr", "cashier", "jsapi", "app", "h5"], ...]
     currency: Literal["cny"] = "cny"
+    settlement: Literal["gross", "net"] = "gross"
+    fee_min_ppm: Ppm = 0
+    fee_max_ppm: Ppm = 0
+    merchant_number: Annotated[str, Meta(pattern="^[0-9A-Za-z_-]{0,64}$")] = ""
     priority: Annotated[int, Meta(ge=0, le=1_000, description="lower is asked first")] = 100
     lanes: Count = 1
     capacity: Annotated[int, Meta(ge=1, le=100_000)] = 1_024
@@ -176,7 +181,7 @@ class ChannelAccount(Section, frozen=True, kw_only=True):
     latency_spread_percent: Annotated[int, Meta(ge=0, le=100)] = 0
     decline_ppm: Ppm = 0
     seed: Annotated[int, Meta(ge=0)] = 0
-    base_url: Annotated[str, Meta(pattern=r"^(https?://[^/?#@]+(/[^?#]*)?)?$")] = ""
+    base_url: Address = ""
     sandbox: bool = False
     connections: Annotated[int, Meta(ge=8, le=10_000)] = 1_024
     sub_merchants: dict[str, Id] = {}
@@ -196,6 +201,10 @@ class ChannelAccount(Section, frozen=True, kw_only=True):
             raise ValueError(f"channel {self.account}: the table {self.kind} is missing")
         if not self.is_wired and (self.base_url or self.sandbox):
             raise ValueError(f"channel {self.account}: a simulated channel has no address")
+        if self.settlement == "gross" and self.fee_max_ppm:
+            raise ValueError(f"channel {self.account}: a fee is kept where settlement is net")
+        if self.fee_min_ppm > self.fee_max_ppm:
+            raise ValueError(f"channel {self.account}: fee_min_ppm is above fee_max_ppm")
         if self.sandbox and not self.base_url:
             raise ValueError(f"channel {self.account}: a sandbox needs its base_url")
 
@@ -278,6 +287,9 @@ class Settings(Section, frozen=True, kw_only=True):
     fees: dict[Name, FeePlan] = {}
     risk: Risk
     webhooks: Webhooks = field(default_factory=Webhooks)
+    bank: Bank | None = None
+    settlement: Settlement = field(default_factory=Settlement)
+    workdays: dict[Annotated[str, Meta(pattern="^[0-9]{4}$")], Year] = {}
     drain: Drain = field(default_factory=Drain)
     ray: Ray = field(default_factory=Ray)
 
@@ -302,6 +314,9 @@ class Settings(Section, frozen=True, kw_only=True):
             raise ValueError("webhooks.private_networks: live mode goes to public addresses only")
         if "default" not in self.fees:
             raise ValueError("fees.default is missing; merchants without a plan have that one")
+        settings_home.check(self)
+        if self.bank is not None:
+            self._check_plain("bank", self.bank.base_url)
         barcodes(self.ecny_prefix)  # Refuses a prefix that is another wallet's.
 
     def _check_address(self, account: ChannelAccount) -> None:
@@ -313,13 +328,15 @@ class Settings(Section, frozen=True, kw_only=True):
             )
         if self.livemode and account.sandbox:
             raise ValueError(f"channel {account.account}: live mode and a sandbox")
-        plain = account.base_url.startswith("http:")
-        host = account.base_url.removeprefix("http://").split("/")[0].rsplit(":", 1)[0]
-        if plain and (self.livemode or host not in LOOPBACK):
-            raise ValueError(f"channel {account.account}: base_url must be https")
+        self._check_plain(f"channel {account.account}", account.base_url)
         back = self.callback_url or self.public_url
         if account.is_wired and self.livemode and not back.startswith("https://"):
             raise ValueError("public_url: channels call back over https in live mode; set it")
+
+    def _check_plain(self, whose: str, base_url: str) -> None:
+        host = base_url.removeprefix("http://").split("/")[0].rsplit(":", 1)[0]
+        if base_url.startswith("http:") and (self.livemode or host not in LOOPBACK):
+            raise ValueError(f"{whose}: base_url must be https")
 
     @property
     def data_path(self) -> Path:

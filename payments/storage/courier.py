@@ -6,12 +6,13 @@ is next of a payment) is said in SQL, so that it is true at the moment of the co
 
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final
+from typing import Final
 
 import apsw
 from msgspec.msgpack import Decoder, Encoder
 
 from payments.storage.side import NONCE_KEPT_S, SideStore
+from payments.storage.side import Step as Step
 from payments.storage.sql import load
 from payments.webhooks import Endpoint
 
@@ -26,9 +27,6 @@ PRUNED_MAX: Final = 500
 _encode: Final = Encoder().encode
 _endpoint: Final = Decoder(Endpoint).decode
 _statement: Final = itemgetter(0)
-
-Step = tuple[str, tuple[Any, ...]]
-"""The name of a statement, and its values."""
 
 DueRow = tuple[int, str, str, int, int, int, str, bytes]
 """no, event, source, step, tries, created_ms, type, body"""

@@ -28,6 +28,9 @@ WAL_PAGES_MAX: Final = 2_000
 W = TypeVar("W")
 """What one commit writes."""
 
+Step = tuple[str, tuple[Any, ...]]
+"""One of the things that a commit may write: the name of a statement, and its values."""
+
 
 class SideStore(ABC, Generic[W]):
     """Reads see what is committed. A heir names its statements and says how it writes."""
