@@ -10,6 +10,7 @@ from gateway.handlers import (
     payments,
     plates,
     reference,
+    reported,
     webhooks,
 )
 from gateway.lists import RECEIVER_FILTERS, SPLIT_RULE_FILTERS
@@ -48,6 +49,9 @@ ROUTES = [
     Route("POST", "/v1/payments/{id}/cancel", payments.cancel),
     Route("POST", "/v1/payments/{id}/refunds", payments.refund),
     Route("GET", "/v1/refunds", payments.list_refunds),
+    Route("POST", "/v1/reported_payments", reported.create),
+    Route("GET", "/v1/reported_payments", reported.list_reported),
+    Route("POST", "/v1/reported_payments/{id}/refunds", reported.refund),
     Route("GET", "/v1/refunds/{id}", payments.read_refund),
     Route("POST", "/v1/merchants", reference.creating("merchants.create", NewMerchant)),
     Route("GET", "/v1/merchants", reference.listing("merchants.list", reference.MERCHANT_FILTERS)),

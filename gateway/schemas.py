@@ -40,6 +40,7 @@ from payments.webhook_wishes import (
 # `$` would let a line end through, so each pattern says that none may follow.
 _ORDER_NO: Final = r"^[0-9A-Za-z_-]{1,64}$(?!\n)"
 _AUTH_CODE: Final = r"^[0-9]{16,24}$(?!\n)"
+_CHANNEL_NO: Final = r"^[!-~]{1,64}$(?!\n)"
 _URL: Final = r"^https?://[!-~]+$(?!\n)"
 
 EXPIRES_IN_S_MIN: Final = 30
@@ -110,6 +111,45 @@ class CreateRefund(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     metadata: Metadata = {}
 
 
+class CreateReportedPayment(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`POST /v1/reported_payments`: a payment that another gateway took. Amounts in minor units.
+
+    Without `settle_amount`: all of `amount`. `fee`: ours, which the merchant pays. `merchant`: for
+    keys that act for several, in the place of the header.
+    """
+
+    order_no: Annotated[str, Meta(pattern=_ORDER_NO)]
+    channel_account: Name
+    channel_trade_no: Annotated[str, Meta(pattern=_CHANNEL_NO)]
+    amount: Minor
+    paid_at: Annotated[datetime, Meta(tz=True)]
+    currency: Literal["cny"] = "cny"
+    settle_amount: Annotated[int, Meta(ge=0, le=AMOUNT_MAX)] | None = None
+    fee: Annotated[int, Meta(ge=0, le=AMOUNT_MAX)] = 0
+    merchant: Identifier | None = None
+    way: WayName | Literal["external"] = "external"
+    wallet: WalletName | None = None
+    store: Identifier | None = None
+    terminal: Identifier | None = None
+    operator: Name | None = None
+    subject: Line | None = None
+    order_ref: Name | None = None
+    splits: Annotated[tuple[AskedSplit, ...], Meta(max_length=RECEIVERS_MAX)] | None = None
+    split_base: Literal["net", "gross"] | None = None
+    split_fee: Literal["merchant", "pro_rata"] | None = None
+    metadata: Metadata = {}
+
+
+class CreateReportedRefund(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """`POST /v1/reported_payments/{id}/refunds`. Without `amount`: all that is left."""
+
+    refunded_at: Annotated[datetime, Meta(tz=True)]
+    channel_refund_no: Annotated[str, Meta(pattern=_CHANNEL_NO)]
+    amount: Minor | None = None
+    reason: Line | None = None
+    metadata: Metadata = {}
+
+
 class CancelRequest(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """`POST /v1/payments/{id}/cancel`: nothing to say."""
 
@@ -158,7 +198,7 @@ def _payment(body: CreatePayment) -> None:
         _splits(body)
 
 
-def _splits(body: CreatePayment) -> None:
+def _splits(body: CreatePayment | CreateReportedPayment) -> None:
     if not body.splits:
         for name in ("split_base", "split_fee"):
             if getattr(body, name):
@@ -175,12 +215,15 @@ def _advance(body: AdvanceClock) -> None:
 
 RULES: Final[dict[type[Struct], Callable[[Any], None]]] = {
     CreatePayment: _payment,
+    CreateReportedPayment: _splits,
     AdvanceClock: _advance,
 }
 
 BODIES: Final[tuple[type[Struct], ...]] = (
     CreatePayment,
     CreateRefund,
+    CreateReportedPayment,
+    CreateReportedRefund,
     CancelRequest,
     NewMerchant,
     MerchantChange,

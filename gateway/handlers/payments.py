@@ -18,7 +18,7 @@ from gateway.headers import (
 )
 from gateway.lists import PAYMENT_FILTERS, REFUND_FILTERS, list_query, no_parameters, wait_s
 from gateway.routes import Call
-from gateway.schemas import AskedSplit, CancelRequest, CreatePayment, CreateRefund
+from gateway.schemas import CancelRequest, CreatePayment, CreateRefund, CreateReportedPayment
 from payments.errors import NotFound, Overloaded
 from payments.ids import MalformedId, body_of, partition_of
 from payments.reference import KeyOwner
@@ -92,14 +92,16 @@ def prepared(call: Call) -> tuple[Pay, Dialer, int]:
         asked.channel_hint,
         asked.return_url,
         digests.order(merchant, asked.order_no),
-        split=None if asked.splits is None else _terms(asked, asked.splits),
+        split=terms(asked),
     )
     return command, door.shard(record.partition), wait
 
 
-def _terms(asked: CreatePayment, splits: tuple[AskedSplit, ...]) -> Terms:
+def terms(asked: CreatePayment | CreateReportedPayment) -> Terms | None:
     """What a request says of splitting; an empty list says that no rule is to split it."""
-    parts = tuple(Part(each.receiver, each.amount, each.ratio_ppm) for each in splits)
+    if asked.splits is None:
+        return None
+    parts = tuple(Part(each.receiver, each.amount, each.ratio_ppm) for each in asked.splits)
     base = Base(asked.split_base or Base.NET)
     return Terms(parts, base, FeeBearer(asked.split_fee or FeeBearer.MERCHANT))
 
@@ -176,22 +178,23 @@ async def _read(call: Call, kind: str, prefix: str, wait: int) -> Reply:
 
 async def list_payments(call: Call) -> Reply:
     """GET /v1/payments"""
-    return await _list(call, "payment")
+    return await list_of(call, "payment", {})
 
 
 async def list_refunds(call: Call) -> Reply:
     """GET /v1/refunds"""
-    return await _list(call, "refund")
+    return await list_of(call, "refund", {})
 
 
-async def _list(call: Call, kind: str) -> Reply:
+async def list_of(call: Call, kind: str, fixed: dict[str, str]) -> Reply:
+    """A page of payments or refunds. `fixed`: filters that the list has by itself."""
     caller, door = call.caller, call.door
     require(caller, "payments:read")
     if not caller.merchant and caller.key.owner is KeyOwner.PLATFORM:
-        return await list_of_platform(call, kind)
+        return await list_of_platform(call, kind, fixed)
     merchant = require_merchant(caller)
-    query = list_query(call.query, PAYMENT_FILTERS if kind == "payment" else REFUND_FILTERS)
-    filters = dict(query.filters)
+    query = list_query(call.query, REFUND_FILTERS if kind == "refund" else PAYMENT_FILTERS)
+    filters = dict(query.filters) | fixed
     key = caller.key
     if key.owner is KeyOwner.TERMINAL and key.store is not None:
         filters["store"] = key.store

@@ -34,10 +34,13 @@ _page: Final = Decoder(_Page).decode
 _named: Final = Decoder(_Named).decode
 
 
-async def list_of_platform(call: Call, kind: str) -> Reply:
-    """GET /v1/payments and /v1/refunds over all merchants of the platform, newest first."""
+async def list_of_platform(call: Call, kind: str, fixed: dict[str, str] | None = None) -> Reply:
+    """GET /v1/payments and /v1/refunds over all merchants of the platform, newest first.
+
+    `fixed`: filters that the list has by itself.
+    """
     door = call.door
-    query = list_query(call.query, PAYMENT_FILTERS if kind == "payment" else REFUND_FILTERS)
+    query = list_query(call.query, REFUND_FILTERS if kind == "refund" else PAYMENT_FILTERS)
     if query.ending_before is not None:
         raise InvalidField(
             "Page back with Tillway-Merchant; over all merchants lists go forward only.",
@@ -50,7 +53,7 @@ async def list_of_platform(call: Call, kind: str) -> Reply:
             f"This key has more than {MERCHANTS_MAX} merchants; name one.",
             param="Tillway-Merchant",
         )
-    filters = dict(query.filters)
+    filters = dict(query.filters) | (fixed or {})
     if query.starting_after is not None:
         filters[BEFORE] = query.starting_after
     asked = [

@@ -7,6 +7,7 @@ that none is left over.
 from typing import Final
 
 from gateway.openapi.fields_home import HOME_FIELDS
+from gateway.openapi.fields_reported import REPORTED_FIELDS
 from gateway.openapi.words import Extra, id_of, instant, one_of, says
 from payments.payment import Status, Way
 from payments.refund import RefundStatus
@@ -167,7 +168,10 @@ ANSWERS: Final[dict[str, Extra]] = {
     "Payment.settle_amount": says("What the channel settles to the merchant; null until known."),
     "Payment.discounts": says("Coupons, and who pays for each."),
     "Payment.way": one_of("How payer and shop met.", *Way),
-    "Payment.entry": one_of("Whether the API or a static code began it.", "api", "static"),
+    "Payment.entry": one_of(
+        "Whether the API or a static code began it; `reported`: another gateway took it.",
+        "api", "static", "reported",
+    ),
     "Payment.wallet": one_of("The wallet; null until it is known.", *WALLETS),
     "Payment.channel": says("The channel that was asked."),
     "Payment.status": one_of(
@@ -368,4 +372,6 @@ ANSWERS: Final[dict[str, Extra]] = {
     "FieldProblem.detail": says("What is wrong with it."),
 }  # fmt: skip
 
-FIELDS: Final[dict[str, Extra]] = {**COMMON, **REQUESTS, **ANSWERS, **HOME_FIELDS}
+FIELDS: Final[dict[str, Extra]] = {
+    **COMMON, **REQUESTS, **ANSWERS, **HOME_FIELDS, **REPORTED_FIELDS,
+}  # fmt: skip

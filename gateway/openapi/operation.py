@@ -49,6 +49,7 @@ class Operation(Struct, frozen=True):
 
 PAYMENTS: Final = "Payments"
 REFUNDS: Final = "Refunds"
+REPORTED: Final = "Reported payments"
 MERCHANTS: Final = "Merchants, stores, terminals"
 KEYS: Final = "Keys"
 SPLITTING: Final = "Splitting"
@@ -64,6 +65,7 @@ TAGS: Final = {
     PAYMENTS: "Take money, watch it, undo it. HTTP says whether the request was understood; "
     "`status` says what happened to the money.",
     REFUNDS: "Money that goes back.",
+    REPORTED: "What another gateway took, so that it is cleared and split here.",
     MERCHANTS: "Who sells, where, and on which device.",
     KEYS: "Credentials. A secret is shown once.",
     SPLITTING: "Who gets which part of a payment, and what everybody has.",

@@ -10,8 +10,11 @@ from gateway.openapi.operation import Operations
 from gateway.openapi.operations_home import THE_WAY_HOME
 from gateway.openapi.operations_money import MONEY
 from gateway.openapi.operations_reference import REFERENCE
+from gateway.openapi.operations_reported import ELSEWHERE
 from gateway.openapi.operations_rest import REST
 from gateway.openapi.operations_splitting import SHARES
 from gateway.openapi.operations_webhooks import COURIER
 
-OPERATIONS: Final[Operations] = {**MONEY, **SHARES, **THE_WAY_HOME, **REFERENCE, **COURIER, **REST}
+OPERATIONS: Final[Operations] = {
+    **MONEY, **ELSEWHERE, **SHARES, **THE_WAY_HOME, **REFERENCE, **COURIER, **REST,
+}  # fmt: skip

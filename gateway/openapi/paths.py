@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from gateway.openapi import examples, examples_home, examples_webhooks
+from gateway.openapi import examples, examples_home, examples_reported, examples_webhooks
 from gateway.openapi.operation import HTML, JSON, Operation, Operations, Said
 from gateway.openapi.parts import (
     NEEDED,
@@ -21,8 +21,16 @@ from gateway.routes import Route
 from gateway.schemas import EMPTY_ALLOWED
 
 SHAPES: Final = {**examples.SHAPES, **examples_webhooks.SHAPES, **examples_home.SHAPES}
-REQUESTS: Final = {**examples.REQUESTS, **examples_home.REQUESTS}
-ANSWERS: Final = {**examples.ANSWERS, **examples_webhooks.ANSWERS}
+REQUESTS: Final = {
+    **examples.REQUESTS,
+    **examples_home.REQUESTS,
+    **examples_reported.REQUESTS,
+}
+ANSWERS: Final = {
+    **examples.ANSWERS,
+    **examples_webhooks.ANSWERS,
+    **examples_reported.ANSWERS,
+}
 PARAMETER: Final = "#/components/parameters/"
 _STEP: Final = re.compile(r"\{([a-z_]+)\}")
 
