@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from gateway.cli.journals import (
     STANDARD_OUTPUT,
@@ -29,7 +29,8 @@ from gateway.cli.output import EXIT_CHECK_FAILED, Step, complain, fields, progre
 if TYPE_CHECKING:
     from payments.payment import Payment
     from payments.refund import Refund
-    from payments.reports.settlement import Scope, Source
+    from payments.reports.homeward import Homeward
+    from payments.reports.settlement import Scope
     from payments.reports.tables import Table
     from payments.storage.journal import Journal
 
@@ -53,6 +54,11 @@ class Format(StrEnum):
     CSV = "csv"
     XLSX = "xlsx"
     HTML = "html"
+    CAMT053 = "camt053"
+
+
+SUFFIX: Final = {Format.CAMT053: "xml"}
+"""Where a file's name does not end in its format."""
 
 
 class Amounts(StrEnum):
@@ -61,7 +67,9 @@ class Amounts(StrEnum):
 
 
 TAKES: Final[dict[Report, frozenset[str]]] = {
-    Report.SETTLEMENT: frozenset({"merchant", "business_date", "from", "to", "metadata"}),
+    Report.SETTLEMENT: frozenset(
+        {"merchant", "receiver", "business_date", "from", "to", "metadata"}
+    ),
     Report.SUMMARY: frozenset({"merchant", "business_date", "from", "to"}),
     Report.STORE_DAY: frozenset({"merchant", "store", "business_date"}),
     Report.PAYMENTS: frozenset({"merchant", "business_date", "from", "to", "metadata"}),
@@ -98,6 +106,7 @@ class Asked(Struct, frozen=True, kw_only=True):
 def report(
     kind: Annotated[Report, typer.Argument(metavar="REPORT", help=f"{', '.join(Report)}.")],
     merchant: Annotated[str | None, typer.Option("--merchant", help="mch_…")] = None,
+    receiver: Annotated[str | None, typer.Option("--receiver", help="rcv_…, for camt053.")] = None,
     store: Annotated[str | None, typer.Option("--store", help="sto_…, for store-day.")] = None,
     business_date: Annotated[
         str | None, typer.Option("--business-date", help="20261122, the store's own day.")
@@ -129,6 +138,7 @@ def report(
     """
     given = {
         "merchant": merchant,
+        "receiver": receiver,
         "store": store,
         "business_date": business_date,
         "from": from_,
@@ -136,6 +146,11 @@ def report(
         "metadata": metadata,
     }
     asked = _asked(kind, {name: value for name, value in given.items() if value})
+    if format_ is Format.CAMT053:
+        _bank_style(asked, receiver, out, config, data, as_json)
+        return
+    if receiver is not None:
+        raise typer.BadParameter("only for camt053", param_hint="--receiver")
     if out == STANDARD_OUTPUT and format_ is Format.XLSX:
         raise typer.BadParameter("a workbook needs a file", param_hint="--out")
     path = out or Path(_name_of(kind, merchant, business_date, format_))
@@ -176,14 +191,41 @@ def _asked(kind: Report, given: dict[str, Any]) -> Asked:
 
 
 def _name_of(kind: Report, merchant: str | None, date: str | None, format_: Format) -> str:
-    return ".".join([kind.value, *(part for part in (merchant, date) if part), format_.value])
+    suffix = SUFFIX.get(format_, format_.value)
+    return ".".join([kind.value, *(part for part in (merchant, date) if part), suffix])
+
+
+def _bank_style(
+    asked: Asked,
+    receiver: str | None,
+    out: Path | None,
+    config: Path | None,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """What was available to one party on one day, as a bank tells it. Exit 1 for too much of it."""
+    from gateway.cli.bank_style import write_bank_style
+
+    party, date = asked.merchant or receiver, asked.business_date
+    if asked.report is not Report.SETTLEMENT or date is None or (asked.from_ms or asked.to_ms):
+        raise typer.BadParameter(
+            "of a settlement, with --business-date alone", param_hint="--format"
+        )
+    if party is None or (asked.merchant and receiver):
+        raise typer.BadParameter("say whose: --merchant or --receiver", param_hint="--format")
+    path = out or Path(_name_of(asked.report, party, str(date), Format.CAMT053))
+    with open_journals(config, data) as journals:
+        sealed = write_bank_style(party, date, path, journals)
+    if sealed is not None:
+        shown = {"path": str(path), **sealed}
+        say(shown, as_json=as_json, text=fields(shown))
 
 
 # --- the tables -----------------------------------------------------------------------------
 
 
 def _table(asked: Asked, journals: "list[Journal]", step: Step) -> "Table":
-    from payments.reports import books, sales, settlement
+    from payments.reports import books, sales
 
     from_ms, to_ms, count = asked.from_ms, asked.to_ms, [0]
     if asked.business_date is not None and asked.report is not Report.STORE_DAY:
@@ -191,12 +233,7 @@ def _table(asked: Asked, journals: "list[Journal]", step: Step) -> "Table":
         day = midnight_ms(str(asked.business_date), "--business-date")
         from_ms = max(day - BEFORE_MS, day - BEFORE_MS if from_ms is None else from_ms)
     if asked.report in (Report.SETTLEMENT, Report.SUMMARY):
-        holding = "merchant:" + ("" if asked.merchant is None else f"{asked.merchant}:")
-        pairs = counted(merged(journals, from_ms, to_ms, holding), step, count)
-        sourced = ((row, _source(journal)) for row, journal in pairs)
-        if asked.report is Report.SETTLEMENT:
-            return settlement.itemized_table(sourced, asked.scope, asked.metadata)
-        return settlement.summary_table(sourced, asked.scope)
+        return _settlement(asked, journals, from_ms, to_ms, step)
     if asked.report is Report.ENTRIES:
         return books.entries_table(counted(rows_of(merged(journals, from_ms, to_ms)), step, count))
     if asked.report is Report.TRIAL_BALANCE:
@@ -210,10 +247,43 @@ def _table(asked: Asked, journals: "list[Journal]", step: Step) -> "Table":
     )
 
 
-def _source(journal: "Journal") -> "Source":
-    from payments.reports.settlement import Source
+def _settlement(
+    asked: Asked, journals: "list[Journal]", from_ms: int | None, to_ms: int | None, step: Step
+) -> "Table":
+    from payments.reports import settlement
 
-    return Source(journal.payment, journal.refund)
+    ways = {journal.path: _homeward(journal) for journal in journals}
+    date = asked.business_date
+    if date is not None and asked.from_ms is None:
+        # Members of a date's batches may have been booked long before, while none was cut off.
+        since = [way.since_ms(asked.merchant, date) for way in ways.values()]
+        from_ms = min([from_ms or 0, *(at for at in since if at is not None)])
+    holding = "merchant:" + ("" if asked.merchant is None else f"{asked.merchant}:")
+    pairs = counted(merged(journals, from_ms, to_ms, holding), step, [0])
+    sources = {
+        journal.path: settlement.Source(journal.payment, journal.refund, ways[journal.path].place)
+        for journal in journals
+    }
+    sourced = ((row, sources[journal.path]) for row, journal in pairs)
+    if asked.report is Report.SUMMARY:
+        return settlement.summary_table(sourced, asked.scope)
+    whole = asked.from_ms is None and asked.to_ms is None
+    chosen = [
+        batch for way in ways.values() for batch in way.batches(asked.merchant, date) if whole
+    ]
+    # Without a limit they may be many: their rows are added up, and the batches are not listed.
+    batches = chosen if date is not None or asked.merchant is not None else []
+    return settlement.itemized_table(sourced, asked.scope, asked.metadata, batches)
+
+
+def _homeward(journal: "Journal") -> "Homeward":
+    from payments.clearing.batch import Batch
+    from payments.reports.homeward import Homeward
+    from payments.settlement.instruction import Instruction
+
+    batches = journal.records("batch", Batch)
+    instructions = journal.records("instruction", Instruction)
+    return Homeward(batches, instructions, journal.booked_ms)
 
 
 def _payments(asked: Asked, journals: "list[Journal]") -> "Iterator[Payment]":
@@ -288,6 +358,7 @@ class _Made:
             "of": self._about,
             "rows": self.tally.rows,
             "sums_minor": self.tally.sums(),
+            **({"batches": to_builtins(self.table.batches)} if self.table.batches else {}),
         }
 
 

@@ -42,6 +42,8 @@ _FAMILIES: Final = {
     Kind.RETURN: ("ICDT", "RRTN"),
 }
 """Family and subfamily in the domain of payments: issued, received, returned credit transfers."""
+_INTERNAL: Final = {DEBIT: ("MDOP", "OTHR"), CREDIT: ("MCOP", "OTHR")}
+"""The same for what moves between the accounts of one customer: miscellaneous operations."""
 
 
 class Entry(Struct, frozen=True):
@@ -50,6 +52,7 @@ class Entry(Struct, frozen=True):
     `sequence`: 1, 2, 3, … of this account, without gaps. `reference`: the bank's own number.
     `end_to_end_id`: ours for a payout and its return, the sender's for a credit; `message_id`: of
     the order that a payout or return belongs to. `return_reason`: a code, set for a return alone.
+    `is_internal`: between accounts of the same customer, such as a freeze; a payout or a credit.
     """
 
     sequence: int
@@ -65,6 +68,7 @@ class Entry(Struct, frozen=True):
     remittance: str = ""
     return_reason: str = ""
     currency: Currency = Currency.CNY
+    is_internal: bool = False
 
     def __post_init__(self) -> None:
         must(self.sequence > 0, "this sequence number")
@@ -80,6 +84,7 @@ class Entry(Struct, frozen=True):
         text = self.remittance
         must(not text or fields.is_text(text, REMITTANCE_MAX), "this remittance text")
         must((self.kind is Kind.RETURN) == bool(self.return_reason), "this reason of a return")
+        must(not (self.is_internal and self.return_reason), "a return within one's own accounts")
         must(not self.return_reason or fields.is_code(self.return_reason), "this reason")
 
     @property
@@ -91,8 +96,9 @@ class Entry(Struct, frozen=True):
 def encode(entry: Entry) -> Element:
     """The element `Ntry`."""
     amount = fields.amount("Amt", entry.amount_minor, entry.currency)
-    indicator = leaf("CdtDbtInd", DEBIT if entry.kind is Kind.PAYOUT else CREDIT)
-    family, subfamily = _FAMILIES[entry.kind]
+    side = DEBIT if entry.kind is Kind.PAYOUT else CREDIT
+    indicator = leaf("CdtDbtInd", side)
+    family, subfamily = _INTERNAL[side] if entry.is_internal else _FAMILIES[entry.kind]
     code = nested(
         "BkTxCd",
         branch(
@@ -159,6 +165,7 @@ def decode(element: Element) -> Entry:
     role = "Dbtr" if kind is Kind.CREDIT else "Cdtr"
     parties = one(details, "RltdPties")
     has_account = maybe(parties, f"{role}Acct") is not None
+    family = fields.maybe_text(element, "BkTxCd/Domn/Fmly/Cd", 4)
     return Entry(
         sequence=fields.count_at(element, "NtryRef"),
         kind=kind,
@@ -173,6 +180,7 @@ def decode(element: Element) -> Entry:
         remittance=fields.maybe_text(details, "RmtInf/Ustrd", REMITTANCE_MAX),
         return_reason=reason,
         currency=currency,
+        is_internal=family in ("MCOP", "MDOP") and not reason,
     )
 
 

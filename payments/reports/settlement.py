@@ -6,17 +6,19 @@ or less. Payments and refunds only say what an entry is about. An entry that onl
 between a merchant's own accounts earns nothing and has no line.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from payments.calendar import business_date, rfc3339
+from payments.clearing.batch import Batch
 from payments.ledger import Postings, unpack_postings
 from payments.ledger import Row as EntryRow
 from payments.payment import Payment
 from payments.refund import Refund
-from payments.reports.tables import Cell, Column, Kind, Row, Table, Tally
+from payments.reports.homeward import NOWHERE, Placed
+from payments.reports.tables import Cell, Column, Figures, Kind, Row, Table, Tally
 
 ITEMIZED: Final = "settlement_statement.itemized.1"
 SUMMARY: Final = "settlement_statement.summary.1"
@@ -48,7 +50,7 @@ COLUMNS: Final = (
     Column("net", Kind.AMOUNT),
     Column("description"),
 )
-"""Batches, payouts, their dates, rates and taxes have no source yet: those cells are empty."""
+"""Rates and taxes have no source yet: those cells are empty."""
 
 SUMMARY_COLUMNS: Final = (
     Column("reporting_category"),
@@ -64,14 +66,18 @@ NET: Final = ("gross", "fee", "net")
 
 
 class Source(Struct, frozen=True, gc=False):
-    """Where the objects behind entries are looked up: None for an id that is not there."""
+    """Where the objects behind entries are looked up: None for an id that is not there.
+
+    `place`: how far an entry of a merchant, with this business date, has come on its way home.
+    """
 
     payment: Callable[[str], Payment | None]
     refund: Callable[[str], Refund | None]
+    place: Callable[[EntryRow, str, int], Placed] = lambda row, merchant, date: NOWHERE
 
 
 class Scope(Struct, frozen=True, gc=False):
-    """What is asked for; None: all of it. `business_date`: yyyymmdd."""
+    """What is asked for; None: all of it. `business_date`: yyyymmdd; the batch's of its members."""
 
     merchant: str | None = None
     business_date: int | None = None
@@ -94,9 +100,15 @@ class _About(Struct, frozen=True, gc=False):
 
 
 def itemized_table(
-    entries: Iterable[tuple[EntryRow, Source]], scope: Scope, metadata: tuple[str, ...] = ()
+    entries: Iterable[tuple[EntryRow, Source]],
+    scope: Scope,
+    metadata: tuple[str, ...] = (),
+    batches: Sequence[Batch] = (),
 ) -> Table:
-    """The statement. `metadata`: names whose values become columns of their own."""
+    """The statement. `metadata`: names whose values become columns of their own.
+
+    `batches`: those whose members are all within the scope, with the figures that were filed.
+    """
     return Table(
         type=ITEMIZED,
         columns=(*COLUMNS, *(Column(f"metadata.{name}") for name in metadata)),
@@ -109,7 +121,18 @@ def itemized_table(
         extracts={"Refunds": ("reporting_category", REFUND)},
         nets=NET,
         totals=True,
+        batches=tuple(_figures(batch) for batch in batches),
     )
+
+
+def _figures(batch: Batch) -> Figures:
+    assert batch.netted is not None, batch.id
+    totals = batch.netted.totals
+    taken = (totals.refunds, totals.discounts, totals.fees, totals.splits)
+    return Figures(
+        batch.id, str(batch.business_date), batch.currency, totals.items, totals.gross, *taken,
+        totals.net,
+    )  # fmt: skip
 
 
 def summary_table(entries: Iterable[tuple[EntryRow, Source]], scope: Scope) -> Table:
@@ -139,9 +162,10 @@ def _rows(
             continue
         about = _about(row, source)
         for merchant, net in earned.items():
-            if scope.has(merchant, about.date):
+            placed = source.place(row, merchant, about.date)
+            if scope.has(merchant, placed.business_date or about.date):
                 for category, gross, fee in _parts(postings, about, merchant, net):
-                    yield _row(row, about, merchant, category, gross, fee, metadata)
+                    yield _row(row, about, placed, merchant, category, gross, fee, metadata)
 
 
 def _earned(postings: Postings) -> dict[str, int]:
@@ -172,9 +196,11 @@ def _parts(
         rest -= gross - fee
         if rest:
             yield SPLIT, rest, 0
+    elif rest and any(account.startswith("custody:") for account, _ in postings):
+        fee = -sum(minor for account, minor in postings if account.startswith("fees:income"))
+        yield PAYOUT, rest + fee, fee
     elif rest:
-        is_payout = any(account.startswith("custody:") for account, _ in postings)
-        yield (PAYOUT if is_payout else ADJUSTMENT), rest, 0
+        yield ADJUSTMENT, rest, 0
 
 
 def _about(row: EntryRow, source: Source) -> _About:
@@ -189,6 +215,7 @@ def _about(row: EntryRow, source: Source) -> _About:
 def _row(
     row: EntryRow,
     about: _About,
+    placed: Placed,
     merchant: str,
     category: str,
     gross: int,
@@ -201,6 +228,10 @@ def _row(
     if refund is not None:
         trade_no = refund.channel_refund_no
     cells: dict[str, Cell] = {
+        "batch_id": placed.batch,
+        "payout_id": placed.payout,
+        "payout_effective_on": placed.paid_on,
+        "available_on": placed.available_on,
         "business_date": str(about.date),
         "merchant_id": merchant,
         "balance_transaction_id": row[3],

@@ -33,6 +33,24 @@ class Column(Struct, frozen=True, gc=False):
     kind: Kind = Kind.TEXT
 
 
+class Figures(Struct, frozen=True, gc=False):
+    """A clearing batch as it was filed; minor units. `batch`: the value of the column `batch_id`.
+
+    gross - refunds - discounts - fees - splits = net; `items`: entries.
+    """
+
+    batch: str
+    business_date: str
+    currency: str
+    items: int
+    gross: int
+    refunds: int
+    discounts: int
+    fees: int
+    splits: int
+    net: int
+
+
 class TooManyGroups(ValueError):
     """A grouping has more keys than anybody would read."""
 
@@ -43,7 +61,7 @@ class Table(Struct, kw_only=True):
     `groupings`: sums by the columns named, for sheets of that name. `extracts`: sheets with the
     rows in which a column has a value. `nets`: three amounts of which the first less the second is
     the third. `key`: a column that is never empty. `totals`: whether a file of text ends with a
-    block of them.
+    block of them. `batches`: those whose members are rows, all of them.
     """
 
     type: str
@@ -54,6 +72,7 @@ class Table(Struct, kw_only=True):
     extracts: Mapping[str, tuple[str, str]] = {}
     nets: tuple[str, str, str] | None = None
     totals: bool = False
+    batches: tuple[Figures, ...] = ()
 
     def __post_init__(self) -> None:
         names = self.names

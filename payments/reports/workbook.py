@@ -25,6 +25,7 @@ ROWS_MAX: Final = 1_000_000
 COLUMN_WIDTH: Final = 16
 ITEMS: Final = "Items"
 CHECK: Final = "Check"
+BATCHES: Final = "Batches"
 MADE_AT: Final = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 """The same rows make the same file, so it does not say when it was made; its manifest does."""
 
@@ -105,6 +106,7 @@ class _Book:
         }
         items = _Sheet(self, ITEMS, table.columns)
         extracts = {name: _Sheet(self, name, table.columns) for name in table.extracts}
+        batches = _Sheet(self, BATCHES, _BATCH_COLUMNS) if table.batches else None
         check = _Sheet(self, CHECK, [Column(name) for name in _CHECKED])
         taken: dict[str, Tally] = {
             name: Tally(Table(type=name, columns=table.columns, rows=(), key=table.key))
@@ -124,6 +126,8 @@ class _Book:
         for name, sheet in groupings.items():
             self._write_grouping(name, sheet)
         self._write_check(check, {name: (extracts[name], taken[name]) for name in extracts})
+        if batches is not None:
+            self._write_batches(batches, check)
 
     # --- sums by formula --------------------------------------------------------------------
 
@@ -203,6 +207,28 @@ class _Book:
                     says = f"{name}: {column}"
                     self._check(check, says, currency, f"=SUMPRODUCT({found},{reach})", shown)
 
+    def _write_batches(self, sheet: _Sheet, check: _Sheet) -> None:
+        """Each batch as it was filed, with its sum; and in Check, that its rows come to it."""
+        for each in self._table.batches:
+            line = sheet.row + 1
+            amounts = (each.gross, each.refunds, each.discounts, each.fees, each.splits, each.net)
+            sheet.cells(
+                (each.batch, each.business_date, each.currency, each.items, *amounts, None),
+                each.currency,
+            )
+            sheet.row -= 1
+            sheet.formula(10, f"=E{line}-F{line}-G{line}-H{line}-I{line}-J{line}", 0)
+            sheet.row += 1
+            found = self._matches({"batch_id": f'"{each.batch}"'})
+            for says, column, minor in (
+                ("gross - refunds - discounts - splits", "gross", each.net + each.fees),
+                ("fees", "fee", each.fees),
+                ("net", "net", each.net),
+            ):
+                formula = f"=SUMPRODUCT({found},{self._range(column)})"
+                shown = self.amount(minor, each.currency)
+                self._check(check, f"{each.batch}: {says}", each.currency, formula, shown)
+
     def _check_grouping(
         self, check: _Sheet, name: str, currency: str, sums: dict[str, int]
     ) -> None:
@@ -236,3 +262,13 @@ class _Book:
 
 
 _CHECKED: Final = ("what", "currency", "by formula", "as counted", "verdict")
+_BATCH_COLUMNS: Final = (
+    Column("batch_id"),
+    Column("business_date"),
+    Column("currency"),
+    Column("items", Kind.COUNT),
+    *(
+        Column(name, Kind.AMOUNT)
+        for name in ("gross", "refunds", "discounts", "fees", "splits", "net", "what is left: 0")
+    ),
+)

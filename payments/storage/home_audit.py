@@ -8,7 +8,6 @@ One file is looked at after the other, each as of one moment. A share may so be 
 was not yet seen to leave: before anybody is told, what was booked since is read.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
@@ -17,9 +16,12 @@ from msgspec.msgpack import Decoder
 
 from payments.calendar import business_date
 from payments.clearing.batch import Batch, BatchState
+from payments.clearing.membership import Chains, chains_of, member_of
 from payments.clearing.netting import Line, Netting, Window
 from payments.ledger import Postings, Row, entry_of, unpack_postings
 from payments.payment import Payment
+from payments.reconciliation.adjustment import Adjustment
+from payments.reconciliation.adjustment import entry_id as adjustment_entry_id
 from payments.refund import Refund
 from payments.settlement import entries, explained
 from payments.settlement.cover import Cover
@@ -195,26 +197,21 @@ class FileAudit:
             yield from explained.of_freeze(freeze)
         for advance in self._advances.values():
             yield from explained.of_advance(advance)
+        for adjustment in self._records("adjustment", Adjustment):
+            yield adjustment_entry_id(adjustment.item), adjustment.postings
 
     def _chains(self) -> Iterator[str]:
         """Each batch begins where the one before it ended: so none has a member of another."""
-        for chain in self._by_merchant().values():
+        for chain in chains_of(self._batches).values():
             before = (0, 0)
             for batch in chain:
                 if (batch.before_seq, batch.before_date) != before:
                     yield f"{batch.id} does not begin where the batch before it ended"
                 before = batch.cut_off_seq, batch.business_date
 
-    def _by_merchant(self) -> dict[tuple[str, str], list[Batch]]:
-        chains: dict[tuple[str, str], list[Batch]] = {}
-        for batch in sorted(self._batches, key=lambda b: (b.business_date, b.sequence)):
-            if batch.state is not BatchState.OPEN:
-                chains.setdefault((batch.merchant, batch.currency), []).append(batch)
-        return chains
-
     def _figures(self) -> Iterator[str]:
         """The members of every batch, added up anew in one pass over the file."""
-        chains = self._by_merchant()
+        chains = chains_of(self._batches)
         if not chains:
             return
         netting = Netting(lambda batch: ALL)
@@ -228,7 +225,7 @@ class FileAudit:
                 if mine is None or (mine.totals, mine.claims) != (said.totals, said.claims):
                     yield f"{batch.id}: its members do not add up to its figures"
 
-    def _members(self, chains: dict[tuple[str, str], list[Batch]]) -> Iterator[Line]:
+    def _members(self, chains: Chains) -> Iterator[Line]:
         """Lines of members, each under its batch's id in the place of the merchant's."""
         rows: Any = self._connection.execute(SQL["members"])
         for no, seq, currency, at_ms, identifier, packed, payment, refund in rows:
@@ -239,15 +236,3 @@ class FileAudit:
                 day = business_date(at_ms)
                 date, asked = about.business_date, about.amount
                 yield no, date, batch.id, asked, identifier, packed, day
-
-
-def member_of(chain: list[Batch], seq: int, date: int) -> Batch | None:
-    """The batch of a chain that takes an entry: the first whose limits it is within.
-
-    `chain`: one merchant's batches of one currency that were cut off, oldest first. Both limits
-    only grow along it.
-    """
-    at = bisect_left(
-        chain, True, key=lambda batch: seq <= batch.cut_off_seq and date <= batch.business_date
-    )
-    return chain[at] if at < len(chain) else None

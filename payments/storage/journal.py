@@ -9,7 +9,7 @@ and entries never change, so the pages fit together.
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import apsw
 from msgspec.msgpack import Decoder
@@ -28,6 +28,7 @@ PAGE_ROWS: Final = 4_096
 """Rows of one page: what is in memory at a time."""
 ALWAYS_MS: Final = (-(1 << 62), 1 << 62)
 
+T = TypeVar("T")
 _payment: Final = Decoder(Payment).decode
 _refund: Final = Decoder(Refund).decode
 
@@ -111,6 +112,16 @@ class Journal:
         """The refund of an id, as it is now."""
         found = self._ask("refund", (identifier,))
         return _refund(found[0][0]) if found else None
+
+    def records(self, kind: str, shape: type[T]) -> list[T]:
+        """All records of a kind, as `actors/record_kinds.py` names it, oldest first."""
+        decode = Decoder(shape).decode
+        return [decode(body) for (body,) in self._ask("records", (kind,))]
+
+    def booked_ms(self, source: str, identifier: str) -> int | None:
+        """When an entry about `source` was booked, in business ms; None if it is not."""
+        found = self._ask("booked_at", (source, identifier))
+        return found[0][0] if found else None
 
     def _ask(self, query: str, bound: tuple[Any, ...]) -> list[Any]:
         try:

@@ -25,3 +25,9 @@ SELECT body FROM payment WHERE id = ?;
 
 -- refund --
 SELECT body FROM refund WHERE id = ?;
+
+-- records --
+SELECT body FROM record WHERE kind = ? ORDER BY no;
+
+-- booked_at --
+SELECT at_ms FROM entry WHERE source = ? AND id = ?;
