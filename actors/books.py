@@ -70,6 +70,10 @@ class Books:
             self._heads[partition] = (seq, chain)
             self._dirty_heads.setdefault(partition, no)
 
+    def ends(self) -> dict[int, int]:
+        """partition -> its last sequence, everything decided included."""
+        return {partition: seq for partition, (seq, _) in self._heads.items()}
+
     def balance(self, account: str, currency: str) -> int:
         """The signed balance, with everything decided so far, in minor units."""
         key = (account, currency)

@@ -7,7 +7,7 @@ uncommitted effects of commit N, therefore a commit that fails ends the process.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from msgspec import Struct
@@ -29,7 +29,7 @@ from payments.clock import Clock
 from payments.errors import Internal, PaymentError
 from payments.fees import DEFAULT_PLAN, FeePlan, give_back
 from payments.idempotency import Digests, index_of
-from payments.ids import BODY_LENGTH
+from payments.ids import BODY_LENGTH, PARTITIONS
 from payments.ledger import Postings
 from payments.lifecycle import DEFAULT_SCHEDULE, Schedule
 from payments.payment import CODE_WAYS, Payment
@@ -71,6 +71,8 @@ class ShardOptions(Struct, frozen=True):
     incarnation: int = 0
     ecny_prefix: str = ECNY_PREFIX
     home: HomeOptions = HomeOptions()
+    partitions: Collection[int] = range(PARTITIONS)
+    """Whose entries are booked here; all of them where there is one shard."""
 
     def schedule(self, account: str) -> Schedule:
         return self.schedules.get(account, DEFAULT_SCHEDULE)

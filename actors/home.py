@@ -23,6 +23,7 @@ from actors.link import Link
 from actors.messages import Message
 from actors.record_kinds import ADVANCE, BATCH, FREEZE, INSTRUCTION, KEY, WITHDRAWAL
 from actors.records import Kept
+from actors.slices import Slices
 from payments.directory_view import wish_of
 from payments.errors import IdempotencyMismatch, InvalidField, NotFound, Overloaded, PaymentError
 from payments.idempotency import index_of
@@ -84,6 +85,9 @@ class HomeDesk:
         self._hears: dict[type, Heard] = {}
         self._dues: dict[str, Due] = {}
         self._greets: list[Callable[[], None]] = []
+        self._ticks: list[Callable[[int], None]] = []
+        self._next_dues: list[Callable[[], int | None]] = []
+        self.slices = Slices(core.clock, lambda: bool(core.live))
 
     # --- registering ---------------------------------------------------------------------------
 
@@ -105,6 +109,11 @@ class HomeDesk:
         the record with another due time, or with none."""
         assert kind not in self._dues, kind
         self._dues[kind] = due
+
+    def keeps_time(self, tick: Callable[[int], None], next_due: Callable[[], int | None]) -> None:
+        """Who is called with every scan (business ms), and when it has something to do next."""
+        self._ticks.append(tick)
+        self._next_dues.append(next_due)
 
     def greets(self, greet: Callable[[], None]) -> None:
         self._greets.append(greet)
@@ -241,6 +250,13 @@ class HomeDesk:
         for kept in core.records.due(now, DUE_MAX):
             self._dues[kept.kind](kept, now)
             core.wake.set()
+        for tick in self._ticks:
+            tick(now)
+
+    def next_due(self) -> int | None:
+        """Business ms at which a record is due or a flow has something to do next."""
+        dues = [self.core.records.next_due(), *(ask() for ask in self._next_dues)]
+        return min((due for due in dues if due is not None), default=None)
 
     # --- help for the flows --------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from payments.clearing.batch import Batch
+from payments.clearing.runs import Runs
 from payments.reconciliation.adjustment import Adjustment
 from payments.settlement.carried import Carried
 from payments.settlement.cover import Cover
@@ -22,6 +23,7 @@ KEY: Final = "key"
 PARTY: Final = "party"
 CARRY: Final = "carry"
 ADJUSTMENT: Final = "adjustment"
+CLEARING: Final = "clearing"
 
 KINDS: Final[dict[str, type]] = {
     BATCH: Batch,
@@ -34,4 +36,5 @@ KINDS: Final[dict[str, type]] = {
     PARTY: Party,
     CARRY: Carried,
     ADJUSTMENT: Adjustment,
+    CLEARING: Runs,
 }

@@ -99,6 +99,7 @@ class MerchantShard:
         core = self.core
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tick())
+            tasks.create_task(self.home.slices.run())
             while True:
                 await core.wake.wait()
                 core.wake.clear()

@@ -71,6 +71,10 @@ class Reference:
     def store(self, identifier: str) -> Store | None:
         return self._register.store(identifier)
 
+    def late_closings(self, merchant: str | None = None) -> frozenset[int]:
+        """At which minutes after midnight stores' days end (a merchant's, or everybody's)."""
+        return self._register.late_closings(merchant)
+
     def plate(self, identifier: str) -> Plate | None:
         return self._register.plate(identifier)
 

@@ -172,7 +172,7 @@ class Timers:
         found = [core.timers[0][0]] if core.timers else []
         found += [row[7] for row in core.store.due_payments(FAR_MS, 1) if row[7] is not None]
         found += [row[6] for row in core.store.due_refunds(FAR_MS, 1) if row[6] is not None]
-        record_due = core.records.next_due()
-        if record_due is not None:
-            found.append(record_due)
+        home_due = self._home.next_due()
+        if home_due is not None:
+            found.append(home_due)
         return min(found) if found else None

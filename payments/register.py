@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
+from payments.clearing.runs import closes_late
 from payments.ids import PARTITIONS, SHARED_PARTITIONS
 from payments.reference import (
     Key,
@@ -50,6 +51,7 @@ class Register:
         "_dedicated",
         "_keep_revoked",
         "_keys",
+        "_late",
         "_members",
         "_merchants",
         "_numbers",
@@ -68,6 +70,8 @@ class Register:
         self._merchants: dict[str, Merchant] = {}
         self._numbers: list[Merchant | None] = [None]
         self._stores: dict[str, Store] = {}
+        self._late: dict[str, dict[str, int]] = {}
+        """merchant -> store -> closing minute, of stores whose day goes on after midnight: few."""
         self._terminals: dict[str, Terminal] = {}
         self._plates: dict[str, Plate] = {}
         self._receivers: dict[str, Receiver] = {}
@@ -96,6 +100,12 @@ class Register:
 
     def terminal(self, identifier: str) -> Terminal | None:
         return self._terminals.get(identifier)
+
+    def late_closings(self, merchant: str | None = None) -> frozenset[int]:
+        """Minutes after midnight at which stores' days end: a merchant's, or everybody's."""
+        if merchant is not None:
+            return frozenset(self._late.get(merchant, {}).values())
+        return frozenset(minute for late in self._late.values() for minute in late.values())
 
     def plate(self, identifier: str) -> Plate | None:
         return self._plates.get(identifier)
@@ -200,6 +210,7 @@ class Register:
             case Store():
                 self._note_member(record.merchant, record.id, record.id in self._stores)
                 self._stores[record.id] = self._slim_store(record)
+                self._note_closing(record)
             case Merchant():
                 self._apply_merchant(record)
 
@@ -279,6 +290,12 @@ class Register:
         self._accounts[record.id] = replace(record, metadata=record.metadata or _NOTHING)
         others = [each for each in self.accounts_of(party) if each.id != record.id]
         self._accounts_of[party] = (*others, record.account)
+
+    def _note_closing(self, store: Store) -> None:
+        if closes_late(store.closing_minute):
+            self._late.setdefault(store.merchant, {})[store.id] = store.closing_minute
+        elif store.merchant in self._late:
+            self._late[store.merchant].pop(store.id, None)
 
     def _slim_store(self, store: Store) -> Store:
         return replace(

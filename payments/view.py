@@ -292,6 +292,8 @@ EVENT_LETTER: Final = {
     "payment.late_success": "T",
     "refund.succeeded": "S",
     "refund.failed": "F",
+    "clearing_batch.filed": "F",
+    "clearing_batch.closed": "C",
 }
 """Each type happens at most once in an object's life, so that an event's id needs no counter."""
 

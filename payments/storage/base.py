@@ -173,9 +173,9 @@ class Store(Protocol):
     def entries_of(self, source: str) -> list[EntryRow]: ...
     def entries_after(self, no: int, limit: int) -> list[EntryRow]: ...
     def clearing_rows(self, after: int, upto: int) -> list[ClearingRow]:
-        """Payments' and refunds' entries with after < `no` <= upto, in order of `no`.
+        """Entries of payments, releases and refunds with after < `no` <= upto, in order of `no`.
 
-        Entries that book no final payment or refund (late successes, the way home) are left out.
+        Others are left out: late successes, the way home.
         """
         ...
 

@@ -319,8 +319,8 @@ class MemoryStore:
         found = []
         for no in numbers[bisect_right(numbers, after) : bisect_right(numbers, upto)]:
             _, _, seq, identifier, source, at_ms, _, postings, _ = self.disk.entries[no]
-            if identifier[-1] in "PR":
-                row = self.payment(source) if identifier[-1] == "P" else self.refund(source)
+            if identifier[-1] in "PQR":
+                row = self.refund(source) if identifier[-1] == "R" else self.payment(source)
                 assert row is not None, source
                 found.append((no, seq, identifier, at_ms, postings, row[-1]))
         return found

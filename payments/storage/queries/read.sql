@@ -42,9 +42,10 @@ FROM entry WHERE no > ? ORDER BY no LIMIT ?;
 -- An entry's id ends in the letter of its step. The look-ups are by id, which sorts by time: the
 -- pages that they touch lie together.
 SELECT e.no, e.seq, e.id, e.at_ms, e.postings,
-       CASE substr(e.id, -1) WHEN 'P' THEN (SELECT p.body FROM payment AS p WHERE p.id = e.source)
-                             ELSE (SELECT r.body FROM refund AS r WHERE r.id = e.source) END
-FROM entry AS e WHERE e.no > ? AND e.no <= ? AND substr(e.id, -1) IN ('P', 'R') ORDER BY e.no;
+       CASE substr(e.id, -1) WHEN 'R' THEN (SELECT r.body FROM refund AS r WHERE r.id = e.source)
+                             ELSE (SELECT p.body FROM payment AS p WHERE p.id = e.source) END
+FROM entry AS e
+WHERE e.no > ? AND e.no <= ? AND substr(e.id, -1) IN ('P', 'Q', 'R') ORDER BY e.no;
 
 -- events_after --
 SELECT no, partition, merchant_no, id, type, at_ms, body

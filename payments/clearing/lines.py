@@ -1,0 +1,58 @@
+"""Rows of a store become the lines that netting reads.
+
+Of a payment's or refund's body only what netting needs is decoded: the rest is passed over.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from msgspec import Raw, Struct
+from msgspec.msgpack import Decoder
+
+from payments.calendar import business_date
+from payments.clearing.netting import REFUND, Line
+
+
+class _Sold(Struct, frozen=True, array_like=True, gc=False):
+    """The first fields of `payments.payment.Payment`."""
+
+    id: Raw
+    merchant: str
+    order_no: Raw
+    amount: int
+    currency: Raw
+    way: Raw
+    wallet: Raw
+    status: Raw
+    attempt: Raw
+    created: Raw
+    business_date: int
+
+
+class _Returned(Struct, frozen=True, array_like=True, gc=False):
+    """The first fields of `payments.refund.Refund`."""
+
+    id: Raw
+    payment: Raw
+    merchant: str
+    amount: int
+    currency: Raw
+    status: Raw
+    created: Raw
+    business_date: int
+
+
+_sold: Final = Decoder(_Sold).decode
+_returned: Final = Decoder(_Returned).decode
+
+
+def lines_of(rows: Iterable[tuple[int, int, str, int, bytes, bytes]]) -> Iterator[Line]:
+    """A line for each row of `Store.clearing_rows`: no, seq, id, at_ms, postings, body.
+
+    The channel's day is that of the instant at which we booked: a payment that the channel counts
+    to the other side of midnight makes two credits differ by it.
+    """
+    for _, seq, identifier, at_ms, packed, body in rows:
+        sold = _returned(body) if identifier[-1] == REFUND else _sold(body)
+        day = business_date(at_ms)
+        yield seq, sold.business_date, sold.merchant, sold.amount, identifier, packed, day
