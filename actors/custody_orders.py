@@ -79,12 +79,16 @@ class Payer(Struct, frozen=True):
 
 
 class Item:
-    """One payment, as it is from the next commit on. `said_at`: monotonic, of its last telling."""
+    """One payment, as it is from the next commit on. `kept`: the version that is durable.
+
+    `said_at`: monotonic, when its shard was last told.
+    """
 
     __slots__ = (
         "amount",
         "due_ms",
         "instruction",
+        "kept",
         "message",
         "number",
         "reason",
@@ -103,6 +107,7 @@ class Item:
         self.number, self.instruction, self.message, self.amount = row[:4]
         self.state, self.reference, self.reason, self.tries = row[4:8]
         self.unknown_ms, self.due_ms, self.version, self.taken = row[8:]
+        self.kept = self.version
         self.ref = 0
         self.said_version = 0
         self.said_at: float | None = None
@@ -232,6 +237,9 @@ class Orders:
         self._say(item)
 
     def _say(self, item: Item) -> None:
+        """What is not durable yet is said after its commit."""
+        if item.kept < item.version:
+            return
         link = self._shards.link(self._shards.number_of(item.instruction))
         if link is None:
             return
@@ -304,11 +312,10 @@ class Orders:
             except MessageRefused as error:
                 log.error("%s cannot be written as an order: %s", asked.id, error)
                 item.message = 0
-                self._hear(item, Verdict(item.number, State.REJECTED, NEVER_SENT))
+                self.hear(item, Verdict(item.number, State.REJECTED, NEVER_SENT))
+                continue
             steps.append(item.step())
         if not transfers:
-            await self._commits.durable(*steps)
-            self.say_again()
             return
         self._message_no = no
         message_id = self._mint.new("msg", now, 0)
@@ -391,7 +398,14 @@ class Orders:
     def hear(self, item: Item, verdict: Verdict) -> None:
         """Take a verdict: what is news is told, after it is durable."""
         is_news = self._hear(item, verdict)
-        self._commits.add(item.step(), after=(lambda: self._say(item)) if is_news else None)
+        version = item.version
+
+        def kept() -> None:
+            item.kept = max(item.kept, version)
+            if is_news:
+                self._say(item)
+
+        self._commits.add(item.step(), after=kept)
         if not is_news:
             self._forget(item)
 

@@ -14,6 +14,7 @@ from actors.custody_orders import Payer
 from actors.link import Dialer
 from actors.placement import DIRECTORY, shard_name
 from actors.process import Boxed, Spec
+from gateway.channel_settlement import ChannelSettlement
 from gateway.home_settings import custody_of
 from gateway.processes import Place, identity_of, placement_of, read_settings
 from gateway.settings import SettingsError, read_reference
@@ -117,6 +118,7 @@ def build(spec: Spec, place: Place) -> Boxed:
         wires.client,
         place.clock,
         IdMint(),
+        ChannelSettlement(settings, bank, wires.http, place.clock) if bank.sandbox else None,
     )
     identity = identity_of(spec, settings)
     box = Boxed(spec, identity, place.network, place.address, custody, custody.stats, custody.drain)

@@ -1,4 +1,4 @@
-"""The demo's three sandboxes: child processes on loopback, started, watched and ended with it.
+"""The demo's sandboxes, three channels and a bank: child processes on loopback, which end with it.
 
 Each has its folder beside the demo's data, so that keys, books and orders survive a restart of
 either. One that dies is started anew on the same port; one whose parent dies sees its standard
@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.logs import get_logger
 from gateway.settings import SettingsError, write_private
+from gateway.settings_home import Bank
 from gateway.settings_shape import ChannelAccount, Settings
 
 READY_S: Final = 30.0
@@ -25,6 +26,13 @@ AGAIN_S: Final = 0.5
 LINE_BYTES_MAX: Final = 65_536
 FOLDER: Final = "sandboxes"
 NAMES: Final = ("wechat", "alipay", "unionpay")
+BANK: Final = "bank"
+BANK_NAME: Final = "icbc"
+BANK_AGENT: Final = "ICBKCNBJ"
+BANK_POLL_S: Final = 2
+ALONE_MAX_MINOR: Final = 1_000_000_00
+"""In the demo nobody sits at a second desk: payouts up to this need no checker."""
+
 UNIONPAY_TEST_SIGNER: Final = "00040000:SIGN"
 """The holder's name in the certificates of UnionPay's public test environment."""
 
@@ -115,14 +123,14 @@ class Sandbox:
 
 
 class Sandboxes:
-    """All three, and the accounts that the gateway has at them."""
+    """All of them, and the accounts that the gateway has there."""
 
     def __init__(self, data: Path) -> None:
         self._data = data / FOLDER
-        self._children = [Sandbox(name, self._data / name) for name in NAMES]
+        self._children = [Sandbox(name, self._data / name) for name in (*NAMES, BANK)]
 
     async def start(self, settings: Settings) -> Settings:
-        """Start all three at once. The settings with an account at each. Raise SettingsError."""
+        """Start all at once. The settings with an account at each. Raise SettingsError."""
         self._data.mkdir(mode=0o700, exist_ok=True)
         results = await asyncio.gather(
             *(child.start() for child in self._children), return_exceptions=True
@@ -133,8 +141,15 @@ class Sandboxes:
                 await self.stop()
                 raise result
             ready.append(result)
-        accounts = tuple(self._account(one) for one in ready)
-        return msgspec.structs.replace(settings, channels=accounts)
+        *channels, bank = ready
+        agreed = settings.settlement
+        alone_max = agreed.alone_max_minor or ALONE_MAX_MINOR
+        return msgspec.structs.replace(
+            settings,
+            channels=tuple(self._account(one) for one in channels),
+            bank=self._bank(bank),
+            settlement=msgspec.structs.replace(agreed, alone_max_minor=alone_max),
+        )
 
     async def stop(self) -> None:
         await asyncio.gather(*(child.stop() for child in self._children))
@@ -161,6 +176,20 @@ class Sandboxes:
             name: table,
         }
         return msgspec.convert(account, ChannelAccount)
+
+    def _bank(self, ready: Ready) -> Bank:
+        told = ready.credentials
+        return Bank(
+            name=BANK_NAME,
+            base_url=ready.url,
+            customer_id=told["customer_id"],
+            custody_account=told["custody_account"],
+            customer_key=self._file("bank-customer.pem", told["signing_private_key_pem"]),
+            bank_key=self._file("bank-public.pem", told["bank_public_key_pem"]),
+            agent=BANK_AGENT,
+            poll_s=BANK_POLL_S,
+            sandbox=True,
+        )
 
     def _wechat(self, told: dict[str, str]) -> dict[str, Any]:
         return {

@@ -175,7 +175,7 @@ class SandboxApp(ABC):
         app = web.Application(middlewares=[self._guard], client_max_size=BODY_MAX_BYTES)
         for route in self.routes():
             app.router.add_route(route.method, route.path, self._framed(route))
-        Control(self.engine, self.faults, self.courier, self._look.set).add_to(app)
+        Control(self.engine, self.faults, self.courier, self.bills, self._look.set).add_to(app)
         app.cleanup_ctx.append(self._running)
         app.on_shutdown.append(self._shut)
         return app

@@ -11,7 +11,9 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
+from payments.bills.lines import BillKind
 from payments.channels.base import Book
+from payments.channels.sandbox.bills import BillDesk
 from payments.channels.sandbox.courier import FACTOR_MAX, Courier
 from payments.channels.sandbox.engine import Engine
 from payments.channels.sandbox.faults import FaultMaker, Faults
@@ -64,11 +66,13 @@ class Control:
         engine: Engine,
         faults: FaultMaker,
         courier: Courier,
+        bills: BillDesk,
         changed: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._faults = faults
         self._courier = courier
+        self._bills = bills
         self._changed = changed
 
     def add_to(self, app: web.Application) -> None:
@@ -76,6 +80,7 @@ class Control:
         for verb in VERBS:
             add("POST", f"{self.PREFIX}{verb}", self._json(self._act))
         add("GET", f"{self.PREFIX}books", self._json(self._books))
+        add("GET", f"{self.PREFIX}takings", self._json(self._takings))
         add("GET", f"{self.PREFIX}faults", self._json(self._get_faults))
         add("POST", f"{self.PREFIX}faults", self._json(self._set_faults))
         add("GET", f"{self.PREFIX}clock", self._json(self._get_clock))
@@ -112,6 +117,28 @@ class Control:
         number = request.query.get("out_trade_no")
         books = self._engine.books()
         return [_row(book) for book in books if number is None or book.out_trade_no == number]
+
+    async def _takings(self, request: web.Request) -> object:
+        """What a day came to, over all merchants: the sums of its bill, minor units."""
+        text = request.query.get("date", "")
+        try:
+            date = int(text) if len(text) == 8 and text.isdigit() else 0
+            is_over = self._bills.is_over(date)
+        except ValueError:
+            raise Refused(400, "date: a day such as 20261121") from None
+        settle = fee = count = 0
+        for event in self._bills.events("", date, lambda order: ("", "")):
+            sign = 1 if event.line.kind is BillKind.PAYMENT else -1
+            count += 1
+            settle += sign * event.line.settle_amount
+            fee += sign * event.line.fee
+        return {
+            "date": date,
+            "is_over": is_over,
+            "lines": count,
+            "settle_minor": settle,
+            "fee_minor": fee,
+        }
 
     # --- the world -----------------------------------------------------------------------------
 

@@ -53,6 +53,9 @@ CREATE TABLE mark (
     value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- has_tables --
+SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'message';
+
 -- last_message --
 SELECT coalesce(max(no), 0) FROM message;
 
