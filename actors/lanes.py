@@ -32,7 +32,8 @@ class Lanes:
         self.wired = frozenset(account.name for account in accounts if account.is_wired)
         """Accounts of the outside world, which are told more about an order than its number."""
         self.channel_of = {account.name: account.channel for account in accounts}
-        self._peers: dict[str, list[LanePeer]] = {account.name: [] for account in accounts}
+        # Who serves no way is asked nothing: its payments are taken elsewhere.
+        self._peers: dict[str, list[LanePeer]] = {each.name: [] for each in accounts if each.ways}
         self._facts: dict[int, dict[str, LaneFacts]] = {}
 
     def credit(self, link: Link, message: LaneCredit) -> None:

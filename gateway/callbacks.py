@@ -54,7 +54,7 @@ class Callbacks:
         self._waiting: dict[int, tuple[asyncio.Future[CallbackAnswered], Link]] = {}
         self._tokens: dict[tuple[str, str], bytes] = {}
         self._lanes: dict[str, list[Dialer]] = {}
-        for account in settings.channels:
+        for account in settings.asked:
             if account.is_wired:
                 token = callback_token(digests, account.account)
                 self._tokens[account.name, account.account] = token.encode()

@@ -105,6 +105,13 @@ class RouteNotFound(EdgeError):
     status = 404
 
 
+class ModuleNotServed(EdgeError):
+    """This part of the gateway is not served here; the detail says how to add it."""
+
+    code = "module_not_served"
+    status = 404
+
+
 class MethodNotAllowed(EdgeError):
     """This path takes other methods, named in `Allow`."""
 

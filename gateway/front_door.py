@@ -26,6 +26,7 @@ from gateway.edge import NO_STORE, VERSION, Connection, EdgeServer, Heads, Reply
 from gateway.errors import BodyTooLarge, Bug, EdgeError, from_refusal, problem
 from gateway.handlers.payments import PATH, answer_lines, prepared
 from gateway.logs import get_logger
+from gateway.modules import is_served
 from gateway.routes import Call, Route, Router
 from gateway.settings_shape import Settings
 from gateway.signatures import Headers, split_target
@@ -124,7 +125,8 @@ class FrontDoor:
             body_max=settings.http.body_max_bytes,
             receive_deadline_s=settings.http.receive_deadline_s,
         )
-        self.server.take_express(PATH, self.express)
+        if is_served("POST", PATH, settings.modules):
+            self.server.take_express(PATH, self.express)
         self._express_route, _ = router.find("POST", PATH)
         self.durations: dict[tuple[str, str, int], Histogram] = {}
         self.stages = Stages("auth", "reply")

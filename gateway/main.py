@@ -33,6 +33,8 @@ from gateway.channels import check
 from gateway.folders import folder_for, leave
 from gateway.logs import get_logger, setup_logging
 from gateway.metrics import Metrics
+from gateway.modules import CUSTODY as CUSTODY_MODULE
+from gateway.modules import in_order
 from gateway.planting import Planted, plant
 from gateway.processes import BUILDERS, Place, digests_of, place_in_process
 from gateway.sandboxes import Sandboxes
@@ -163,7 +165,8 @@ class Gateway:
         self.settings = settings = self._with_ports()
         if self._screen is not None:
             self._screen.began(settings)
-        metrics = Metrics({"mode": settings.mode, "runtime": settings.runtime})
+        modules = ",".join(in_order(settings.modules))
+        metrics = Metrics({"mode": settings.mode, "runtime": settings.runtime, "modules": modules})
         admin = AdminServer(settings.http, metrics)
         await self._open(admin)
         try:
@@ -253,7 +256,7 @@ class Gateway:
         self._listen_to_signals()  # Again: whatever the system did with them.
         settings = self.settings
         check(settings, self._clock, digests_of(settings))
-        names = ", ".join(account.account for account in settings.channels)
+        names = ", ".join(account.account for account in settings.asked) or "none asked"
         self._step("channels", names, began)
         write_private(settings_path, msgspec.json.encode(settings))
         began = self._clock.monotonic()
@@ -369,9 +372,9 @@ class Gateway:
             return Spec(role, name, number, 1, str(settings_path), run_dir, account)
 
         specs = [spec("directory", DIRECTORY, 0), spec("courier", COURIER, 0)]
-        if settings.bank is not None:
+        if settings.bank is not None and CUSTODY_MODULE in settings.modules:
             specs.append(spec("custody", CUSTODY, 0))
-        for account in settings.channels:
+        for account in settings.asked:
             for lane in range(account.lanes):
                 name = lane_name(account.account, lane)
                 specs.append(spec("lane", name, lane, account.account))

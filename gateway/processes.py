@@ -112,12 +112,14 @@ def accounts_of(settings: Settings) -> tuple[ChannelAccount, ...]:
             account.account,
             account.name,
             account.wallets,
-            tuple(Way(way) for way in ways_of(account)),
+            # Where we take no payments, no account is asked for anything.
+            tuple(Way(way) for way in ways_of(account)) if account in settings.asked else (),
             account.priority,
             account.mode,
             account.settles_to,
             account.currency,
             account.is_wired,
+            account.is_external,
         )
         for account in settings.channels
     )
@@ -212,7 +214,7 @@ def build_shard(spec: Spec, place: Place, store: Store | None = None) -> Boxed:
     box.abandon.append(store.abandon)
     names = [DIRECTORY] + [
         lane_name(account.account, lane)
-        for account in settings.channels
+        for account in settings.asked
         for lane in range(account.lanes)
     ]
     box.dialers = [
@@ -421,7 +423,7 @@ def build_front_door(spec: Spec, place: Place) -> Boxed:
         place.network,
         place.address,
         placement_of(settings),
-        make_router(),
+        make_router(settings.modules),
     )
     box = Boxed(spec, identity, place.network, place.address, door, door.stats, door.drain)
     box.listens = False

@@ -1,5 +1,9 @@
 """Every route of the public API on one screen."""
 
+from collections.abc import Collection
+
+from gateway.edge import Reply
+from gateway.errors import ModuleNotServed
 from gateway.handlers import (
     balances,
     callbacks,
@@ -14,7 +18,8 @@ from gateway.handlers import (
     webhooks,
 )
 from gateway.lists import RECEIVER_FILTERS, SPLIT_RULE_FILTERS
-from gateway.routes import Route, Router
+from gateway.modules import MODULES, how_to_serve, is_served, modules_of
+from gateway.routes import Call, Route, Router
 from gateway.routing_home import HOME_ROUTES
 from gateway.schemas import AdvanceClock, CreateClock
 from payments.directory import (
@@ -152,6 +157,17 @@ ROUTES = [
 ]
 
 
-def make_router() -> Router:
-    """The router over all routes."""
-    return Router(ROUTES)
+def make_router(modules: Collection[str] = MODULES) -> Router:
+    """The router over the routes of these modules; those of others say whose they are."""
+    return Router([_served_or_not(route, modules) for route in ROUTES])
+
+
+def _served_or_not(route: Route, modules: Collection[str]) -> Route:
+    if is_served(route.method, route.template, modules):
+        return route
+    said = how_to_serve(modules_of(route.method, route.template))
+
+    async def refuse(call: Call) -> Reply:
+        raise ModuleNotServed(said)
+
+    return Route(route.method, route.template, refuse, authenticated=False)

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from gateway import settings_home
+from gateway.modules import ACQUIRING, MODULES, refuse_unknown
 from gateway.settings_fields import (
     Address,
     CallMs,
@@ -32,6 +33,8 @@ SECRET_FIELDS: Final = frozenset({"cluster_secret", "digest_secret"})
 MASK: Final = "********"
 KINDS: Final = ("wechat", "alipay", "unionpay")
 """Kinds of channels that are asked over a network; each has a table of credentials."""
+
+ModuleName = Annotated[str, Meta(extra_json_schema={"enum": list(MODULES)})]
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 
@@ -160,15 +163,16 @@ class ChannelAccount(Section, frozen=True, kw_only=True):
     `connections`: open at one time per lane, `sandbox`: the address is one of our sandboxes.
     `settlement`: how it pays into custody, `net` of a fee from `fee_min_ppm` to `fee_max_ppm`, or
     `gross`; `merchant_number`: what else the text of its payments may call the account.
+    Kind `external`: somebody else's gateway takes payments on it, and they are reported to us.
     """
 
     name: Name
     account: Name
-    kind: Literal["simulated", "wechat", "alipay", "unionpay"] = "simulated"
+    kind: Literal["simulated", "wechat", "alipay", "unionpay", "external"] = "simulated"
     mode: Literal["direct", "partner", "acquirer"] = "direct"
     settles_to: Literal["custody", "merchant", "channel_frozen"] = "custody"
-    wallets: tuple[Literal["alipay", "wechat", "unionpay", "ecny"], ...]
-    ways: tuple[Literal["barcode", "qr", "cashier", "jsapi", "app", "h5"], ...]
+    wallets: tuple[Literal["alipay", "wechat", "unionpay", "ecny"], ...] = ()
+    ways: tuple[Literal["barcode", "qr", "cashier", "jsapi", "app", "h5"], ...] = ()
     currency: Literal["cny"] = "cny"
     settlement: Literal["gross", "net"] = "gross"
     fee_min_ppm: Ppm = 0
@@ -197,10 +201,14 @@ class ChannelAccount(Section, frozen=True, kw_only=True):
                 raise ValueError(
                     f"channel {self.account}: {kind} credentials, and kind {self.kind}"
                 )
+        if self.is_external and (self.wallets or self.ways):
+            raise ValueError(f"channel {self.account}: an external one has no wallets and ways")
+        if not self.is_external and not (self.wallets and self.ways):
+            raise ValueError(f"channel {self.account}: wallets and ways are missing")
         if self.is_wired and self.credentials is None:
             raise ValueError(f"channel {self.account}: the table {self.kind} is missing")
         if not self.is_wired and (self.base_url or self.sandbox):
-            raise ValueError(f"channel {self.account}: a simulated channel has no address")
+            raise ValueError(f"channel {self.account}: kind {self.kind} has no address")
         if self.settlement == "gross" and self.fee_max_ppm:
             raise ValueError(f"channel {self.account}: a fee is kept where settlement is net")
         if self.fee_min_ppm > self.fee_max_ppm:
@@ -212,6 +220,11 @@ class ChannelAccount(Section, frozen=True, kw_only=True):
     def is_wired(self) -> bool:
         """Whether the channel is asked over a network."""
         return self.kind in KINDS
+
+    @property
+    def is_external(self) -> bool:
+        """Whether its payments are taken elsewhere, and only reported here."""
+        return self.kind == "external"
 
     @property
     def credentials(self) -> Wechat | Alipay | Unionpay | None:
@@ -264,10 +277,12 @@ class Ray(Section, frozen=True, kw_only=True):
 class Settings(Section, frozen=True, kw_only=True):
     """Everything a deployment can choose. Built by `gateway.settings.load` only.
 
+    `modules`: which parts are served, of acquiring, custody and splitting (docs/MODULES.md).
     `rehearsal`: live mode with simulated channels, which approve everything and charge nobody.
     """
 
     mode: Literal["test", "live"] = "test"
+    modules: tuple[ModuleName, ...] = MODULES
     rehearsal: bool = False
     runtime: Literal["ray", "local"] = "ray"
     data_dir: str = ""
@@ -294,6 +309,7 @@ class Settings(Section, frozen=True, kw_only=True):
     ray: Ray = field(default_factory=Ray)
 
     def __post_init__(self) -> None:
+        refuse_unknown(self.modules)
         names = [channel.account for channel in self.channels]
         for name in names:
             if names.count(name) > 1:
@@ -321,7 +337,7 @@ class Settings(Section, frozen=True, kw_only=True):
 
     def _check_address(self, account: ChannelAccount) -> None:
         """Money goes over TLS to the real channel; a test may stay on this machine."""
-        if self.livemode and not account.is_wired and not self.rehearsal:
+        if self.livemode and account.kind == "simulated" and not self.rehearsal:
             raise ValueError(
                 f"channel {account.account}: nobody is charged by a simulated channel; live mode "
                 "needs a list of [[channels]] without it (or rehearsal = true)"
@@ -342,6 +358,13 @@ class Settings(Section, frozen=True, kw_only=True):
     def data_path(self) -> Path:
         """The data directory."""
         return Path(self.data_dir)
+
+    @property
+    def asked(self) -> tuple[ChannelAccount, ...]:
+        """The accounts that have lanes: those at which we take payments ourselves."""
+        if ACQUIRING not in self.modules:
+            return ()
+        return tuple(account for account in self.channels if not account.is_external)
 
     @property
     def livemode(self) -> bool:

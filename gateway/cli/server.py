@@ -19,6 +19,10 @@ ServeChannels = Annotated[
 ]
 LatencyMs = Annotated[int | None, typer.Option("--channel-latency-ms", min=0)]
 SeedFile = Annotated[Path | None, typer.Option("--seed-file", help="Merchants to start with.")]
+Modules = Annotated[
+    str | None,
+    typer.Option("--modules", help="Serve only these: acquiring, custody, splitting."),
+]
 Host = Annotated[str | None, typer.Option("--host")]
 
 
@@ -34,6 +38,7 @@ def serve(
     channels: ServeChannels = "",
     channel_latency_ms: LatencyMs = None,
     seed_file: SeedFile = None,
+    modules: Modules = None,
     drain_grace: Annotated[
         int | None, typer.Option("--drain-grace", min=0, help="Seconds not ready, yet accepting.")
     ] = None,
@@ -53,6 +58,7 @@ def serve(
         "runtime": runtime,
         "shards.count": shards,
         "seed_file": seed_file,
+        "modules": None if modules is None else [name.strip() for name in modules.split(",")],
         "drain.grace_s": drain_grace,
         "drain.timeout_s": drain_timeout,
     }
@@ -78,12 +84,14 @@ def with_channels(settings: Any, channels: str, latency_ms: int | None) -> Any:
     """The settings with the accounts of the kind asked for, and their latency."""
     from msgspec.structs import replace
 
-    accounts = [account for account in settings.channels if channels in ("", account.kind)]
-    if not accounts:
-        kinds = ", ".join(sorted({account.kind for account in settings.channels}))
+    asked = [account for account in settings.channels if not account.is_external]
+    accounts = [account for account in asked if channels in ("", account.kind)]
+    if not accounts and channels:
+        kinds = ", ".join(sorted({account.kind for account in asked}))
         raise typer.BadParameter(
             f"no channel of kind {channels!r}; there is: {kinds}", param_hint="--channels"
         )
     if latency_ms is not None:
         accounts = [replace(account, latency_ms=latency_ms) for account in accounts]
-    return replace(settings, channels=tuple(accounts))
+    elsewhere = [account for account in settings.channels if account.is_external]
+    return replace(settings, channels=(*accounts, *elsewhere))

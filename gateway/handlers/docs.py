@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.edge import Reply
+from gateway.modules import in_order
 from gateway.openapi import reader
 from gateway.routes import Call
 
@@ -30,7 +31,7 @@ def serving(name: str) -> Callable[[Call], Awaitable[Reply]]:
     """A handler for one of the reader's files."""
 
     async def serve(call: Call) -> Reply:
-        file = reader.file(name)
+        file = reader.file(name, in_order(call.door.settings.modules))
         headers = call.headers
         tag = f'W/"{file.tag}"'
         extra = f"{_COMMON}ETag: {tag}\r\n"

@@ -9,6 +9,7 @@ from actors.messages import ReadStatus
 from gateway.auth import require, require_role
 from gateway.edge import Reply
 from gateway.lists import no_parameters
+from gateway.modules import in_order
 from gateway.routes import Call
 
 PATIENCE_S: Final = 5.0
@@ -39,6 +40,7 @@ async def status(call: Call) -> Reply:
         "ready": ready,
         "livemode": door.livemode,
         "front_door": door.options.name,
+        "modules": in_order(door.settings.modules),
         "checks": door.ready(),
         "shards": shards,
     }

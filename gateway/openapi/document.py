@@ -7,8 +7,9 @@ import orjson
 from msgspec import Struct
 
 from gateway.edge import VERSION
+from gateway.modules import MODULES, is_served
 from gateway.openapi import webhooks
-from gateway.openapi.operation import TAGS
+from gateway.openapi.operation import TAGS, WEBHOOKS
 from gateway.openapi.operations import OPERATIONS
 from gateway.openapi.parts import (
     HEADERS,
@@ -23,6 +24,9 @@ from gateway.openapi.schemas import Schema, components, page_name, page_of
 
 OPENAPI: Final = "3.1.0"
 TITLE: Final = "Tillway"
+EVENT_SUFFIX: Final = "Event"
+"""Of the schema of an event, after the name of the object in it."""
+
 LICENSE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
 DESCRIPTION: Final = """\
@@ -57,26 +61,36 @@ as the API shows it.
 """
 
 
-def document() -> Schema:
-    """The whole document, for every route there is."""
+def document(modules: tuple[str, ...] = MODULES) -> Schema:
+    """The whole document, for every route of these modules."""
     # Here, because the handler that serves the document is a route itself.
-    from gateway.routing_table import ROUTES
+    from gateway.routing_table import ROUTES as EVERY_ROUTE
 
+    routes = [each for each in EVERY_ROUTE if is_served(each.method, each.template, modules)]
+    there = {(route.method, route.template) for route in routes}
+    operations = {where: each for where, each in OPERATIONS.items() if where in there}
     structs: list[type[Struct]] = [*SHARED_STRUCTS]
-    for operation in OPERATIONS.values():
+    for operation in operations.values():
         for shape in (operation.body, *(said.shape for said in operation.answers.values())):
             if shape is not None and shape not in structs:
                 structs.append(shape)
     structs.sort(key=lambda kind: kind.__name__)
     pages = {
         page_name(said.shape): page_of(said.shape)
-        for operation in OPERATIONS.values()
+        for operation in operations.values()
         for said in operation.answers.values()
         if said.form == "page" and said.shape is not None
     }
     responses = {
-        name: problem_response(codes) for name, codes in problem_sets(ROUTES, OPERATIONS).items()
+        name: problem_response(codes) for name, codes in problem_sets(routes, operations).items()
     }
+    shapes = components(structs)
+    events = {
+        name: schema
+        for name, schema in webhooks.schemas().items()
+        if name.removesuffix(EVENT_SUFFIX) in shapes
+    }
+    used = {operation.tag for operation in operations.values()} | {WEBHOOKS}
     return {
         "openapi": OPENAPI,
         "info": {
@@ -87,11 +101,13 @@ def document() -> Schema:
             "license": LICENSE,
         },
         "servers": [{"url": "/", "description": "This server"}],
-        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
-        "paths": paths(ROUTES, OPERATIONS),
-        "webhooks": webhooks.webhooks(),
+        "tags": [
+            {"name": name, "description": text} for name, text in TAGS.items() if name in used
+        ],
+        "paths": paths(routes, operations),
+        "webhooks": webhooks.webhooks(modules),
         "components": {
-            "schemas": {**components(structs), **pages, **webhooks.schemas()},
+            "schemas": {**shapes, **pages, **events},
             "responses": dict(sorted(responses.items())),
             "parameters": PARAMETERS,
             "headers": HEADERS,
@@ -102,9 +118,9 @@ def document() -> Schema:
 
 
 @cache
-def document_bytes() -> bytes:
+def document_bytes(modules: tuple[str, ...] = MODULES) -> bytes:
     """The document as it is served: compact JSON."""
-    return orjson.dumps(document())
+    return orjson.dumps(document(modules))
 
 
 def document_text() -> str:

@@ -395,6 +395,7 @@ SHAPES: Final[dict[type[Struct], Json]] = {
             }
         ],
     },
+        "modules": ["acquiring", "custody", "splitting"],
     TrialBalanceView: {
         "object": "trial_balance",
         "currencies": {"cny": {"debits": 7200, "credits": 7200, "residual": 0}},

@@ -358,6 +358,7 @@ ANSWERS: Final[dict[str, Extra]] = {
     "Problem.detail": says("What happened this time, and what to do next."),
     "Problem.instance": says("The path that was asked for."),
     "Problem.code": says("What programs should look at."),
+    "Status.modules": says("The parts that are served: acquiring, custody, splitting."),
     "Problem.param": says("The field, header or query parameter that is to blame."),
     "Problem.request_id": says("Repeat this to support; it is also in `Request-Id`."),
     "Problem.retryable": says(

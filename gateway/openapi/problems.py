@@ -130,6 +130,12 @@ WORDS: Final[dict[str, Words]] = {
         "If money was asked for, repeat the request with the same Idempotency-Key to learn what "
         "happened. Tell us the `request_id`.",
     ),
+    "module_not_served": Words(
+        "The path belongs to a part of the gateway (acquiring, custody, splitting) that this "
+        "deployment does not serve.",
+        "Ask whoever runs it to add the module to `tillway serve --modules` or to the setting "
+        "`modules`.",
+    ),
     "method_not_allowed": Words(
         "There is something at this path, but not for this method.",
         "Use one of the methods in `Allow`.",

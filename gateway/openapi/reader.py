@@ -17,6 +17,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.json import encode
 
+from gateway.modules import MODULES
 from gateway.openapi.document import document_bytes
 from gateway.openapi.problems import ProblemKind, kinds
 
@@ -24,7 +25,8 @@ HTML: Final = "text/html; charset=utf-8"
 CSS: Final = "text/css; charset=utf-8"
 SCRIPT: Final = "text/javascript; charset=utf-8"
 JSON: Final = "application/json"
-DOCUMENT_URL: Final = "/openapi.json"
+DOCUMENT: Final = "openapi.json"
+DOCUMENT_URL: Final = f"/{DOCUMENT}"
 _MARK: Final = re.compile(r"`([^`]+)`")
 
 # The reader writes its styles into the page; no script but the file of this server can run.
@@ -66,8 +68,10 @@ def _vendored(kind: str, name: str) -> File:
 
 
 @cache
-def file(name: str) -> File:
+def file(name: str, modules: tuple[str, ...] = MODULES) -> File:
     """One of the files, by the last step of its path. KeyError for another."""
+    if name == DOCUMENT:
+        return _file(JSON, document_bytes(modules))
     return _MAKERS[name]()
 
 
@@ -146,7 +150,6 @@ def _style() -> File:
 
 
 _MAKERS: Final[dict[str, Callable[[], File]]] = {
-    "openapi.json": lambda: _file(JSON, document_bytes()),
     "docs": _reader,
     "errors": _errors,
     "reader.css": _style,

@@ -280,6 +280,7 @@ class StatusView(Struct):
     ready: bool
     livemode: bool
     front_door: str
+    modules: tuple[str, ...]
     checks: dict[str, bool]
     shards: tuple[ShardView, ...]
 

@@ -35,7 +35,7 @@ def test_the_defaults_are_a_working_test_deployment(tmp_path):
     assert ("test", "ray", 8080) == (settings.mode, settings.runtime, settings.http.port)
     assert 3_800 == settings.fees["default"].rate_ppm
     assert 5_000_000 == settings.risk.single_max_minor
-    assert ["simulated"] == [channel.account for channel in settings.channels]
+    assert ["simulated"] == [channel.account for channel in settings.asked]
     assert settings.data_path == default_data_dir("data", {"XDG_DATA_HOME": str(tmp_path)})
 
 
