@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from actors.event_messages import CourierAsk
 from actors.fair import FairQueue
+from actors.home_messages import HomeAsk
 from actors.link import Dialer, Handler, Identity, Link
 from actors.messages import (
     Answer,
@@ -218,7 +219,7 @@ class Asker:
 
 def _only_reads(message: Message) -> bool:
     """Whether a command changes nothing, however often it is sent."""
-    if isinstance(message, CourierAsk | DirectoryAsk):
+    if isinstance(message, CourierAsk | DirectoryAsk | HomeAsk):
         return message.op.rpartition(".")[2] in READING_OPS
     return isinstance(message, READS)
 
@@ -226,9 +227,14 @@ def _only_reads(message: Message) -> bool:
 def _may_repeat(message: Message) -> bool:
     """Whether a command whose answer is lost may be sent again: its id keeps it one.
 
-    What the directory or the courier was asked to change has no id: whether it did is unknown.
+    What the directory or the courier was asked to change has no id: whether it did is unknown. So
+    it is on the way home for what has no Idempotency-Key.
     """
-    return _only_reads(message) or not isinstance(message, CourierAsk | DirectoryAsk)
+    if _only_reads(message):
+        return True
+    if isinstance(message, HomeAsk):
+        return message.key_digest is not None
+    return not isinstance(message, CourierAsk | DirectoryAsk)
 
 
 def _send_again(link: Link, message: Message) -> bool:

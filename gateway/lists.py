@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.json import encode
 
 from payments.calendar import parse_rfc3339
+from payments.clearing.batch import BatchState
 from payments.errors import InvalidField, Malformed
 from payments.payment import Status, Way
 from payments.reference import (
@@ -19,6 +20,9 @@ from payments.reference import (
     ReceiverStatus,
     SplitRuleStatus,
 )
+from payments.settlement.instruction import State as InstructionState
+from payments.settlement.withdrawal import Status as WithdrawalStatus
+from payments.reports.movements import Type as TransactionType
 
 LIMIT_DEFAULT: Final = 10
 LIMIT_MAX: Final = 100
@@ -112,6 +116,24 @@ RECEIVER_FILTERS: Final[Filters] = {"status": OneOf(ReceiverStatus)}
 SPLIT_RULE_FILTERS: Final[Filters] = {"store": identifier, "status": OneOf(SplitRuleStatus)}
 BALANCE_FILTERS: Final[Filters] = {"merchant": identifier, "receiver": identifier}
 ACCOUNT_FILTERS: Final[Filters] = {"receiver": identifier, "status": OneOf(AccountStatus)}
+_WHOSE: Final[dict[str, Callable[[str], str]]] = {"merchant": identifier, "receiver": identifier}
+BATCH_FILTERS: Final[Filters] = {
+    "merchant": identifier,
+    "business_date": day,
+    "status": OneOf(BatchState),
+}
+INSTRUCTION_FILTERS: Final[Filters] = {**_WHOSE, "status": OneOf(InstructionState)}
+WITHDRAWAL_FILTERS: Final[Filters] = {**_WHOSE, "status": OneOf(WithdrawalStatus)}
+FREEZE_FILTERS: Final[Filters] = {**_WHOSE, "status": OneOf(("frozen", "released"))}
+ADVANCE_FILTERS: Final[Filters] = {**_WHOSE, "status": OneOf(("advanced", "repaid"))}
+TRANSACTION_FILTERS: Final[Filters] = {
+    **_WHOSE, "type": OneOf(TransactionType), "source": identifier, **CREATED,
+}  # fmt: skip
+ENTRY_FILTERS: Final[Filters] = {"source": identifier, "account": name_of, **CREATED}
+ACCOUNTS_FILTERS: Final[Filters] = {"account": name_of}
+STATEMENT_FILTERS: Final[Filters] = {
+    "merchant": identifier, "business_date": day, "format": OneOf(("json", "csv", "html")),
+}  # fmt: skip
 PLATE_FILTERS: Final[Filters] = {"store": identifier, "status": OneOf(PlateStatus)}
 
 

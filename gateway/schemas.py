@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct
 
 from actors.test_clock import ADVANCE_MAX_S
+from gateway.schemas_home import EMPTY_HOME_BODIES, HOME_BODIES
 from payments.directory import (
     MerchantChange,
     NewKey,
@@ -172,6 +173,7 @@ class AdvanceClock(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 EMPTY_ALLOWED: Final = frozenset(
     {CancelRequest, Rotation, CreateClock, RollSecret, EnableEndpoint, ResendEvent, Confirmation}
+    | EMPTY_HOME_BODIES
 )
 """Bodies that need not say anything may be left out."""
 
@@ -239,6 +241,7 @@ BODIES: Final[tuple[type[Struct], ...]] = (
     SplitRuleChange,
     NewAccount,
     Confirmation,
+    *HOME_BODIES,
     CreateClock,
     AdvanceClock,
     NewEndpoint,

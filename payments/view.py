@@ -294,6 +294,17 @@ EVENT_LETTER: Final = {
     "refund.failed": "F",
     "clearing_batch.filed": "F",
     "clearing_batch.closed": "C",
+    "settlement.sent": "T",
+    "settlement.paid": "P",
+    "settlement.rejected": "J",
+    "settlement.returned": "B",
+    "settlement.unknown": "U",
+    "withdrawal.in_review": "W",
+    "withdrawal.in_transit": "T",
+    "withdrawal.paid": "P",
+    "withdrawal.rejected": "J",
+    "withdrawal.returned": "B",
+    "withdrawal.unknown": "U",
 }
 """Each type happens at most once in an object's life, so that an event's id needs no counter."""
 

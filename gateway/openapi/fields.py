@@ -274,7 +274,10 @@ ANSWERS: Final[dict[str, Extra]] = {
     "Event.data": {
         "description": "The object as it then was.",
         "anyOf": [
-            {"$ref": "#/components/schemas/Payment"}, {"$ref": "#/components/schemas/Refund"},
+            {"$ref": f"#/components/schemas/{name}"}
+            for name in (
+                "Payment", "Refund", "ClearingBatch", "SettlementInstruction", "Withdrawal",
+            )
         ],
     },
     "Delivery.id": says("The event's id, a point, and the endpoint's."),
@@ -358,7 +361,6 @@ ANSWERS: Final[dict[str, Extra]] = {
     "Problem.detail": says("What happened this time, and what to do next."),
     "Problem.instance": says("The path that was asked for."),
     "Problem.code": says("What programs should look at."),
-    "Status.modules": says("The parts that are served: acquiring, custody, splitting."),
     "Problem.param": says("The field, header or query parameter that is to blame."),
     "Problem.request_id": says("Repeat this to support; it is also in `Request-Id`."),
     "Problem.retryable": says(

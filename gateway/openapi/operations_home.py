@@ -13,6 +13,7 @@ from gateway.openapi.operation import (
     making,
     reading,
 )
+from gateway.openapi.operations_payouts import PAYOUTS
 from gateway.openapi.shapes_home import SettlementAccountView
 from payments.directory_accounts import Confirmation, NewAccount
 
@@ -46,4 +47,5 @@ THE_WAY_HOME: Final[Operations] = {
         prefix="acc",
         problems=(*WRITTEN, "conflict"),
     ),
+    **PAYOUTS,
 }  # fmt: skip

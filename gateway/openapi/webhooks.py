@@ -5,10 +5,11 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.json import decode, encode
 
-from gateway.modules import MODULES, is_told
-from gateway.openapi import examples
+from gateway.openapi import examples, examples_home
 from gateway.openapi.operation import WEBHOOKS
 from gateway.openapi.schemas import PREFIX, Schema, name_of, ref
+from payments.clearing.view import ClearingBatchView
+from payments.settlement.view import SettlementInstructionView, WithdrawalView
 from payments.view import EVENT_LETTER, PaymentView, RefundView, event_json
 
 TEXTS: Final = {
@@ -20,7 +21,22 @@ TEXTS: Final = {
     "payment.late_success": "It turned out paid after it had ended unpaid; a refund is on its way.",
     "refund.succeeded": "The money went back.",
     "refund.failed": "The money did not go back. `failure` says why.",
+    "clearing_batch.filed": "A batch is added up and booked: its figures will not change.",
+    "clearing_batch.closed": "Receivers' shares of a batch have arrived at their homes.",
+    "settlement.sent": "An instruction is on its way to the bank.",
+    "settlement.paid": "The bank has paid it.",
+    "settlement.rejected": "It was turned down, here or by the bank: the money is available again.",
+    "settlement.returned": "It was paid and came back: confirm the bank account anew.",
+    "settlement.unknown": "The bank was asked and did not answer. It is asked again.",
+    "withdrawal.in_review": "A person looks at the withdrawal first.",
+    "withdrawal.in_transit": "It is on its way to the bank account.",
+    "withdrawal.paid": "The bank has paid it.",
+    "withdrawal.rejected": "It was refused, or the bank rejected it: the money is available again.",
+    "withdrawal.returned": "It was paid and came back: the money is available again.",
+    "withdrawal.unknown": "The bank did not say what became of it. It is asked again.",
 }
+
+EVENTS: Final = {**examples.EVENTS, **examples_home.EVENTS}
 
 HEADERS: Final = {
     "webhook-id": (
@@ -39,13 +55,23 @@ HEADERS: Final = {
 }
 
 
+SHAPES: Final[dict[str, type[Struct]]] = {
+    "payment": PaymentView,
+    "refund": RefundView,
+    "clearing_batch": ClearingBatchView,
+    "settlement": SettlementInstructionView,
+    "withdrawal": WithdrawalView,
+}
+"""By what an event's type begins with: what its `data` is."""
+
+
 def shape_of(kind: str) -> type[Struct]:
     """The struct of an event's `data`."""
-    return PaymentView if kind.startswith("payment.") else RefundView
+    return SHAPES[kind.partition(".")[0]]
 
 
 def schemas() -> dict[str, Schema]:
-    """PaymentEvent and RefundEvent."""
+    """PaymentEvent, RefundEvent and their like."""
     return {
         f"{name_of(shape)}Event": {
             "description": f"Something happened to a {name_of(shape).lower()}.",
@@ -63,13 +89,13 @@ def schemas() -> dict[str, Schema]:
             },
             "required": ["type", "timestamp", "data"],
         }
-        for shape in (PaymentView, RefundView)
+        for shape in SHAPES.values()
     }  # fmt: skip
 
 
-def webhooks(modules: tuple[str, ...] = MODULES) -> Schema:
-    """One entry for each type of event that can happen with these modules."""
-    return {kind: {"post": _operation(kind)} for kind in EVENT_LETTER if is_told(kind, modules)}
+def webhooks() -> Schema:
+    """One entry for each type of event."""
+    return {kind: {"post": _operation(kind)} for kind in EVENT_LETTER}
 
 
 def _operation(kind: str) -> Schema:
@@ -108,4 +134,4 @@ def _operation(kind: str) -> Schema:
 
 
 def _example(kind: str) -> Any:
-    return decode(event_json(kind, examples.AT_MS + 412, encode(examples.EVENTS[kind])))
+    return decode(event_json(kind, examples.AT_MS + 412, encode(EVENTS[kind])))
