@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from gateway.planter_home import HomePlanter
 from gateway.seed import (
     Generate,
     MadeKey,
@@ -108,6 +109,8 @@ class Planter:
         for store in seed.stores:
             terminals |= self._add_store(store, merchant, label)
         self._add_keys(seed.keys, Holder(KeyOwner.MERCHANT, merchant.id), label, terminals)
+        now = self._clock.now_ms()
+        HomePlanter(self._mint, now, self._known, self._put_known).add(seed, merchant, label)
 
     def _new_merchant(self, seed: SeedMerchant, platform: str | None) -> Merchant:
         number, partition = place_merchant(self._register, dedicated=seed.dedicated)
@@ -291,6 +294,10 @@ class Planter:
 
     def _known(self, label: str) -> str | None:
         return self.marks.get(f"label:{label}") or self._store.mark(f"label:{label}")
+
+    def _put_known(self, record: Record, label: str) -> None:
+        self._put(record)
+        self.marks[f"label:{label}"] = record.id
 
     def _put(self, record: Record) -> None:
         if self._register.get(record.id) is not None:

@@ -7,10 +7,12 @@ their name, or place in the list). Keys without a secret get one, which is writt
 
     [[platforms]]  label, keys[]
     [[merchants]]  label?, id?, name, platform?, dedicated?, status?, metadata?, keys[],
-                   stores[{id?, name, closing_minute?, terminals[{id?, name?}]}]
+                   stores[{id?, name, closing_minute?, terminals[{id?, name?}]}],
+                   account?, receivers[{name, account?}], split{parts[{receiver, ratio_ppm}], way?}
     [[operators]]  label, type, roles[], secret?
     [generate]     merchants, keyed?, stores?, terminals?, type?, seed?
     keys           {id?, label?, type, scopes?, secret?, public_key?, terminal?}
+    account        {name, number, bank, registered_by, confirmed_by}
 """
 
 from pathlib import Path
@@ -59,6 +61,35 @@ class SeedStore(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     terminals: tuple[SeedTerminal, ...] = ()
 
 
+class SeedAccount(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A bank account that two people have put their names to; they are not the same."""
+
+    name: Name
+    number: str
+    bank: str
+    registered_by: Name
+    confirmed_by: Name
+
+
+class SeedReceiver(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    name: Name
+    account: SeedAccount | None = None
+
+
+class SeedShare(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """`receiver`: the name of one of the merchant's."""
+
+    receiver: str
+    ratio_ppm: Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
+class SeedSplit(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A split rule. `way`: of which payments; None for all of them."""
+
+    parts: tuple[SeedShare, ...]
+    way: str | None = None
+
+
 class SeedMerchant(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """`platform`: the label of a platform."""
 
@@ -72,6 +103,9 @@ class SeedMerchant(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     metadata: dict[str, str] = {}
     stores: tuple[SeedStore, ...] = ()
     keys: tuple[SeedKey, ...] = ()
+    account: SeedAccount | None = None
+    receivers: tuple[SeedReceiver, ...] = ()
+    split: SeedSplit | None = None
 
 
 class SeedPlatform(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
