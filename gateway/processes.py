@@ -178,7 +178,14 @@ def shard_options(spec: Spec, settings: Settings, public_url: str) -> ShardOptio
         incarnation=spec.incarnation,
         ecny_prefix=settings.ecny_prefix,
         home=home_options(settings),
+        partitions=partitions_of(settings, spec.number),
     )
+
+
+def partitions_of(settings: Settings, shard: int) -> frozenset[int]:
+    """What a shard books both steps of a transit in by itself."""
+    placed = enumerate(placement_of(settings).shard_of)
+    return frozenset(partition for partition, owner in placed if owner == shard)
 
 
 def build_shard(spec: Spec, place: Place, store: Store | None = None) -> Boxed:

@@ -215,3 +215,20 @@ async def test_facts_are_plain_numbers(store, rows, batch):
     assert facts["wal_bytes"] >= 0
     assert facts["file_bytes"] >= 0
     assert all(seconds >= 0 for seconds in facts["sync_s"])
+
+
+async def test_entries_are_read_with_what_they_are_about(store, rows, batch):
+    """Of payments, releases and refunds, in order of their numbers, between two of them."""
+    paid, refunded = rows.payment(body=b"paid"), rows.refund(body=b"refunded")
+    sources = [(paid, "P"), (paid, "L"), (refunded, "R"), (refunded, "B"), (paid, "Q")]
+    entries = [
+        rows.entry(id=f"ent_{of[1][4:]}{step}", source=of[1], at_ms=7, postings=step.encode())
+        for of, step in sources
+    ]
+    await store.commit(batch(payments=[paid], refunds=[refunded], entries=entries))
+
+    found = store.clearing_rows(0, 5)
+    assert [(1, b"paid"), (3, b"refunded"), (5, b"paid")] == [(row[0], row[5]) for row in found]
+    assert (1, 1, entries[0][3], 7, b"P", b"paid") == found[0]
+    assert [3] == [row[0] for row in store.clearing_rows(1, 4)]
+    assert [] == store.clearing_rows(5, 9)
