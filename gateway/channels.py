@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.bank_keys import bank_keys
 from gateway.callbacks import callback_url
 from gateway.logs import get_logger
 from gateway.settings import SettingsError, read_reference
@@ -146,7 +147,12 @@ def raise_file_limit(wanted: int) -> None:
 
 
 def check(settings: Settings, clock: Clock, digests: Digests) -> None:
-    """Put every connector together once, so that a wrong key is told at the start, to a person."""
+    """Put every connector together once, so that a wrong key is told at the start, to a person.
+
+    The bank's keys are read, too. Raise SettingsError.
+    """
+    if settings.bank is not None:
+        bank_keys(settings.bank, livemode=settings.livemode)
     for account in settings.channels:
         if account.is_wired:
             Wired(settings, account, 0, clock, digests)._pool.close()

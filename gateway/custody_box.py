@@ -2,22 +2,16 @@
 
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from cryptography.hazmat.primitives.serialization import (
-    load_pem_private_key,
-    load_pem_public_key,
-)
-
 from actors.custody import CustodyActor, CustodyOptions
 from actors.custody_credits import Settles
 from actors.custody_orders import Payer
 from actors.link import Dialer
 from actors.placement import DIRECTORY, shard_name
 from actors.process import Boxed, Spec
+from gateway.bank_keys import bank_keys
 from gateway.channel_settlement import ChannelSettlement
 from gateway.home_settings import custody_of
 from gateway.processes import Place, identity_of, placement_of, read_settings
-from gateway.settings import SettingsError, read_reference
 from gateway.settings_home import Bank
 from gateway.settings_shape import Settings
 from payments.channels.bank.connector import HTTP, BankClient, BankSettings
@@ -37,10 +31,7 @@ class BankWires:
     """
 
     def __init__(self, settings: Settings, bank: Bank, clock: Clock) -> None:
-        live = settings.livemode
-        key = _private(bank.customer_key, read_reference(bank.customer_key, livemode=live))
-        told = read_reference(bank.bank_key, livemode=live, secret=False)
-        bank_key = _public(bank.bank_key, told)
+        key, bank_key = bank_keys(bank, livemode=settings.livemode)
         self.http = PooledClient(HTTP)
         self._pool = SigningPool(f"bank-{bank.name}")
         entropy = Entropy()
@@ -65,26 +56,6 @@ class BankWires:
     async def close(self) -> None:
         await self.http.close()
         self._pool.close()
-
-
-def _private(reference: str, pem: bytes) -> RSAPrivateKey:
-    try:
-        key = load_pem_private_key(pem, None)
-    except (ValueError, TypeError):
-        key = None
-    if not isinstance(key, RSAPrivateKey):
-        raise SettingsError(f"bank.customer_key {reference}: not a private RSA key in PEM")
-    return key
-
-
-def _public(reference: str, pem: bytes) -> RSAPublicKey:
-    try:
-        key = load_pem_public_key(pem)
-    except ValueError:
-        key = None
-    if not isinstance(key, RSAPublicKey):
-        raise SettingsError(f"bank.bank_key {reference}: not a public RSA key in PEM")
-    return key
 
 
 def options_of(name: str, settings: Settings, bank: Bank) -> CustodyOptions:

@@ -150,8 +150,39 @@ def payments() -> dict[str, Any]:
                 (f"{hook}_unread_events", "events not read yet"),
                 (f"{hook}_endpoints", "endpoints {{status}}"),
             ),
+            *bank_panels(),
         ],
     )
+
+
+def bank_panels() -> list[dict[str, Any]]:
+    """What goes home, and what is in doubt on its way."""
+    bank = "tillway_custody"
+    return [
+        panel(
+            "Payouts at the bank",
+            "none",
+            (f"{bank}_orders_waiting", "not sent"),
+            (f"{bank}_orders_at_bank", "at the bank"),
+            (f"{bank}_orders_unknown", "in doubt"),
+            (f"{bank}_untold", "news not taken"),
+            (f"{bank}_carries", "between shards"),
+        ),
+        panel("Longest doubt", "s", (f"{bank}_oldest_unknown_seconds", "oldest")),
+        panel(
+            "Credits that wait",
+            "none",
+            (f"{bank}_credits_waiting", "for claims"),
+            (f"{bank}_credits_foreign", "for a person"),
+            (f"{bank}_credit_short_minor", "difference, minor units"),
+        ),
+        panel(
+            "The bank's account",
+            "none",
+            (f"increase({bank}_unread_total[1h])", "not read in an hour"),
+            (f"increase({bank}_missed_total[1h])", "missed by notices"),
+        ),
+    ]
 
 
 def inside() -> dict[str, Any]:

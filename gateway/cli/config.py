@@ -52,10 +52,13 @@ def schema() -> None:
 
 def _check(settings: Any) -> None:
     """What only reading keys and certificates tells. Raise SettingsError, never with a key."""
+    from gateway.bank_keys import bank_keys
     from gateway.channels import account_of
     from gateway.settings import SECRET_BYTES
     from payments.idempotency import Digests
 
+    if settings.bank is not None:
+        bank_keys(settings.bank, livemode=settings.livemode)
     for account in settings.channels:
         if account.is_wired:
             # A secret of nobody's: only the address for callbacks comes of it.

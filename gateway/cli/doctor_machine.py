@@ -137,8 +137,10 @@ def _is_synchronized() -> bool | None:
 
 
 def channels(settings: Any) -> Iterator[Finding]:
-    """Each channel's clock, by the Date of an answer."""
+    """Each channel's clock, and the bank's, by the Date of an answer."""
     urls = sorted({each.base_url for each in settings.channels if each.base_url})
+    if settings.bank is not None:
+        urls.append(settings.bank.base_url)
     if not urls:
         yield Finding("channels", Level.OK, "none has an address of its own here")
     for url in urls:
