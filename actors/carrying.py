@@ -108,7 +108,7 @@ class Carrying:
             now = core.clock.now_ms()
             parties.book(message.source, message.step, now, postings)
             if message.step == MONEY_ARRIVED:
-                parties.tell_funded(receiver, now)
+                parties.tell_covered(receiver, now)
         core.answer(link, Landed(message.ref, message.source))
 
 

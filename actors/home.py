@@ -85,6 +85,10 @@ class HomeDesk:
         self._hears: dict[type, Heard] = {}
         self._dues: dict[str, Due] = {}
         self._greets: list[Callable[[], None]] = []
+        self._recovers: list[Callable[[], None]] = []
+        self._reports: list[Callable[[], dict[str, float]]] = []
+        self._told: set[str] = set()
+        """Events that are not durable yet."""
         self._ticks: list[Callable[[int], None]] = []
         self._next_dues: list[Callable[[], int | None]] = []
         self.slices = Slices(core.clock, lambda: bool(core.live))
@@ -118,11 +122,19 @@ class HomeDesk:
     def greets(self, greet: Callable[[], None]) -> None:
         self._greets.append(greet)
 
+    def recovers(self, recover: Callable[[], None]) -> None:
+        """What is read from the store once, before the first thing is decided."""
+        self._recovers.append(recover)
+
+    def reports(self, numbers: Callable[[], dict[str, float]]) -> None:
+        self._reports.append(numbers)
+
     # --- the custody box -----------------------------------------------------------------------
 
     def on_link(self, link: Link) -> None:
         if link.peer_role == CUSTODY:
             self.custody = link
+            self._recover()
             for greet in self._greets:
                 greet()
 
@@ -158,8 +170,14 @@ class HomeDesk:
         if heard is None:
             return False
         if self.core.reference.complete:
+            self._recover()
             heard(link, message)
         return True
+
+    def _recover(self) -> None:
+        recovers, self._recovers = self._recovers, []
+        for recover in recovers:
+            recover()
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -194,6 +212,7 @@ class HomeDesk:
             raise Overloaded("the reference data is not here yet; try again", retry_after_s=1)
         if is_new and core.draining:
             raise Overloaded("the shard takes nothing new just now", retry_after_s=1)
+        self._recover()
         said = handler(ask)
         self._keep_key(ask, said)
         return said, False
@@ -247,6 +266,7 @@ class HomeDesk:
         core = self.core
         if not core.reference.complete:
             return
+        self._recover()
         for kept in core.records.due(now, DUE_MAX):
             self._dues[kept.kind](kept, now)
             core.wake.set()
@@ -258,15 +278,29 @@ class HomeDesk:
         dues = [self.core.records.next_due(), *(ask() for ask in self._next_dues)]
         return min((due for due in dues if due is not None), default=None)
 
+    def numbers(self) -> dict[str, float]:
+        """Plain numbers for metrics."""
+        numbers: dict[str, float] = {}
+        for report in self._reports:
+            numbers |= report()
+        return numbers
+
     # --- help for the flows --------------------------------------------------------------------
 
     def emit(self, merchant_no: int, source: str, kind: str, at_ms: int, body: bytes) -> None:
-        """One event for the outbox, in the commit of the change that it tells of."""
+        """One event for the outbox, in the commit of the change that it tells of.
+
+        A type is told once in an object's life: what is unknown twice, is told the first time.
+        """
         assert kind in EVENT_LETTER, kind
-        core = self.core
+        core, identifier = self.core, event_id(source, kind)
+        if identifier in self._told or core.store.event(identifier) is not None:
+            return
+        self._told.add(identifier)
+        core.releases.asks.append(lambda: self._told.discard(identifier))
         core.event_no = no = core.event_no + 1
         event = event_json(kind, at_ms, body)
-        row = (no, partition_of(source), merchant_no, event_id(source, kind), kind, at_ms, event)
+        row = (no, partition_of(source), merchant_no, identifier, kind, at_ms, event)
         core.batch.events.append(row)
         core.wake.set()
 

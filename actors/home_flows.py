@@ -5,15 +5,23 @@ from actors.carrying import Carrying
 from actors.clearing import Clearing
 from actors.clearing_asks import ClearingAsks
 from actors.core import Core
+from actors.covering import Covering
+from actors.holding import Holding
 from actors.home import HomeDesk
 from actors.parties import Parties
+from actors.payouts import Payouts
+from actors.withdrawing import Withdrawing
 
 
 def home_desk(core: Core) -> HomeDesk:
     """The desk with every flow of the way home registered."""
     desk = HomeDesk(core)
     parties = Parties(core)
+    desk.reports(parties.numbers)
     carrying = Carrying(desk, parties)
     ClearingAsks(desk, Clearing(desk, parties, carrying))
+    Covering(desk, parties, carrying)
+    Holding(desk, parties)
+    Withdrawing(desk, parties, Payouts(desk, parties))
     Adjusting(desk)
     return desk

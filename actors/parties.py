@@ -38,11 +38,17 @@ class Parties:
         self.core = core
         self._booked: set[str] = set()
         """Entries decided and not yet durable: the store does not know them."""
-        self.faults = 0
+        self._faults = 0
         """How often a party had more than lies at the bank for it: our bug, a person's case."""
         self.funded: list[Callable[[str, int], None]] = []
-        """Told (party, business ms) when money that came for a party is booked."""
+        """Told (party, business ms) when a party has more available than before."""
+        self.covered: list[Callable[[str, int], None]] = []
+        """Told the same, before that, when a channel's money came for the party."""
         core.follow = self.follow
+
+    def numbers(self) -> dict[str, float]:
+        """Plain numbers for metrics."""
+        return {"coverage_faults_total": float(self._faults)}
 
     # --- records -------------------------------------------------------------------------------
 
@@ -166,7 +172,12 @@ class Parties:
         """Nobody may have more matched money than came for it."""
         purse = Purse(party, self.balances(party, home_of(party)))
         if purse.matched > self.get(party).backing:
-            self.faults += 1
+            self._faults += 1
+
+    def tell_covered(self, party: str, at: int) -> None:
+        for told in self.covered:
+            told(party, at)
+        self.tell_funded(party, at)
 
     def tell_funded(self, party: str, at: int) -> None:
         for told in self.funded:

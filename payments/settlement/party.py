@@ -88,18 +88,9 @@ def unpay(party: Party, parts: Iterable[tuple[str, int]], dates: Mapping[str, in
     return replace(party, unpaid=_netted(kept))
 
 
-def spend(party: Party, most: int) -> Party:
-    """Positions come to `most` at most: what a withdrawal took out is taken off the oldest."""
-    over = sum(each.amount for each in party.unpaid) - most
-    if over <= 0:
-        return party
-    kept = []
-    for each in party.unpaid:
-        taken = max(0, min(over, each.amount))
-        over -= taken
-        if each.amount != taken:
-            kept.append(replace(each, amount=each.amount - taken))
-    return replace(party, unpaid=tuple(kept))
+def move(party: Party, source: str, date: int, minor: int) -> Party:
+    """A withdrawal took `minor` out (below zero), or brought it back (above): as a batch would."""
+    return replace(party, unpaid=_netted((*party.unpaid, Position(source, date, minor))))
 
 
 def _netted(positions: Iterable[Position]) -> tuple[Position, ...]:

@@ -86,14 +86,16 @@ def test_what_came_back_is_unpaid_as_before(owed, data):
     assert party == parties.unpay(gone, parts, DATES)
 
 
-@given(st.lists(st.integers(1, 100), max_size=6), st.integers(0, 700))
-def test_what_was_withdrawn_is_taken_off_the_oldest(owed, most):
+@given(st.lists(st.integers(1, 100), max_size=6), st.integers(1, 700))
+def test_what_was_withdrawn_is_taken_off_the_oldest_and_comes_back(owed, taken):
     party = Party("mch_1")
     for number, (minor, (batch, date)) in enumerate(zip(owed, DATES.items(), strict=False), 1):
         party = parties.owe(party, batch, date, minor, number)
 
-    left = parties.spend(party, most)
+    left = parties.move(party, "wdr_1", 20260309, -taken)
+    back = parties.move(left, "wdr_1", 20260309, taken)
 
-    assert min(sum(owed), most) == sum(each.amount for each in left.unpaid)
-    kept = [each for each in left.unpaid if each in party.unpaid]
-    assert kept == list(party.unpaid[len(party.unpaid) - len(kept) :])
+    assert sum(owed) - taken == sum(each.amount for each in left.unpaid)
+    whole = [each for each in left.unpaid if each in party.unpaid]
+    assert whole == list(party.unpaid[len(party.unpaid) - len(whole) :])
+    assert sum(owed) == sum(each.amount for each in back.unpaid)

@@ -1,0 +1,111 @@
+"""Cover in the shard: which claims wait, and what a credit at the bank makes available.
+
+The custody box divides a credit and says to each shard which of its claims to match, in which
+order, as often as it takes. Each claim is covered in one commit with its entry; what goes to
+receivers' homes is carried there. Funders have their advances back before anybody else is paid.
+"""
+
+from typing import Final
+
+from actors.carrying import Carrying
+from actors.home import HomeDesk
+from actors.home_messages import ClaimRows, CreditMatched, MatchCredit, ReadClaims
+from actors.link import Link
+from actors.parties import Parties
+from actors.record_kinds import COVER
+from payments.errors import Conflict
+from payments.settlement import cover, entries
+from payments.settlement.cover import Cover, Credit, Waiting
+from payments.settlement.entries import home_of
+
+ROWS_MAX: Final = 500
+"""Claims in one ClaimRows: they must fit into a frame."""
+
+
+class Covering:
+    """The flow of credits."""
+
+    def __init__(self, desk: HomeDesk, parties: Parties, carrying: Carrying) -> None:
+        self._desk = desk
+        self._parties = parties
+        self._carrying = carrying
+        self._merchant_of: dict[str, str] = {}
+        """Claims that waited when somebody last looked, and whose they are."""
+        desk.hears(ReadClaims, self._read)
+        desk.hears(MatchCredit, self._match)
+
+    def _read(self, link: Link, message: ReadClaims) -> None:
+        found = [
+            each
+            for each in self._waiting()
+            if each.claim.channel_account == message.channel_account
+            and message.bill_date in (0, each.claim.bill_date)
+        ]
+        core = self._desk.core
+        for at in range(0, max(1, len(found)), ROWS_MAX):
+            rows = tuple(found[at : at + ROWS_MAX])
+            core.answer(link, ClaimRows(message.ref, rows, at + ROWS_MAX >= len(found)))
+
+    def _waiting(self) -> list[Waiting]:
+        found: list[Waiting] = []
+        for kept in self._desk.core.records.all_of(COVER):
+            assert isinstance(kept.value, Cover)
+            found += kept.value.waiting
+        self._merchant_of = {each.id: each.merchant for each in found}
+        return found
+
+    def _match(self, link: Link, message: MatchCredit) -> None:
+        """Cover what can be covered now, in the order given.
+
+        After one that cannot be, the others wait: the credit is short by what it lacks.
+        """
+        core = self._desk.core
+        matched: list[str] = []
+        left: list[tuple[str, str]] = []
+        for claim, fee in message.shares:
+            if left:
+                left.append((claim, f"waits for {left[0][0]}"))
+                continue
+            try:
+                self._cover(message.credit, claim, fee)
+            except Conflict as conflict:
+                left.append((claim, conflict.detail))
+            else:
+                matched.append(claim)
+        core.answer(link, CreditMatched(message.ref, tuple(matched), tuple(left)))
+
+    def _cover(self, credit: Credit, claim: str, fee: int) -> None:
+        """One claim. What waits no longer was matched before, and nothing happens."""
+        if claim not in self._merchant_of:
+            self._waiting()
+        merchant = self._merchant_of.get(claim)
+        if merchant is None:
+            return
+        parties, now = self._parties, self._desk.core.clock.now_ms()
+        known = parties.cover(merchant)
+        partition = home_of(merchant)
+        waiting = next((each for each in known.waiting if each.id == claim), None)
+        if waiting is None:
+            return
+        involved = {merchant, *known.owed, *(party for party, _ in waiting.claim.parts)}
+        pending = {party: parties.pending(party, partition) for party in involved}
+        matched = parties.purse(merchant).matched
+        backing = parties.get(merchant).backing
+        event = cover.match(known, credit, claim, fee, pending, matched, backing, now)
+        assert event is not None, claim
+        postings = cover.booked(known, event)
+        parties.put_cover(cover.apply(known, event))
+        parties.book(claim, entries.COVERED, now, postings, merchant)
+        for each in event.receivers:
+            if each.arrival:
+                self._carrying.send(
+                    each.arrival,
+                    entries.MONEY_ARRIVED,
+                    partition,
+                    each.receiver,
+                    each.amount,
+                    credit.custody,
+                )
+            else:
+                parties.tell_covered(each.receiver, now)
+        parties.tell_covered(merchant, now)
