@@ -72,7 +72,8 @@ class Clearing:
         self._arriving: dict[str, str] = {}
         """The second step's source -> the batch that waits for it."""
         desk.slices.add(self.step)
-        desk.keeps_time(self.tick, self.next_due)
+        if desk.core.options.home.is_clearing:
+            desk.keeps_time(self.tick, self.next_due)
         desk.does(BATCH, self._look)
         carrying.arrivals.append(self._arrived)
 

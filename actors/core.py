@@ -33,6 +33,7 @@ from payments.ids import BODY_LENGTH, PARTITIONS
 from payments.ledger import Postings
 from payments.lifecycle import DEFAULT_SCHEDULE, Schedule
 from payments.payment import CODE_WAYS, Payment
+from payments.reference import SplitRule
 from payments.refund import Refund
 from payments.risk import Policy
 from payments.routing import ChannelAccount
@@ -71,6 +72,8 @@ class ShardOptions(Struct, frozen=True):
     incarnation: int = 0
     ecny_prefix: str = ECNY_PREFIX
     home: HomeOptions = HomeOptions()
+    has_split_rules: bool = True
+    """Whether merchants' split rules apply: not where splitting is not served."""
     partitions: Collection[int] = range(PARTITIONS)
     """Whose entries are booked here; all of them where there is one shard."""
 
@@ -153,6 +156,10 @@ class Core:
     @property
     def policy(self) -> Policy:
         return self.options.policy
+
+    def split_rules(self, merchant: str) -> tuple[SplitRule, ...]:
+        """The merchant's split rules that may apply here."""
+        return self.reference.split_rules(merchant) if self.options.has_split_rules else ()
 
     def newest(self, no: int) -> Payment | None:
         live = self.live.get(no)

@@ -20,7 +20,8 @@ class HomeOptions(Struct, frozen=True):
     then waits, and nothing is paid out. `rules`: what others decreed, dated. `terms`: of merchants
     that agreed on nothing else. `funders`: by name; each one's limit is for one partition.
     `payouts`: what needs no second person. `payout_minute`: of a working day in China, from which
-    on what is due is instructed.
+    on what is due is instructed. `is_clearing`: whether days
+    are cleared by themselves, which they are not where custody is not served.
     """
 
     custody: str = ""
@@ -32,3 +33,4 @@ class HomeOptions(Struct, frozen=True):
     withdrawals: Limits = DEFAULT_LIMITS
     withdrawal_fee: FeePlan = FREE
     payout_minute: int = 10 * 60
+    is_clearing: bool = True

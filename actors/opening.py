@@ -194,7 +194,7 @@ class Opening:
             if wallet is None:
                 raise InvalidField("no wallet shows such a code; scan it again", param="auth_code")
         closing = self.place(command)
-        rules = core.reference.split_rules(merchant.id)
+        rules = core.split_rules(merchant.id)
         if rules or command.split is not None:
             command.split = self.terms(command, merchant, rules, business_date(now, closing))
         partition = merchant.partition

@@ -84,7 +84,7 @@ class Reporting:
                 param="channel_trade_no",
             )
         date = business_date(paid_at, opening.place(asked))
-        rules = core.reference.split_rules(merchant.id)
+        rules = core.split_rules(merchant.id)
         if rules or asked.split is not None:
             asked.split = opening.terms(asked, merchant, rules, date, (settles, command.fee))
         core.payment_no += 1
@@ -166,6 +166,7 @@ class Reporting:
             refunding.date(payment, at),
             command.key_digest,
             command.fingerprint,
+            REPORTED,
             reason=command.reason,
             metadata=command.metadata,
             attempt_no=attempt.number,

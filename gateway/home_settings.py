@@ -1,6 +1,7 @@
 """From the settings of the way home to what a shard is told."""
 
 from actors.home_options import HomeOptions
+from gateway.modules import CUSTODY
 from gateway.settings_home import calendar_of
 from gateway.settings_shape import Settings
 from payments import chart
@@ -36,4 +37,5 @@ def home_options(settings: Settings) -> HomeOptions:
         ),
         withdrawal_fee=FeePlan("withdrawal", out.fee_ppm, out.fee_min_minor),
         payout_minute=agreed.payout_minute,
+        is_clearing=CUSTODY in settings.modules,
     )

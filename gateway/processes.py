@@ -34,6 +34,7 @@ from actors.shard import MerchantShard
 from actors.snapshot import Reference
 from gateway.home_settings import home_options
 from gateway.logs import get_logger, setup_logging
+from gateway.modules import SPLITTING
 from gateway.settings import load_secrets
 from gateway.settings_shape import ChannelAccount as AccountSettings
 from gateway.settings_shape import Settings
@@ -179,6 +180,7 @@ def shard_options(spec: Spec, settings: Settings, public_url: str) -> ShardOptio
         ecny_prefix=settings.ecny_prefix,
         home=home_options(settings),
         partitions=partitions_of(settings, spec.number),
+        has_split_rules=SPLITTING in settings.modules,
     )
 
 

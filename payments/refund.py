@@ -25,6 +25,7 @@ class Refund(Struct, frozen=True, array_like=True, gc=False):
 
     `amount` is in terms of the payment's `amount`; `settle_back` and `fee_back` are what the
     books give back. `automatic`: made by us for a late success (booked through suspense).
+    `method`: refund, reverse, or reported by another gateway, which gave the money back.
     `stray`: what the channel settled for an attempt that had ended; such a refund is beside the
     payment's own amounts. `shares_back`: what receivers of the payment's shares gave back.
     """

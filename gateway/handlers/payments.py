@@ -17,14 +17,16 @@ from gateway.headers import (
     preferred_wait_s,
 )
 from gateway.lists import PAYMENT_FILTERS, REFUND_FILTERS, list_query, no_parameters, wait_s
+from gateway.modules import how_to_serve, is_served, modules_of
 from gateway.routes import Call
 from gateway.schemas import CancelRequest, CreatePayment, CreateRefund, CreateReportedPayment
-from payments.errors import NotFound, Overloaded
+from payments.errors import InvalidField, NotFound, Overloaded
 from payments.ids import MalformedId, body_of, partition_of
 from payments.reference import KeyOwner
 from payments.splitting.terms import Base, FeeBearer, Part, Terms
 
 PATH: Final = "/v1/payments"
+SPLITS: Final = "/v1/payments/{id}/splits"
 WAIT_S_DEFAULT: Final = 5
 REPLAYED: Final = b"Idempotent-Replayed: true\r\n"
 RETRY_ONE: Final = b"Retry-After: 1\r\n"
@@ -92,15 +94,20 @@ def prepared(call: Call) -> tuple[Pay, Dialer, int]:
         asked.channel_hint,
         asked.return_url,
         digests.order(merchant, asked.order_no),
-        split=terms(asked),
+        split=terms(call, asked),
     )
     return command, door.shard(record.partition), wait
 
 
-def terms(asked: CreatePayment | CreateReportedPayment) -> Terms | None:
-    """What a request says of splitting; an empty list says that no rule is to split it."""
+def terms(call: Call, asked: CreatePayment | CreateReportedPayment) -> Terms | None:
+    """What a request says of splitting; an empty list says that no rule is to split it.
+
+    InvalidField where receivers have no place.
+    """
     if asked.splits is None:
         return None
+    if asked.splits and not is_served("GET", SPLITS, call.door.settings.modules):
+        raise InvalidField(how_to_serve(modules_of("GET", SPLITS)), param="/splits")
     parts = tuple(Part(each.receiver, each.amount, each.ratio_ppm) for each in asked.splits)
     base = Base(asked.split_base or Base.NET)
     return Terms(parts, base, FeeBearer(asked.split_fee or FeeBearer.MERCHANT))

@@ -60,7 +60,7 @@ async def create(call: Call) -> Reply:
         asked.subject,
         asked.order_ref,
         asked.metadata,
-        terms(asked),
+        terms(call, asked),
     )
     return answered(call, await door.ask(door.shard(record.partition), command, PATIENCE_S))
 

@@ -382,6 +382,7 @@ SHAPES: Final[dict[type[Struct], Json]] = {
         "ready": True,
         "livemode": False,
         "front_door": "front-door-0",
+        "modules": ["acquiring", "custody", "splitting"],
         "checks": {"shard-0": True, "reference": True, "accepting": True},
         "shards": [
             {
@@ -395,7 +396,6 @@ SHAPES: Final[dict[type[Struct], Json]] = {
             }
         ],
     },
-        "modules": ["acquiring", "custody", "splitting"],
     TrialBalanceView: {
         "object": "trial_balance",
         "currencies": {"cny": {"debits": 7200, "credits": 7200, "residual": 0}},

@@ -5,6 +5,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.json import decode, encode
 
+from gateway.modules import MODULES, is_told
 from gateway.openapi import examples, examples_home
 from gateway.openapi.operation import WEBHOOKS
 from gateway.openapi.schemas import PREFIX, Schema, name_of, ref
@@ -93,9 +94,9 @@ def schemas() -> dict[str, Schema]:
     }  # fmt: skip
 
 
-def webhooks() -> Schema:
-    """One entry for each type of event."""
-    return {kind: {"post": _operation(kind)} for kind in EVENT_LETTER}
+def webhooks(modules: tuple[str, ...] = MODULES) -> Schema:
+    """One entry for each type of event that can happen with these modules."""
+    return {kind: {"post": _operation(kind)} for kind in EVENT_LETTER if is_told(kind, modules)}
 
 
 def _operation(kind: str) -> Schema:

@@ -11,7 +11,8 @@ from actors.messages import ReadList
 from actors.reported_messages import ReportPayment, ReportRefund
 from oracle import judge, rows_of
 from payments import chart
-from payments.calendar import DAY_MS
+from payments.calendar import DAY_MS, business_date
+from payments.clearing.lines import lines_of
 from payments.idempotency import index_of
 from payments.limits import Counters
 from payments.reported import AGE_MAX_MS, AHEAD_MAX_MS
@@ -300,6 +301,34 @@ def test_reports_take_up_no_limits(world):
 
     payments = [decode_payment(row[8]) for row in rows_of(world).payments]
     assert Counters() == Counters.from_payments(payments)
+
+
+def test_the_channels_day_is_that_of_the_payment(world):
+    """The channel pays for the day on which it took the money, whenever we were told."""
+    now = world.clock.now_ms()
+    paid = world.report(paid_at=now - 3 * DAY_MS, metadata={"note": "plain"}).body["id"]
+    world.give_back(paid, 100, refunded_at=now - DAY_MS)
+    said = world.report(metadata={"note": "reported"})
+
+    rows = rows_of(world)
+    bodies = {row[1]: row[8] for row in rows.payments} | {row[1]: row[7] for row in rows.refunds}
+    entries = [(row[0], row[2], row[3], row[5], row[7], bodies[row[4]]) for row in rows.entries]
+    days = [line[6] for line in lines_of(entries)]
+
+    assert [business_date(now - 3 * DAY_MS), business_date(now - DAY_MS)] == days[:2]
+    assert business_date(said.command.paid_at) == days[2]
+
+
+def test_our_own_day_is_that_of_the_entry():
+    """A word in the metadata does not make a payment somebody else's."""
+    world = Reported().start()
+    world.pay(metadata={"note": "reported"})
+
+    rows = rows_of(world)
+    (entry,), (payment,) = rows.entries, rows.payments
+    row = (entry[0], entry[2], entry[3], NOW_MS - 5 * DAY_MS, entry[7], payment[8])
+    assert business_date(NOW_MS - 5 * DAY_MS) == next(lines_of([row]))[6]
+    world.close()
 
 
 @settings(max_examples=25, deadline=None)
