@@ -13,6 +13,8 @@ from typing import Final
 import typer
 
 from gateway.cli import (
+    accounts,
+    clearing,
     client,
     clock,
     completion,
@@ -20,6 +22,7 @@ from gateway.cli import (
     demo,
     doctor,
     events,
+    freezes,
     ledger,
     listen,
     logs,
@@ -33,9 +36,11 @@ from gateway.cli import (
     report,
     sandbox,
     server,
+    settlements,
     status,
     trigger,
     webhooks,
+    withdrawals,
 )
 from gateway.cli.output import EXIT_CHECK_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, complain
 from gateway.settings import SettingsError, forbid_color
@@ -92,6 +97,15 @@ app.add_typer(
     help="Create, read, refund and cancel payments.",
 )
 app.add_typer(refunds.app, name="refunds", rich_help_panel=ASK, help="Refunds, to read.")
+app.command(cls=client.Asking, rich_help_panel=ASK)(accounts.balances)
+for group, name, text in (
+    (clearing.app, "clearing", "Batches: what was sold, added up and filed."),
+    (settlements.app, "settlements", "Instructions to the bank, and their checks."),
+    (withdrawals.app, "withdrawals", "Take money out; let it go on, or not."),
+    (freezes.app, "freezes", "Money that is held for a reason."),
+    (accounts.app, "accounts", "Bank accounts that money may go to."),
+):
+    app.add_typer(group, name=name, rich_help_panel=ASK, help=text)
 app.add_typer(
     webhooks.app, name="webhooks", rich_help_panel=ASK, help="Endpoints that events are sent to."
 )

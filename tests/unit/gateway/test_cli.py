@@ -269,13 +269,15 @@ ADVANCES = [("90", {"seconds": 90}), ("5m", {"seconds": 300}), ("1d", {"seconds"
 def test_time_is_advanced_and_waited_for(run, sent, by, body):
     """Until the clock is ready."""
     clock = {"id": "clk_1", "now": "x"}
+    # This key may not look at money: tests/unit/gateway/test_cli_home.py has one that may.
+    sent.answers.append(client.Problem(403, {"code": "insufficient_scope"}))
     for status in ("ready", "advancing", "advancing", "ready"):
         sent.answers.append(clock | {"status": status})
     code, out, _ = run("clock", "advance", by, "--json")
 
     assert (OK, "ready") == (code, json.loads(out)["status"])
-    assert body == sent.requests[1][3]
-    assert sent.requests[1][1].endswith("/clocks/clk_1/advance")
+    assert body == sent.requests[2][3]
+    assert sent.requests[2][1].endswith("/clocks/clk_1/advance")
 
 
 def test_the_doctor_says_what_to_do(run, tmp_path, monkeypatch):

@@ -1,0 +1,108 @@
+"""`tillway clearing …`: batches of a running gateway, and clearing on demand."""
+
+import csv
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from gateway.cli.client import Asking, call
+from gateway.cli.options import AsJson, DataDir, Limit, StartingAfter, query_of
+from gateway.cli.output import note, say, say_rows
+
+app: Final = typer.Typer(no_args_is_help=True)
+PATH: Final = "/v1/clearing_batches"
+COLUMNS: Final = ("id", "business_date", "sequence", "status", "gross", "net", "items")
+EXPORTED: Final = (
+    "id", "merchant", "business_date", "sequence", "status", "currency", "gross", "refunds",
+    "discounts", "fees", "splits", "net", "items", "cut_off_at", "filed_at", "closed_at",
+)  # fmt: skip
+PAGE: Final = 100
+
+Date = Annotated[int | None, typer.Option("--business-date", help="20261122")]
+Status = Annotated[str | None, typer.Option("--status", help="E.g. filed.")]
+
+
+@app.command(cls=Asking)
+def run(business_date: Date = None, data: DataDir = None, as_json: AsJson = False) -> None:
+    """Clear now: cut off, add up and file what was sold by now.
+
+    Example: tillway clearing run
+    """
+    body = {} if business_date is None else {"business_date": business_date}
+    say(call("POST", f"{PATH}/run", body, data=data), as_json=as_json)
+
+
+@app.command("list", cls=Asking)
+def list_batches(
+    business_date: Date = None,
+    status: Status = None,
+    limit: Limit = 10,
+    starting_after: StartingAfter = None,
+    data: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """The latest batches, newest first; an operator's key sees everybody's.
+
+    Example: tillway clearing list --business-date 20261122
+    """
+    query = query_of(
+        limit=limit, business_date=business_date, status=status, starting_after=starting_after
+    )
+    answer = call("GET", PATH, data=data, query=query)
+    say_rows(answer, answer.get("data", []), COLUMNS, as_json=as_json)
+
+
+@app.command(cls=Asking)
+def show(
+    batch: Annotated[str, typer.Argument(help="bat_…")],
+    data: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a batch with its figures.
+
+    Example: tillway clearing show bat_… --json
+    """
+    say(call("GET", f"{PATH}/{batch}", data=data), as_json=as_json)
+
+
+@app.command(cls=Asking)
+def export(
+    business_date: Date = None,
+    status: Status = None,
+    out: Annotated[Path | None, typer.Option("--out", help="A file; else standard output.")] = None,
+    data: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """All batches as CSV (with --json: as one JSON list), amounts in minor units.
+
+    Example: tillway clearing export --business-date 20261122 --out batches.csv
+    """
+    rows = _all(query_of(limit=PAGE, business_date=business_date, status=status), data)
+    if as_json:
+        say({"object": "list", "url": PATH, "has_more": False, "data": list(rows)}, as_json=True)
+        return
+    opened = nullcontext(sys.stdout) if out is None else out.open("w", encoding="utf-8", newline="")
+    with opened as file:
+        writer = csv.DictWriter(file, EXPORTED, extrasaction="ignore")
+        writer.writeheader()
+        count = 0
+        for row in rows:
+            writer.writerow(row)
+            count += 1
+    if out is not None:
+        note(f"{count} batches in {out}")
+
+
+def _all(query: dict[str, str], data: Path | None) -> Iterator[dict[str, Any]]:
+    """Every batch, page by page."""
+    while True:
+        answer = call("GET", PATH, data=data, query=query)
+        rows = answer.get("data", [])
+        yield from rows
+        if not answer.get("has_more") or not rows:
+            return
+        query = {**query, "starting_after": rows[-1]["id"]}
