@@ -4,14 +4,15 @@ from msgspec.structs import replace
 
 from actors.live import LivePayment, encode
 from home_payouts import made
-from payments import bookings
+from payments import bookings, chart
 from payments.calendar import business_date
 from payments.clearing.batch import Batch
 from payments.ids import partition_of
 from payments.payment import AttemptState
 from payments.refund import RefundStatus
-from payments.splitting.terms import Share
+from payments.splitting.terms import Share, ShareBack
 from payments.testing import a_payment, a_refund
+from payments.view import refund_json
 
 FEE = 14
 
@@ -57,15 +58,16 @@ class Till:
             "cny",
             postings,
         )
+        core.emit(live, "payment.succeeded", payment.id, now, core.render(live))
+        self.sold.append(live)
         core.wake.set()
-        self.sold.append(payment)
-        return payment
+        return live
 
-    def give_back(self, payment, date=None, account="wx"):
+    def give_back(self, live, date=None, account="wx"):
         """All of it, with the fee and every share: what a receiver has not there, it owes."""
-        core = self.shard.core
+        core, payment = self.shard.core, live.payment
         now = core.clock.now_ms()
-        partition = partition_of(payment.id)
+        partition = live.partition
         refund = a_refund(
             payment,
             RefundStatus.SUCCEEDED,
@@ -73,20 +75,41 @@ class Till:
             created=now,
             business_date=date or business_date(now),
         )
-        core.refund_no += 1
-        row = (core.refund_no, refund.id, 1, 1, partition, core.refund_no, None, encode(refund))
-        core.batch.refunds.append(row)
         booked = bookings.split_payment_booked(
             account, payment.merchant, partition, payment.settle_amount, FEE, payment.shares
         )
-        postings = []
+        postings, back = [], []
         for name, minor in booked:
-            have = -core.books.balance(name, "cny") if name.startswith("receiver:") else None
-            if have is not None and have < -minor:
-                debt = name.replace(":pending#", ":debt#")
-                postings += [(name, have), (debt, -minor - have)]
-            else:
+            if not name.startswith("receiver:"):
                 postings.append((name, -minor))
+                continue
+            drawn = min(-minor, -core.books.balance(name, "cny"))
+            debt = name.replace(":pending#", ":debt#")
+            postings += [(name, drawn), (debt, -minor - drawn)]
+            back.append(ShareBack(chart.parse(name).owner, -minor, -minor - drawn))
+        refund = replace(
+            refund,
+            settle_back=payment.settle_amount,
+            fee_back=FEE,
+            succeeded_at=now,
+            shares_back=tuple(back),
+        )
+        live.payment = replace(
+            payment,
+            amount_refunded=payment.amount,
+            settle_returned=payment.settle_amount,
+            fee_returned=FEE,
+            shares=tuple(replace(share, returned=share.amount) for share in payment.shares),
+        )
+        core.refund_no += 1
+        row = (
+            core.refund_no, refund.id, live.no, live.merchant_no, partition, core.refund_no, None,
+            encode(refund),
+        )  # fmt: skip
+        core.batch.refunds.append(row)
+        core.batch.payment_changes.append((None, encode(live.payment), live.no))
+        body = refund_json(refund, core.presentation)
+        core.emit(live, "refund.succeeded", refund.id, now, body)
         core.books.book(
             core.batch,
             partition,
@@ -97,7 +120,6 @@ class Till:
             tuple(each for each in postings if each[1]),
         )
         core.wake.set()
-        return replace(payment, amount_refunded=payment.amount)
 
 
 def work(shard):

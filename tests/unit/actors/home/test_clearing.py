@@ -58,7 +58,11 @@ def sums(shard, merchant=MERCHANT):
 
 
 def events(shard):
-    return [(row[4], decode(row[6])["data"]["id"]) for row in shard.store.events_after(0, 1_000)]
+    return [
+        (row[4], decode(row[6])["data"]["id"])
+        for row in shard.store.events_after(0, 1_000)
+        if row[4].startswith("clearing_batch.")
+    ]
 
 
 def test_a_day_is_cleared_by_the_clock_when_it_is_over(shard, till):
