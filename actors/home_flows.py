@@ -8,6 +8,7 @@ from actors.core import Core
 from actors.covering import Covering
 from actors.holding import Holding
 from actors.home import HomeDesk
+from actors.papers import Papers
 from actors.parties import Parties
 from actors.payouts import Payouts
 from actors.withdrawing import Withdrawing
@@ -24,4 +25,5 @@ def home_desk(core: Core) -> HomeDesk:
     Holding(desk, parties)
     Withdrawing(desk, parties, Payouts(desk, parties))
     Adjusting(desk)
+    Papers(desk)
     return desk

@@ -102,6 +102,8 @@ _WORDS: Final = {
     "advance": 2,
 }
 """Words in a name of each family, the family included."""
+FAMILIES: Final = frozenset(_WORDS)
+"""What a name may begin with."""
 
 
 def receivable(channel_account: str, partition: int) -> str:

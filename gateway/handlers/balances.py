@@ -34,11 +34,11 @@ async def list_balances(call: Call) -> Reply:
         raise InvalidField("Say either merchant or receiver.", param="receiver")
     door = call.door
     if receiver is not None:
-        _allow_receiver(call, receiver)
+        allow_receiver(call, receiver)
         # Its stripes are where the payments are: a platform's receiver may be in every shard.
         shards, owner = door.shards, chart.receiver_prefix(receiver)
     else:
-        merchant = _allow_merchant(call, merchant)
+        merchant = allow_merchant(call, merchant)
         shards, owner = [door.shard(partition_of(merchant))], chart.merchant_prefix(merchant)
     asked = [door.ask(shard, ReadBalances(0, owner), PATIENCE_S) for shard in shards]
     answers = await asyncio.gather(*asked)
@@ -71,7 +71,7 @@ def _total(found: list[dict[str, dict[str, int]]]) -> dict[str, dict[str, int]]:
     return totals
 
 
-def _allow_merchant(call: Call, wanted: str | None) -> str:
+def allow_merchant(call: Call, wanted: str | None) -> str:
     """The merchant whose balances are asked for. NotFound for another's."""
     caller = call.caller
     if wanted is None or wanted == caller.merchant:
@@ -82,7 +82,7 @@ def _allow_merchant(call: Call, wanted: str | None) -> str:
     return wanted
 
 
-def _allow_receiver(call: Call, wanted: str) -> None:
+def allow_receiver(call: Call, wanted: str) -> None:
     """NotFound for somebody else's receiver."""
     receiver = call.door.reference.receiver(wanted)
     if receiver is None or not _is_reachable(call, receiver):

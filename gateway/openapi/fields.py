@@ -7,6 +7,7 @@ that none is left over.
 from typing import Final
 
 from gateway.openapi.fields_home import HOME_FIELDS
+from gateway.openapi.fields_papers import PAPER_FIELDS
 from gateway.openapi.fields_reported import REPORTED_FIELDS
 from gateway.openapi.words import Extra, id_of, instant, one_of, says
 from payments.payment import Status, Way
@@ -380,5 +381,5 @@ ANSWERS: Final[dict[str, Extra]] = {
 }  # fmt: skip
 
 FIELDS: Final[dict[str, Extra]] = {
-    **COMMON, **REQUESTS, **ANSWERS, **HOME_FIELDS, **REPORTED_FIELDS,
+    **COMMON, **REQUESTS, **ANSWERS, **HOME_FIELDS, **REPORTED_FIELDS, **PAPER_FIELDS,
 }  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Final
 from gateway.openapi.operation import Operations
 from gateway.openapi.operations_home import THE_WAY_HOME
 from gateway.openapi.operations_money import MONEY
+from gateway.openapi.operations_papers import PAPERS
 from gateway.openapi.operations_reference import REFERENCE
 from gateway.openapi.operations_reported import ELSEWHERE
 from gateway.openapi.operations_rest import REST
@@ -17,4 +18,5 @@ from gateway.openapi.operations_webhooks import COURIER
 
 OPERATIONS: Final[Operations] = {
     **MONEY, **ELSEWHERE, **SHARES, **THE_WAY_HOME, **REFERENCE, **COURIER, **REST,
+    **PAPERS,
 }  # fmt: skip

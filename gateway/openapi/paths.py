@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from gateway.openapi import examples, examples_home, examples_reported, examples_webhooks
+from gateway.openapi.examples_papers import SHAPES as PAPER_SHAPES
 from gateway.openapi.operation import HTML, JSON, Operation, Operations, Said
 from gateway.openapi.parts import (
     NEEDED,
@@ -20,7 +21,9 @@ from gateway.openapi.words import id_of
 from gateway.routes import Route
 from gateway.schemas import EMPTY_ALLOWED
 
-SHAPES: Final = {**examples.SHAPES, **examples_webhooks.SHAPES, **examples_home.SHAPES}
+SHAPES: Final = {
+    **examples.SHAPES, **examples_webhooks.SHAPES, **examples_home.SHAPES, **PAPER_SHAPES,
+}  # fmt: skip
 REQUESTS: Final = {
     **examples.REQUESTS,
     **examples_home.REQUESTS,

@@ -14,8 +14,8 @@ from payments.ledger import unpack_postings
 from payments.settlement import entries, explained
 from payments.settlement.instruction import BACK, Instruction, State
 
-MEMBERS = frozenset({"P", "R"})
-"""Last letters of the entries that batches take."""
+MEMBERS = frozenset("PQR")
+"""Last letters of the entries that batches take: payments, releases of what was held, refunds."""
 
 
 DATE_SPREAD_MS = 36 * 3_600_000

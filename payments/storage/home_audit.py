@@ -14,8 +14,8 @@ from typing import Any, Final, TypeVar
 import apsw
 from msgspec.msgpack import Decoder
 
-from payments.calendar import business_date
 from payments.clearing.batch import Batch, BatchState
+from payments.clearing.lines import lines_of
 from payments.clearing.membership import Chains, chains_of, member_of
 from payments.clearing.netting import Line, Netting, Window
 from payments.ledger import Postings, Row, entry_of, unpack_postings
@@ -228,11 +228,9 @@ class FileAudit:
     def _members(self, chains: Chains) -> Iterator[Line]:
         """Lines of members, each under its batch's id in the place of the merchant's."""
         rows: Any = self._connection.execute(SQL["members"])
-        for no, seq, currency, at_ms, identifier, packed, payment, refund in rows:
-            about = _payment(payment) if payment is not None else _refund(refund)
-            chain = chains.get((about.merchant, currency), [])
-            batch = member_of(chain, seq, about.business_date)
+        for *row, currency in rows:
+            (line,) = lines_of((tuple(row),))
+            seq, date, merchant = line[:3]
+            batch = member_of(chains.get((merchant, currency), []), seq, date)
             if batch is not None:
-                day = business_date(at_ms)
-                date, asked = about.business_date, about.amount
-                yield no, date, batch.id, asked, identifier, packed, day
+                yield row[0], date, batch.id, *line[3:]

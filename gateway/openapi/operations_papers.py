@@ -1,0 +1,59 @@
+"""Balance transactions, the ledger and statements, described."""
+
+from typing import Final
+
+from gateway.openapi.operation import (
+    HTML,
+    JSON,
+    RUNNING,
+    SPLITTING,
+    Operation,
+    Operations,
+    Said,
+    listing,
+)
+from gateway.openapi.shapes_papers import (
+    BalanceTransactionView,
+    LedgerAccountView,
+    LedgerEntryView,
+    StatementView,
+)
+from gateway.paper_filters import (
+    ENTRY_FILTERS,
+    LEDGER_ACCOUNT_FILTERS,
+    STATEMENT_FILTERS,
+    TRANSACTION_FILTERS,
+)
+
+PAPERS: Final[Operations] = {
+    ("GET", "/v1/balance_transactions"): listing(
+        "listBalanceTransactions", SPLITTING, BalanceTransactionView, TRANSACTION_FILTERS,
+        scope="ledger:read", kinds="balance transactions", problems=(),
+        text="One for each entry of the ledger that changes what a merchant or a receiver has, "
+        "paged by `starting_after`. A receiver's share of a payment that was taken in another "
+        "partition is told when it arrives at the receiver's own.",
+    ),
+    ("GET", "/v1/ledger/accounts"): listing(
+        "listLedgerAccounts", RUNNING, LedgerAccountView, LEDGER_ACCOUNT_FILTERS,
+        scope="ledger:read", kinds="ledger accounts", problems=(),
+        text="For operators: the accounts whose names begin with `account` (a family and whose, "
+        "such as `merchant:mch_…`; without it, our fees), stripes added up, by name.",
+    ),
+    ("GET", "/v1/ledger/entries"): listing(
+        "listLedgerEntries", RUNNING, LedgerEntryView, ENTRY_FILTERS,
+        scope="ledger:read", kinds="ledger entries", problems=(),
+        text="For operators: about one `source`, or of one `account` with its stripe.",
+    ),
+    ("GET", "/v1/statements"): Operation(
+        "getStatement",
+        SPLITTING,
+        "Read a settlement statement",
+        {200: Said("The statement, whole.", StatementView,
+                   media=(JSON, "text/csv; charset=utf-8", HTML))},
+        "A merchant's day: everything that its clearing batches of that business date hold, and "
+        "what is not in a batch yet. At most 20 000 lines; longer days, workbooks and camt.053 are "
+        "written by `tillway report settlement`.",
+        filters=STATEMENT_FILTERS,
+        scope="ledger:read",
+    ),
+}  # fmt: skip
