@@ -328,6 +328,7 @@ def page(
     if not owner:
         return _everybodys(desk, ask, url, kind, limit, show, keep)
     records = desk.core.records
+    below = ask.query.get(BELOW)
     before = after = None
     for name in ("starting_after", "ending_before"):
         cursor = ask.query.get(name)
@@ -348,7 +349,7 @@ def page(
             limit=count,
         ),
         limit,
-        keep,
+        keep if below is None else lambda value: value.id < below and (not keep or keep(value)),
     )
     if after is not None:
         found.reverse()

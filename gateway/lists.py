@@ -22,7 +22,6 @@ from payments.reference import (
 )
 from payments.settlement.instruction import State as InstructionState
 from payments.settlement.withdrawal import Status as WithdrawalStatus
-from payments.reports.movements import Type as TransactionType
 
 LIMIT_DEFAULT: Final = 10
 LIMIT_MAX: Final = 100
@@ -124,16 +123,8 @@ BATCH_FILTERS: Final[Filters] = {
 }
 INSTRUCTION_FILTERS: Final[Filters] = {**_WHOSE, "status": OneOf(InstructionState)}
 WITHDRAWAL_FILTERS: Final[Filters] = {**_WHOSE, "status": OneOf(WithdrawalStatus)}
-FREEZE_FILTERS: Final[Filters] = {**_WHOSE, "status": OneOf(("frozen", "released"))}
-ADVANCE_FILTERS: Final[Filters] = {**_WHOSE, "status": OneOf(("advanced", "repaid"))}
-TRANSACTION_FILTERS: Final[Filters] = {
-    **_WHOSE, "type": OneOf(TransactionType), "source": identifier, **CREATED,
-}  # fmt: skip
-ENTRY_FILTERS: Final[Filters] = {"source": identifier, "account": name_of, **CREATED}
-ACCOUNTS_FILTERS: Final[Filters] = {"account": name_of}
-STATEMENT_FILTERS: Final[Filters] = {
-    "merchant": identifier, "business_date": day, "format": OneOf(("json", "csv", "html")),
-}  # fmt: skip
+FREEZE_FILTERS: Final[Filters] = _WHOSE
+ADVANCE_FILTERS: Final[Filters] = _WHOSE
 PLATE_FILTERS: Final[Filters] = {"store": identifier, "status": OneOf(PlateStatus)}
 
 

@@ -15,7 +15,7 @@ Reason = Annotated[str, Meta(min_length=1, max_length=REASON_MAX)]
 
 
 class RunClearing(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """`POST /v1/clearing_batches/run`: up to a business date, or up to the last one that ended."""
+    """`POST /v1/clearing_batches/run`: up to a business date; without one, today's."""
 
     business_date: Annotated[int, Meta(ge=19_700_101, le=99_991_231)] | None = None
 
@@ -64,11 +64,15 @@ class ReleaseFreeze(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 class NewAdvance(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """`POST /v1/advances`: a funder's own money for one merchant, until its credit is there."""
+    """`POST /v1/advances`: a funder's own money for one merchant, until its credit is there.
+
+    `released`: what becomes available with it; left out, as much as is pending.
+    """
 
     funder: Annotated[str, Meta(pattern=_FUNDER)]
     amount: Minor
     currency: Literal["cny"]
+    released: Annotated[int, Meta(ge=0, le=AMOUNT_MAX)] | None = None
 
 
 HOME_BODIES: Final[tuple[type[Struct], ...]] = (

@@ -43,7 +43,6 @@ def create(
 @app.command("list", cls=Asking)
 def list_freezes(
     receiver: Receiver = None,
-    status: Annotated[str | None, typer.Option("--status", help="frozen or released.")] = None,
     limit: Limit = 10,
     starting_after: StartingAfter = None,
     data: DataDir = None,
@@ -51,9 +50,9 @@ def list_freezes(
 ) -> None:
     """The latest freezes, newest first.
 
-    Example: tillway freezes list --status frozen
+    Example: tillway freezes list --receiver rcv_…
     """
-    query = query_of(limit=limit, receiver=receiver, status=status, starting_after=starting_after)
+    query = query_of(limit=limit, receiver=receiver, starting_after=starting_after)
     answer = call("GET", PATH, data=data, query=query)
     say_rows(answer, answer.get("data", []), COLUMNS, as_json=as_json)
 

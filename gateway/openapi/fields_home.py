@@ -105,6 +105,7 @@ HOME_FIELDS: Final[dict[str, Extra]] = {
     "NewAdvance.funder": says("Who advances it, by its name in the settings."),
     "NewAdvance.amount": says("How much, in minor units."),
     "NewAdvance.currency": says("ISO 4217, lower case."),
+    "NewAdvance.released": says("What becomes available; left out, as much as is pending."),
     "Advance.id": id_of("adv", "The advance."),
     "Advance.merchant": id_of("mch", "For whom; null for a receiver."),
     "Advance.receiver": id_of("rcv", "For whom; null for a merchant."),

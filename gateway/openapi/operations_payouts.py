@@ -74,8 +74,8 @@ PAYOUTS: Final[Operations] = {
         HOME,
         "Clear now",
         {202: Said("It is durable, and under way.", ClearingRunView)},
-        "Cuts off, nets and files what was booked up to the business date (left out: the last one "
-        "that has ended), for the acting merchant; without one, for everybody whom the key can "
+        "Cuts off, nets and files what was booked up to the business date (left out: "
+        "today), for the acting merchant; without one, for everybody whom the key can "
         "reach. Nothing is ever in two batches, so asking twice files nothing twice.",
         body=RunClearing,
         key="optional",

@@ -205,6 +205,16 @@ def test_without_an_owner_the_list_is_everybodys(shard):
     assert [] == listed(**{"id[lt]": "frz_0"})["data"]
 
 
+def test_an_owners_list_goes_on_below_an_id_too(shard):
+    """Lists of several owners are merged by id; each is asked below the last one seen."""
+    for number in range(5):
+        note(shard, number, str(number), key_digest=bytes([number]) * 16)
+
+    listed = shard.made("note.list", {}, MERCHANT.id, query={"id[lt]": "nte_3", "limit": "2"})
+
+    assert (["2", "1"], True) == (listed["data"], listed["has_more"])
+
+
 def test_a_list_looks_through_records_for_what_is_asked(shard, monkeypatch):
     """In pieces, up to a limit: then it says so and does not pretend that there is nothing."""
     monkeypatch.setattr("actors.home.SCAN_CHUNK", 2)
