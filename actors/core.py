@@ -37,6 +37,7 @@ from payments.reference import SplitRule
 from payments.refund import Refund
 from payments.risk import Policy
 from payments.routing import ChannelAccount
+from payments.splitting.escrow import from_held
 from payments.splitting.returning import shares_back
 from payments.storage.base import Batch, Opened, Store
 from payments.view import Presentation, event_id, event_json, payment_json
@@ -257,6 +258,11 @@ class Core:
         )
 
     def merchant_back(self, payment: Payment, amount: int) -> int:
+        """What the merchant gives back of `amount` more, out of pending and available."""
+        back = self.own_back(payment, amount)
+        return back - from_held(payment.escrow, back)
+
+    def own_back(self, payment: Payment, amount: int) -> int:
         """What the merchant itself gives back of `amount` more: the fee and shares are others'."""
         settle_back, fee_back = self.give_back(payment, amount)
         back = settle_back - fee_back

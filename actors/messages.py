@@ -81,6 +81,8 @@ class Pay(Struct, array_like=True, tag=10, gc=False):
     entry: str = "api"
     split: Terms | None = None
     """What the request says of splitting; None: nothing, so that the merchant's rules apply."""
+    escrow_at: int | None = None
+    """Hold the merchant's own part until this business ms; None: do not hold it."""
 
 
 class MakeRefund(Struct, array_like=True, tag=11, gc=False):

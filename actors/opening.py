@@ -29,7 +29,8 @@ from payments.payment import Assessment, Attempt, AttemptState, Moment, Payment,
 from payments.reference import Merchant, MerchantStatus, SplitRule
 from payments.refund import Refund
 from payments.risk import REJECT, Facts, assess, failure_of
-from payments.routing import ChannelAccount
+from payments.routing import CUSTODY, ChannelAccount
+from payments.splitting.escrow import Escrow
 from payments.splitting.rules import TAG, choose, terms_of
 from payments.splitting.sharing import is_cut
 from payments.splitting.terms import Terms
@@ -208,6 +209,11 @@ class Opening:
             wallet = None
         asked = Way.JSAPI if is_page else way
         route, account = router.plan(asked, wallet, facts, command.channel_hint)
+        if command.escrow_at is not None and account.settles_to != CUSTODY:
+            raise InvalidField(
+                "the channel pays this merchant's money out itself: it cannot be held",
+                param="/escrow",
+            )
         if is_timed:
             began = core.numbers.stage("route", began)
         date = business_date(now, closing)
@@ -301,6 +307,7 @@ class Opening:
             payer=command.payer,
             return_url=command.return_url,
             split=command.split,
+            escrow=None if command.escrow_at is None else Escrow(command.escrow_at),
         )
 
     def terms(

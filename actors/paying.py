@@ -63,6 +63,8 @@ class Paying:
         self.page_moved: Callable[[LivePayment], None] | None = None
         """Told after each change of a payment with a payer's page (`actors/pages.py`)."""
         self.late_refund: Callable[[LivePayment, Approved | None, int], None] | None = None
+        self.held: Callable[[LivePayment], None] | None = None
+        """Told of a payment that succeeded and is held (`actors/escrowing.py`)."""
 
     # --- sending -------------------------------------------------------------------------------
 
@@ -250,11 +252,16 @@ class Paying:
         shares = payment.shares
         amounts = (payment.settle_amount, payment.fee)
         account, merchant = payment.attempt.account, payment.merchant
+        is_held = payment.escrow is not None
         postings = (
-            bookings.split_payment_booked(account, merchant, live.partition, *amounts, shares)
-            if shares
+            bookings.split_payment_booked(
+                account, merchant, live.partition, *amounts, shares, is_held=is_held
+            )
+            if shares or is_held
             else bookings.payment_booked(account, merchant, live.partition, *amounts)
         )
+        if is_held and self.held is not None:
+            self.held(live)
         if postings:
             core = self._core
             core.books.book(

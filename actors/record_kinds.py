@@ -12,6 +12,7 @@ from payments.settlement.instruction import Instruction
 from payments.settlement.key_use import KeyUse
 from payments.settlement.party import Party
 from payments.settlement.withdrawal import Withdrawal
+from payments.splitting.escrow import EscrowDue
 
 BATCH: Final = "batch"
 COVER: Final = "cover"
@@ -23,6 +24,7 @@ KEY: Final = "key"
 PARTY: Final = "party"
 CARRY: Final = "carry"
 ADJUSTMENT: Final = "adjustment"
+ESCROW: Final = "escrow"
 CLEARING: Final = "clearing"
 
 KINDS: Final[dict[str, type]] = {
@@ -36,5 +38,6 @@ KINDS: Final[dict[str, type]] = {
     PARTY: Party,
     CARRY: Carried,
     ADJUSTMENT: Adjustment,
+    ESCROW: EscrowDue,
     CLEARING: Runs,
 }

@@ -36,6 +36,7 @@ from payments.payment import Failure, Moment, Payment, Status, lengthen
 from payments.payment_events import RefundDone, RefundHeld, RefundReleased
 from payments.refund import Refund, RefundStatus
 from payments.reported import refuse_refund
+from payments.splitting.escrow import from_held
 from payments.splitting.terms import ShareBack
 from payments.storage.base import RefundRow
 from payments.view import refund_json
@@ -349,6 +350,7 @@ class Refunding:
         live, refund = entry.of, entry.refund
         payment = live.payment
         drawn: tuple[Drawn, ...] = ()
+        held = 0
         if refund.automatic:
             settle_back, fee_back = payment.settle_amount or 0, 0
             if refund.stray is not None:
@@ -359,11 +361,13 @@ class Refunding:
             settle_back, fee_back = core.give_back(payment, refund.amount)
             drawn = draw(core, payment, live.partition, settle_back, fee_back)
             amounts = (settle_back, fee_back)
+            own = settle_back - fee_back - sum(each.amount for each in drawn)
+            held = from_held(payment.escrow, own)
             postings = (
                 bookings.split_refund_booked(
-                    refund.account, payment.merchant, live.partition, *amounts, drawn
+                    refund.account, payment.merchant, live.partition, *amounts, drawn, held
                 )
-                if drawn
+                if drawn or held
                 else bookings.refund_booked(
                     refund.account, payment.merchant, live.partition, *amounts
                 )
@@ -382,7 +386,7 @@ class Refunding:
         )
         if refund.stray is None:
             backs = tuple(each.amount for each in drawn)
-            done = RefundDone(now, refund.amount, settle_back, fee_back, refund.id, backs)
+            done = RefundDone(now, refund.amount, settle_back, fee_back, refund.id, backs, held)
             self._paying.fold(live, Decision((done,)), now)
         if postings:
             core.books.book(

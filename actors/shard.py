@@ -45,9 +45,9 @@ from actors.news import News
 from actors.opening import Opening
 from actors.pages import Paging
 from actors.paying import INQUIRE, LOOK, PAY, REF_BITS, REF_MASK, REFUND, Paying
+from actors.payment_flows import of_payments
 from actors.reading import Reading
 from actors.refunding import Refunding
-from actors.reporting import Reporting
 from actors.tailing import Tailing
 from actors.timers import TICK_S, Timers
 from payments.channels.base import Outcome, Unknown
@@ -78,7 +78,7 @@ class MerchantShard:
         self.paging = Paging(core, self.paying)
         self.paging.act_on_order = self.reading.act
         self.home = home_desk(core)
-        Reporting(core, self.opening, self.paying, self.refunding).register(self.home)
+        of_payments(self.home, self.opening, self.paying, self.refunding)
         self.timers = Timers(core, self.paying, self.refunding, self.paging, self.home)
         self._queue: FairQueue[tuple[Link, Pay]] = FairQueue(
             total_max=QUEUE_MAX, key_max=MERCHANT_QUEUE_MAX

@@ -43,5 +43,7 @@ def balances(core: Core, link: Link, command: ReadBalances) -> None:
     sums: dict[str, dict[str, int]] = {}
     for (account, currency), minor in core.books.under(command.owner).items():
         here = sums.setdefault(currency, dict.fromkeys(BALANCES, 0))
-        here[chart.parse(account).part] += chart.natural(account, minor)
+        part = chart.parse(account).part
+        # Whoever reads it asks what it may spend: held by escrow or by order, it may not.
+        here["frozen" if part == "escrow" else part] += chart.natural(account, minor)
     core.say(link, command.ref, 200, _encode(sums))

@@ -27,6 +27,7 @@ from payments.directory import (
 from payments.directory_accounts import Confirmation, NewAccount
 from payments.errors import InvalidField
 from payments.money import AMOUNT_MAX
+from payments.splitting.escrow import NewRelease
 from payments.splitting.terms import RECEIVERS_MAX
 from payments.splitting.wishes import NewReceiver, NewSplitRule, ReceiverChange, SplitRuleChange
 from payments.webhook_wishes import (
@@ -99,6 +100,7 @@ class CreatePayment(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     split_base: Literal["net", "gross"] | None = None
     split_fee: Literal["merchant", "pro_rata"] | None = None
     escrow: bool = False
+    escrow_release_at: Annotated[datetime, Meta(tz=True)] | None = None
     channel_hint: Name | None = None
     metadata: Metadata = {}
     return_url: Annotated[str, Meta(max_length=2048, pattern=_URL)] | None = None
@@ -172,7 +174,16 @@ class AdvanceClock(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 EMPTY_ALLOWED: Final = frozenset(
-    {CancelRequest, Rotation, CreateClock, RollSecret, EnableEndpoint, ResendEvent, Confirmation}
+    {
+        CancelRequest,
+        NewRelease,
+        Rotation,
+        CreateClock,
+        RollSecret,
+        EnableEndpoint,
+        ResendEvent,
+        Confirmation,
+    }
     | EMPTY_HOME_BODIES
 )
 """Bodies that need not say anything may be left out."""
@@ -194,8 +205,8 @@ def _payment(body: CreatePayment) -> None:
         raise InvalidField("jsapi needs the payer's openid.", param="/payer/openid")
     if body.tip_amount > body.amount:
         raise InvalidField("The tip is part of the amount.", param="/tip_amount")
-    if body.escrow:
-        raise InvalidField("not available on this deployment", param="/escrow")
+    if body.escrow_release_at is not None and not body.escrow:
+        raise InvalidField("This says something of `escrow` only.", param="/escrow_release_at")
     if body.splits is not None or body.split_base or body.split_fee:
         _splits(body)
 
@@ -227,6 +238,7 @@ BODIES: Final[tuple[type[Struct], ...]] = (
     CreateReportedPayment,
     CreateReportedRefund,
     CancelRequest,
+    NewRelease,
     NewMerchant,
     MerchantChange,
     NewStore,

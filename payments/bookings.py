@@ -33,6 +33,11 @@ def late_refund_entry_id(refund_id: str) -> str:
     return "ent_" + refund_id[-BODY_LENGTH:] + "B"
 
 
+def release_entry_id(payment_id: str, number: int) -> str:
+    """Of the payment's escrow, let go for the `number`th time, from 1."""
+    return f"ent_{payment_id[-BODY_LENGTH:]}{number:02d}Q"
+
+
 def payment_booked(
     account: str, merchant: str, partition: int, settle_amount: int, fee: int
 ) -> Postings:
@@ -58,12 +63,17 @@ def split_payment_booked(
     settle_amount: int,
     fee: int,
     shares: Sequence[Share],
+    *,
+    is_held: bool = False,
 ) -> Postings:
-    """The same where receivers have their shares: the merchant has what they leave."""
+    """The same where receivers have their shares: the merchant has what they leave, in escrow if
+    it is held.
+    """
     rest = settle_amount - fee - sum(share.amount for share in shares)
+    own = chart.merchant_escrow(merchant) if is_held else chart.merchant_pending(merchant)
     return _without_zeros(
         (chart.receivable(account, partition), settle_amount),
-        (chart.merchant_pending(merchant), -rest),
+        (own, -rest),
         *((chart.receiver_pending(s.receiver, partition), -s.amount) for s in shares),
         (chart.fees_income(partition), -fee),
     )
@@ -89,12 +99,17 @@ def split_refund_booked(
     settle_back: int,
     fee_back: int,
     drawn: Sequence[Drawn],
+    held: int = 0,
 ) -> Postings:
-    """A refund of a split payment: receivers give back their parts, or come to owe them."""
+    """A refund of a split payment: receivers give back their parts, or come to owe them.
+
+    `held`: so much of the merchant's part comes out of escrow.
+    """
     rest = settle_back - fee_back - sum(each.amount for each in drawn)
     return _without_zeros(
         (chart.receivable(account, partition), -settle_back),
-        (chart.merchant_pending(merchant), rest),
+        (chart.merchant_escrow(merchant), held),
+        (chart.merchant_pending(merchant), rest - held),
         *((chart.receiver_pending(d.receiver, partition), d.pending) for d in drawn),
         *((chart.receiver_available(d.receiver, partition), d.available) for d in drawn),
         *((chart.receiver_debt(d.receiver, partition), d.debt) for d in drawn),
@@ -110,6 +125,14 @@ def refund_booked(
         (chart.receivable(account, partition), -settle_back),
         (chart.merchant_pending(merchant), settle_back - fee_back),
         (chart.fees_income(partition), fee_back),
+    )
+
+
+def released(merchant: str, amount: int) -> Postings:
+    """Let go: what was held of a payment is pending like that of any other."""
+    return (
+        (chart.merchant_escrow(merchant), amount),
+        (chart.merchant_pending(merchant), -amount),
     )
 
 

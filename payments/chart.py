@@ -75,6 +75,7 @@ _KINDS: Final[dict[tuple[str, str], tuple[Kind, bool]]] = {
     ("merchant", "available"): (Kind.LIABILITY, True),
     ("merchant", "frozen"): (Kind.LIABILITY, True),
     ("merchant", "in_transit"): (Kind.LIABILITY, True),
+    ("merchant", "escrow"): (Kind.LIABILITY, True),
     ("merchant", "debt"): (Kind.ASSET, True),
     ("receiver", "pending"): (Kind.LIABILITY, True),
     ("receiver", "available"): (Kind.LIABILITY, True),
@@ -128,6 +129,10 @@ def merchant_frozen(merchant: str) -> str:
 
 def merchant_in_transit(merchant: str) -> str:
     return "merchant:" + merchant + ":in_transit"
+
+
+def merchant_escrow(merchant: str) -> str:
+    return "merchant:" + merchant + ":escrow"
 
 
 def merchant_debt(merchant: str) -> str:

@@ -25,6 +25,7 @@ from payments.payment_events import (
     ChoiceDropped,
     Chosen,
     CodeShown,
+    EscrowReleased,
     Failed,
     Inquired,
     LateChecked,
@@ -69,6 +70,10 @@ def _sent(payment: Payment, event: Sent) -> Payment:
 
 
 def _succeeded(payment: Payment, event: Succeeded) -> Payment:
+    escrow = payment.escrow
+    if escrow is not None:
+        shared = sum(share.amount for share in event.shares)
+        escrow = replace(escrow, held=event.settle_amount - event.fee - shared)
     return replace(
         payment,
         status=Status.SUCCEEDED,
@@ -78,6 +83,7 @@ def _succeeded(payment: Payment, event: Succeeded) -> Payment:
         discounts=event.discounts,
         fee=event.fee,
         shares=event.shares,
+        escrow=escrow,
         succeeded_at=event.at,
         next_action_at=None,
         history=lengthen(payment.history, Moment(event.at, "succeeded")),
@@ -288,9 +294,13 @@ def _refund_done(payment: Payment, event: RefundDone) -> Payment:
             replace(share, returned=share.returned + back)
             for share, back in zip(shares, event.shares_back, strict=True)
         )
+    escrow = payment.escrow
+    if escrow is not None:
+        escrow = replace(escrow, held=escrow.held - event.held_back)
     return replace(
         payment,
         shares=shares,
+        escrow=escrow,
         refunding=payment.refunding - event.amount,
         amount_refunded=payment.amount_refunded + event.amount,
         settle_returned=payment.settle_returned + event.settle_back,
@@ -304,6 +314,21 @@ def _refund_released(payment: Payment, event: RefundReleased) -> Payment:
         payment,
         refunding=payment.refunding - event.amount,
         history=lengthen(payment.history, Moment(event.at, "refund_failed", event.refund)),
+    )
+
+
+def _escrow_released(payment: Payment, event: EscrowReleased) -> Payment:
+    escrow = payment.escrow
+    assert escrow is not None, payment.id
+    return replace(
+        payment,
+        escrow=replace(
+            escrow,
+            held=escrow.held - event.amount,
+            released=escrow.released + event.amount,
+            releases=escrow.releases + 1,
+        ),
+        history=lengthen(payment.history, Moment(event.at, "released", str(event.amount))),
     )
 
 
@@ -329,4 +354,5 @@ _FOLDS: Final[dict[type, Callable[[Payment, Any], Payment]]] = {
     RefundHeld: _refund_held,
     RefundDone: _refund_done,
     RefundReleased: _refund_released,
+    EscrowReleased: _escrow_released,
 }

@@ -31,7 +31,14 @@ UNDER_WAY: Final = frozenset(
     }
 )
 AFTERWARDS: Final = frozenset(
-    {"late_check", "late_success", "refund_started", "refund_succeeded", "refund_failed"}
+    {
+        "late_check",
+        "late_success",
+        "refund_started",
+        "refund_succeeded",
+        "refund_failed",
+        "released",
+    }
 )
 OF_A_PAGE: Final = frozenset({"chosen", "choice_dropped", "attempt_closed", "attempt_failed"})
 """Lines of a payment whose payer chooses the wallet; the last two end one attempt."""
@@ -192,6 +199,15 @@ def of_shares(payment: Payment, postings: Iterable[Postings]) -> Iterator[str]:
         yield f"has entries about {receiver}, which has no share"
 
 
+def of_escrow(payment: Payment, postings: Iterable[Postings]) -> Iterator[str]:
+    """Complaints about what the entries of a payment and its refunds leave in escrow."""
+    held = 0 if payment.escrow is None else payment.escrow.held
+    account = chart.merchant_escrow(payment.merchant)
+    booked = -sum(minor for legs in postings for name, minor in legs if name == account)
+    if held < 0 or held != booked:
+        yield f"holds {held} and the entries say {booked}"
+
+
 def expected_entries(payment: Payment, refunds: Collection[Refund]) -> set[str]:
     """The ids of all entries that a payment and its refunds have, by their states."""
     expected = set()
@@ -200,6 +216,9 @@ def expected_entries(payment: Payment, refunds: Collection[Refund]) -> set[str]:
         expected.add(bookings.payment_entry_id(payment.id))
     if payment.late_success and settled:
         expected.add(bookings.late_success_entry_id(payment.id))
+    if payment.escrow is not None:
+        for number in range(1, payment.escrow.releases + 1):
+            expected.add(bookings.release_entry_id(payment.id, number))
     for refund in refunds:
         if refund.stray:
             expected.add(bookings.late_success_entry_id(refund.id))

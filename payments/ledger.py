@@ -153,9 +153,14 @@ def verify_chain(rows: Iterable[Row], heads: Mapping[int, Head] | None = None) -
 
 
 def _derives(identifier: str, source: str, partition: int) -> bool:
-    """Whether an entry's id was made from the id of its source, by `payments.bookings`."""
+    """Whether an entry's id was made from the id of its source, by `payments.bookings`.
+
+    What happens to one source several times has its number between body and letter.
+    """
     body = source[-BODY_LENGTH:]
-    same = identifier[PREFIX_LENGTH:-LEG_LENGTH] == body
+    told = identifier[PREFIX_LENGTH:-LEG_LENGTH]
+    number = told[BODY_LENGTH:]
+    same = told[:BODY_LENGTH] == body and (not number or (number.isascii() and number.isdigit()))
     return same and is_body(body) and partition_of(body) == partition
 
 

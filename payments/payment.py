@@ -26,6 +26,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from payments.splitting.escrow import Escrow
 from payments.splitting.terms import Share, Terms
 
 HISTORY_MAX: Final = 200
@@ -232,6 +233,8 @@ class Payment(Struct, frozen=True, array_like=True, gc=False):
     """How it is to be split, fixed when it was asked for; None: it is not."""
     shares: tuple[Share, ...] = ()
     """What receivers got of it; there are none before it succeeded."""
+    escrow: Escrow | None = None
+    """What of the merchant's own part is held until it is released; None: it never was to be."""
 
     @property
     def refundable(self) -> int:

@@ -166,12 +166,21 @@ class RefundDone(Struct, frozen=True, gc=False):
     fee_back: int
     refund: str
     shares_back: tuple[int, ...] = ()
+    held_back: int = 0
+    """What of the merchant's part came out of escrow."""
 
 
 class RefundReleased(Struct, frozen=True, gc=False):
     at: int
     amount: int
     refund: str
+
+
+class EscrowReleased(Struct, frozen=True, gc=False):
+    """A part of what was held is the merchant's; minor units."""
+
+    at: int
+    amount: int
 
 
 PaymentEvent = (
@@ -196,4 +205,5 @@ PaymentEvent = (
     | RefundHeld
     | RefundDone
     | RefundReleased
+    | EscrowReleased
 )

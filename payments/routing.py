@@ -48,7 +48,11 @@ class ChannelAccount(Struct, frozen=True, array_like=True, gc=False):
 
 
 MODES: Final = frozenset({"direct", "partner", "acquirer"})
-DESTINATIONS: Final = frozenset({"custody", "merchant", "channel_frozen"})
+CUSTODY: Final = "custody"
+CHANNEL_FROZEN: Final = "channel_frozen"
+"""The channel holds the money back, pays receivers, and lets the merchant have the rest."""
+
+DESTINATIONS: Final = frozenset({CUSTODY, "merchant", CHANNEL_FROZEN})
 # The name is part of account names in the books, which `:` and `#` take apart.
 _NAME: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 

@@ -23,6 +23,7 @@ from gateway.schemas import CancelRequest, CreatePayment, CreateRefund, CreateRe
 from payments.errors import InvalidField, NotFound, Overloaded
 from payments.ids import MalformedId, body_of, partition_of
 from payments.reference import KeyOwner
+from payments.splitting.escrow import wanted
 from payments.splitting.terms import Base, FeeBearer, Part, Terms
 
 PATH: Final = "/v1/payments"
@@ -94,6 +95,7 @@ def prepared(call: Call) -> tuple[Pay, Dialer, int]:
         asked.channel_hint,
         asked.return_url,
         digests.order(merchant, asked.order_no),
+        escrow_at=_escrow_at(asked, door.clock.now_ms()),
         split=terms(call, asked),
     )
     return command, door.shard(record.partition), wait
@@ -117,6 +119,14 @@ async def create(call: Call) -> Reply:
     """POST /v1/payments, where it does not take the express."""
     command, shard, wait = prepared(call)
     return answered(call, await call.door.ask(shard, command, wait))
+
+
+def _escrow_at(asked: CreatePayment, now: int) -> int | None:
+    """Until when the merchant's own part is held, business ms; None: not at all."""
+    if not asked.escrow:
+        return None
+    at = asked.escrow_release_at
+    return wanted(now, None if at is None else round(at.timestamp() * 1000)).until
 
 
 class Place(Struct, frozen=True):

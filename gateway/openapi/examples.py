@@ -52,6 +52,7 @@ from payments.reference import (
     Terminal,
 )
 from payments.refund import Refund, RefundStatus
+from payments.splitting.escrow import ReleaseView
 from payments.splitting.terms import Part, Share, Terms
 from payments.view import (
     PaymentView,
@@ -320,6 +321,18 @@ SHAPES: Final[dict[type[Struct], Json]] = {
         )
     ),
     SplitView: _SPLITS["data"][0],
+    ReleaseView: {
+        "id": "rel_01M7Y4WH5A000W7H0V64525C",
+        "object": "release",
+        "payment": PAYMENT,
+        "merchant": MERCHANT,
+        "amount": 4_000,
+        "held": 5_962,
+        "currency": "cny",
+        "created": "2026-11-22T03:10:03.120Z",
+        "metadata": {},
+        "livemode": False,
+    },
     BalanceView: {
         "object": "balance",
         "merchant": None,

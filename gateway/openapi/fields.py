@@ -115,6 +115,14 @@ REQUESTS: Final[dict[str, Extra]] = {
         "Who bears the fee of a gross split: the merchant (if left out), or each by its share."
     ),
     "CreatePayment.escrow": says("Hold the merchant's share until it is released."),
+    "CreatePayment.escrow_release_at": says(
+        "When what is held is let go by itself, 30 days ahead at most; left out, after 7 days."
+    ),
+    "NewRelease.amount": says("In minor units; left out, all that can be let go."),
+    "Release.id": id_of("rel", "The release."),
+    "Release.payment": id_of("pay", "The payment."),
+    "Release.amount": says("What was let go, in minor units."),
+    "Release.held": says("What was still held after it."),
     "CreatePayment.channel_hint": says("A channel account to prefer, if it can take the payment."),
     "CreatePayment.return_url": {
         "description": "Where the payer's browser goes afterwards.", "format": "uri",

@@ -14,6 +14,7 @@ from gateway.openapi.operation import (
     reading,
 )
 from gateway.openapi.shapes import BalanceView, ReceiverView, SplitRuleView
+from payments.splitting.escrow import NewRelease, ReleaseView
 from payments.splitting.wishes import (
     NewReceiver,
     NewSplitRule,
@@ -79,6 +80,20 @@ SHARES: Final[Operations] = {
                    SplitView, "page")},
         scope="payments:read",
         prefix="pay",
+    ),
+    ("POST", "/v1/payments/{id}/release"): Operation(
+        "releasePayment",
+        SPLITTING,
+        "Let go of what is held of a payment",
+        {201: Said("What was let go.", ReleaseView)},
+        "Of a payment that was made with `escrow`. Without `amount` all of it that no refund under "
+        "way needs. It is pending from now on, and in the clearing batch of its day. What nobody "
+        "releases is let go at `escrow_release_at`.",
+        body=NewRelease,
+        key="required",
+        scope="payments:write",
+        prefix="pay",
+        problems=(*WRITTEN, "conflict", "exceeds_paid"),
     ),
     ("GET", "/v1/balances"): listing(
         "listBalances", SPLITTING, BalanceView, BALANCE_FILTERS, scope="ledger:read",

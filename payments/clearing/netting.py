@@ -24,6 +24,8 @@ what they are about. Both dates are yyyymmdd."""
 
 PAYMENT: Final = "P"
 REFUND: Final = "R"
+RELEASE: Final = "Q"
+"""What was held of a payment is let go: pending that no channel owes anything for."""
 
 
 class OutOfOrder(ValueError):
@@ -179,7 +181,7 @@ class Netting:
     def feed(self, lines: Iterable[Line]) -> int:
         """Count lines in. How many of them are for later: beyond their merchant's window.
 
-        Entries that are neither a payment nor a refund are passed over. Raise OutOfOrder for a
+        Entries of no payment's, refund's or release's are passed over. Raise OutOfOrder for a
         merchant's sequence that repeats or goes back.
         """
         tallies, roles = self._tallies, self._roles
@@ -192,7 +194,7 @@ class Netting:
                 raise OutOfOrder(f"sequence {seq} of {merchant} after {tally.last}")
             tally.last = seq
             step = entry_id[-1]
-            if step not in (PAYMENT, REFUND):
+            if step not in (PAYMENT, REFUND, RELEASE):
                 continue
             window = tally.window
             if window.has(seq, date):
@@ -223,11 +225,13 @@ def net(lines: Iterable[Line], windows: Mapping[str, Window]) -> dict[str, Nette
 def _count(
     tally: _Tally, roles: dict[str, _Role], step: str, asked: int, packed: bytes, bill_date: int
 ) -> None:
-    """Add one member. `asked` is what the payer was asked, or what was asked back."""
+    """Add one member. `asked` is what the payer was asked, or what was asked back; of a release it
+    was counted with the payment.
+    """
     tally.items += 1
     if step == PAYMENT:
         tally.gross += asked
-    else:
+    elif step == REFUND:
         tally.refunds += asked
     channel_account = ""
     settle = fee = 0

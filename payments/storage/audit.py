@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.msgpack import Decoder
 
 from payments.bookings import payment_entry_id
-from payments.invariants import of_payment, of_shares
+from payments.invariants import of_escrow, of_payment, of_shares
 from payments.ledger import (
     BrokenChain,
     Postings,
@@ -196,6 +196,9 @@ def _check_payments(connection: apsw.Connection, found: Audit) -> None:
             _break(found, f"{identifier} {complaint}")
         if payment.split is not None:
             for complaint in of_shares(payment, _postings(connection, sources)):
+                _break(found, f"{identifier} {complaint}")
+        if payment.escrow is not None:
+            for complaint in of_escrow(payment, _postings(connection, sources)):
                 _break(found, f"{identifier} {complaint}")
 
 

@@ -66,7 +66,8 @@ FIELDS = [
     ({"splits": [{"receiver": "rcv_1", "amount": 1}]}, "splits.0.receiver"),
     ({"splits": [{"receiver": "rcv_1"}]}, "splits.0"),
     ({"split_base": "gross"}, "split_base"),
-    ({"escrow": True}, "escrow"),
+    ({"escrow_release_at": "2026-12-01T00:00:00Z"}, "escrow_release_at"),
+    ({"escrow": True, "escrow_release_at": "2026-01-01T00:00:00Z"}, "escrow_release_at"),
 ]
 MALFORMED = [
     b"",

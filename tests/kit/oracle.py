@@ -181,6 +181,8 @@ def _each(rows: Rows, payments: dict[str, Payment], refunds: dict[str, Refund]) 
         yield from (f"10/11/18: {identifier} {complaint}" for complaint in found)
         said = invariants.of_shares(payment, postings.get(identifier, []))
         yield from (f"11: {identifier} {complaint}" for complaint in said)
+        said = invariants.of_escrow(payment, postings.get(identifier, []))
+        yield from (f"11: {identifier} {complaint}" for complaint in said)
         if payment.split and payment.status is Status.SUCCEEDED and not payment.shares:
             yield f"11: {identifier} was to be split and is not"
         if payment.amount_refunded == payment.amount and payment.status is Status.SUCCEEDED:

@@ -81,6 +81,7 @@ ACCEPTED = [
     (BARCODE, {"subject": "order 20261121000001 of 2026-11-21 18:30:00"}),
     (BARCODE, {"subject": "tel 13800000000, “fünf”, 面 — 饭，🍜"}),
     (BARCODE, {"escrow": False, "splits": []}),
+    (BARCODE, {"escrow": True}),
     (BARCODE, {"return_url": "https://shop.example/back?x=1:2"}),
     (QR, {}),
     (QR, {"expires_in": 30}),
@@ -101,6 +102,14 @@ def test_what_api_allows_is_accepted(base, changes):
         if isinstance(value, str | int) and not isinstance(value, bool):
             assert value == getattr(payment, name)
     assert payment == decode(CreatePayment, body_of(base, **changes).replace(b'": ', b'"  :\n'))
+
+
+def test_an_escrow_may_say_when_it_ends():
+    at = decode(
+        CreatePayment, body_of(BARCODE, escrow=True, escrow_release_at="2026-12-01T08:00:00+08:00")
+    ).escrow_release_at
+
+    assert 1_796_083_200 == at.timestamp()
 
 
 REFUSED = [
@@ -189,8 +198,10 @@ REFUSED = [
     ),
     (BARCODE, {"split_base": "net"}, "/split_base"),
     (BARCODE, {"split_fee": "pro_rata"}, "/split_fee"),
-    (BARCODE, {"escrow": True}, "/escrow"),
     (BARCODE, {"escrow": "true"}, "/escrow"),
+    (BARCODE, {"escrow_release_at": "2026-12-01T00:00:00Z"}, "/escrow_release_at"),
+    (BARCODE, {"escrow": True, "escrow_release_at": "2026-12-01T00:00:00"}, "/escrow_release_at"),
+    (BARCODE, {"escrow": True, "escrow_release_at": 1}, "/escrow_release_at"),
     (BARCODE, {"return_url": "javascript:alert(1)"}, "/return_url"),
     (BARCODE, {"return_url": "https://a b"}, "/return_url"),
     # Nobody sets what is not theirs to set.
@@ -210,13 +221,6 @@ def test_a_wrong_field_is_named_by_its_pointer(base, changes, pointer):
 
     assert (InvalidField, pointer) == (type(error), error.param)
     assert error.detail
-
-
-def test_what_this_deployment_cannot_do_says_so():
-    """Escrow is understood and refused, never ignored."""
-    error = refusal(CreatePayment, body_of(BARCODE, escrow=True))
-
-    assert "not available on this deployment" == error.detail
 
 
 MALFORMED = [

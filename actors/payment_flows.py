@@ -1,0 +1,14 @@
+"""Which flows go on from payments by the shard's desk: reported ones, and what is held."""
+
+from actors.escrowing import Escrowing
+from actors.home import HomeDesk
+from actors.opening import Opening
+from actors.paying import Paying
+from actors.refunding import Refunding
+from actors.reporting import Reporting
+
+
+def of_payments(desk: HomeDesk, opening: Opening, paying: Paying, refunding: Refunding) -> None:
+    """Register them, each in one line."""
+    Reporting(desk.core, opening, paying, refunding).register(desk)
+    Escrowing(desk, paying)
