@@ -146,7 +146,10 @@ class Sandboxes:
         alone_max = agreed.alone_max_minor or ALONE_MAX_MINOR
         return msgspec.structs.replace(
             settings,
-            channels=tuple(self._account(one) for one in channels),
+            channels=(
+                *(self._account(one) for one in channels),
+                *(account for account in settings.channels if account.is_external),
+            ),
             bank=self._bank(bank),
             settlement=msgspec.structs.replace(agreed, alone_max_minor=alone_max),
         )
