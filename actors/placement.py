@@ -8,6 +8,7 @@ from payments.ids import PARTITIONS
 DIRECTORY: Final = "directory"
 COURIER: Final = "courier"
 CUSTODY: Final = "custody"
+RECONCILER: Final = "reconciler"
 SUPERVISOR: Final = "supervisor"
 
 

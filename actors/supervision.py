@@ -34,7 +34,15 @@ QUICK_DEATHS_MAX: Final = 8
 seconds, enough for what an earlier deployment left behind to end."""
 
 POLL_S: Final = 0.05
-ROLES: Final = ("front_door", "shard", "lane", "custody", "courier", "directory")
+ROLES: Final = (
+    "front_door",
+    "reconciler",
+    "shard",
+    "lane",
+    "custody",
+    "courier",
+    "directory",
+)
 """In the order of the drain: who asks goes before who is asked."""
 
 

@@ -25,7 +25,7 @@ CUSTODY_ROLES: Final = frozenset({"custody"})
 """Actors that carry what those want to the bank and back: asked when they are quiet. If anything
 came of it, they name the present as their next timer, and all are asked again."""
 
-LAST_ROLES: Final = frozenset({"courier"})
+LAST_ROLES: Final = frozenset({"courier", "reconciler"})
 """Actors that pass on what all those did: asked when the others are quiet."""
 
 QUIET_TIMEOUT_S: Final = 10.0

@@ -27,7 +27,7 @@ from actors.messages import (
     Stats,
 )
 from actors.net import Network
-from actors.placement import COURIER, DIRECTORY, Placement, shard_name
+from actors.placement import COURIER, DIRECTORY, RECONCILER, Placement, shard_name
 from gateway.edge import SWEEP_S
 from gateway.errors import from_refusal
 from payments.errors import OutcomeUnknown, Overloaded, QuotaExceeded
@@ -90,6 +90,7 @@ class Asker:
         ]
         self.directory = Dialer(network, lambda: address(DIRECTORY), handler, identity)
         self.courier = Dialer(network, lambda: address(COURIER), handler, identity)
+        self.reconciler = Dialer(network, lambda: address(RECONCILER), handler, identity)
         self._shard_of = [self.shards[number] for number in placement.shard_of]
 
     def __len__(self) -> int:

@@ -26,7 +26,7 @@ from gateway.edge import NO_STORE, VERSION, Connection, EdgeServer, Heads, Reply
 from gateway.errors import BodyTooLarge, Bug, EdgeError, from_refusal, problem
 from gateway.handlers.payments import PATH, answer_lines, prepared
 from gateway.logs import get_logger
-from gateway.modules import is_served
+from gateway.modules import CUSTODY, is_served
 from gateway.routes import Call, Route, Router
 from gateway.settings_shape import Settings
 from gateway.signatures import Headers, split_target
@@ -112,6 +112,7 @@ class FrontDoor:
         self.shards = self.asker.shards
         self.directory = self.asker.directory
         self.courier = self.asker.courier
+        self.reconciler = self.asker.reconciler
         self.callbacks = Callbacks(settings, digests, identity, network, address)
         self._request_no = 0
         self._request_prefix = self.mint.body(clock.real_ms(), 0)[-8:]
@@ -135,7 +136,10 @@ class FrontDoor:
 
     @property
     def dialers(self) -> list[Dialer]:
-        return [*self.shards, self.directory, self.courier, *self.callbacks.dialers]
+        boxes = [self.directory, self.courier]
+        if CUSTODY in self.settings.modules:
+            boxes.append(self.reconciler)
+        return [*self.shards, *boxes, *self.callbacks.dialers]
 
     # --- links ---------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from actors.placement import (
     COURIER,
     CUSTODY,
     DIRECTORY,
+    RECONCILER,
     SUPERVISOR,
     LocalAddresses,
     UnixAddresses,
@@ -372,6 +373,8 @@ class Gateway:
             return Spec(role, name, number, 1, str(settings_path), run_dir, account)
 
         specs = [spec("directory", DIRECTORY, 0), spec("courier", COURIER, 0)]
+        if CUSTODY_MODULE in settings.modules:
+            specs.append(spec("reconciler", RECONCILER, 0))
         if settings.bank is not None and CUSTODY_MODULE in settings.modules:
             specs.append(spec("custody", CUSTODY, 0))
         for account in settings.asked:

@@ -471,12 +471,20 @@ def build_custody(spec: Spec, place: Place) -> Boxed:
     return build(spec, place)
 
 
+def build_reconciler(spec: Spec, place: Place) -> Boxed:
+    """What compares channels' bills with our rows."""
+    from gateway.reconciler_box import build
+
+    return build(spec, place)
+
+
 BUILDERS: Final = {
     "shard": build_shard,
     "lane": build_lane,
     "directory": build_directory,
     "courier": build_courier,
     "custody": build_custody,
+    "reconciler": build_reconciler,
     "front_door": build_front_door,
 }
 

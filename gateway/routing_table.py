@@ -22,6 +22,7 @@ from gateway.lists import RECEIVER_FILTERS, SPLIT_RULE_FILTERS
 from gateway.modules import MODULES, how_to_serve, is_served, modules_of
 from gateway.routes import Call, Route, Router
 from gateway.routing_home import HOME_ROUTES
+from gateway.routing_reconciliation import RECONCILIATION_ROUTES
 from gateway.routing_papers import PAPER_ROUTES
 from gateway.schemas import AdvanceClock, CreateClock
 from payments.directory import (
@@ -88,6 +89,7 @@ ROUTES = [
     Route("GET", "/v1/balances", balances.list_balances),
     *PAPER_ROUTES,
     *HOME_ROUTES,
+    *RECONCILIATION_ROUTES,
     Route("POST", "/v1/keys", reference.creating("keys.create", NewKey)),
     Route("GET", "/v1/keys", reference.listing("keys.list", reference.KEY_FILTERS)),
     Route("GET", "/v1/keys/{id}", reference.reading("keys.get")),

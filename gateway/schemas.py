@@ -27,6 +27,7 @@ from payments.directory import (
 from payments.directory_accounts import Confirmation, NewAccount
 from payments.errors import InvalidField
 from payments.money import AMOUNT_MAX
+from payments.reconciliation.wishes import NewReconciliation, ProposeResolution, ResolveItem
 from payments.splitting.escrow import NewRelease
 from payments.splitting.terms import RECEIVERS_MAX
 from payments.splitting.wishes import NewReceiver, NewSplitRule, ReceiverChange, SplitRuleChange
@@ -254,6 +255,9 @@ BODIES: Final[tuple[type[Struct], ...]] = (
     NewAccount,
     Confirmation,
     *HOME_BODIES,
+    NewReconciliation,
+    ProposeResolution,
+    ResolveItem,
     CreateClock,
     AdvanceClock,
     NewEndpoint,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
+from gateway.cli import recon_asking
 from gateway.cli.journals import write_sealed, write_text
 from gateway.cli.options import AsJson, ConfigFile, DataDir, data_files, settings_from
 from gateway.cli.output import (
@@ -22,6 +23,7 @@ from gateway.cli.output import (
 )
 
 app: Final = typer.Typer(no_args_is_help=True)
+recon_asking.add_to(app)
 
 Dialect = Literal["wechat", "alipay", "unionpay"]
 PEEKED_LINES: Final = 1_000

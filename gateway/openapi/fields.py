@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.openapi.fields_home import HOME_FIELDS
 from gateway.openapi.fields_papers import PAPER_FIELDS
+from gateway.openapi.fields_reconciliation import RECONCILIATION_FIELDS
 from gateway.openapi.fields_reported import REPORTED_FIELDS
 from gateway.openapi.words import Extra, id_of, instant, one_of, says
 from payments.payment import Status, Way
@@ -389,5 +390,6 @@ ANSWERS: Final[dict[str, Extra]] = {
 }  # fmt: skip
 
 FIELDS: Final[dict[str, Extra]] = {
-    **COMMON, **REQUESTS, **ANSWERS, **HOME_FIELDS, **REPORTED_FIELDS, **PAPER_FIELDS,
+    **COMMON, **REQUESTS, **ANSWERS, **HOME_FIELDS, **REPORTED_FIELDS,
+    **RECONCILIATION_FIELDS, **PAPER_FIELDS,
 }  # fmt: skip

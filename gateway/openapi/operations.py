@@ -10,6 +10,7 @@ from gateway.openapi.operation import Operations
 from gateway.openapi.operations_home import THE_WAY_HOME
 from gateway.openapi.operations_money import MONEY
 from gateway.openapi.operations_papers import PAPERS
+from gateway.openapi.operations_reconciliation import RECONCILED
 from gateway.openapi.operations_reference import REFERENCE
 from gateway.openapi.operations_reported import ELSEWHERE
 from gateway.openapi.operations_rest import REST
@@ -17,6 +18,6 @@ from gateway.openapi.operations_splitting import SHARES
 from gateway.openapi.operations_webhooks import COURIER
 
 OPERATIONS: Final[Operations] = {
-    **MONEY, **ELSEWHERE, **SHARES, **THE_WAY_HOME, **REFERENCE, **COURIER, **REST,
+    **MONEY, **ELSEWHERE, **SHARES, **THE_WAY_HOME, **RECONCILED, **REFERENCE, **COURIER, **REST,
     **PAPERS,
 }  # fmt: skip

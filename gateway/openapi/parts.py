@@ -43,6 +43,9 @@ FILTER_TEXTS: Final = {
     "account": "An account of the chart, or what the names begin with.",
     "format": "How it is written; `json` if nothing is said.",
     "type": "Only of this type; `payment.*` is all of payments.",
+    "bill_date": "Only of this day's bill, `yyyymmdd`.",
+    "owner": "Only of this owner.",
+    "reconciliation": "Only of this comparison.",
     "created[gt]": "Only after this instant.",
     "created[gte]": "Only at this instant or after it.",
     "created[lt]": "Only before this instant.",
@@ -56,6 +59,7 @@ PREFIXES: Final = {
     "payment": "pay",
     "merchant": "mch",
     "receiver": "rcv",
+    "reconciliation": "rec",
 }
 
 HEADERS: Final[dict[str, Schema]] = {

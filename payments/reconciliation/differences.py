@@ -195,10 +195,15 @@ class Maker:
         if act is None or (act is Act.REFUND_DUPLICATE and amount < 0):
             # More than ours: it is somebody's, so it is kept. Less: the channel is asked for it.
             act = Act.SUSPENSE if amount > 0 else Act.CLAIM
-        entry = _ENTRIES.get(act)
-        if entry is None or amount == 0:
-            return Proposal(act)
-        return Proposal(act, entry(self._account, _partition(number), amount))
+        return proposal_of(self._account, act, amount, number)
+
+
+def proposal_of(account: str, act: Act, amount: int, number: str) -> Proposal:
+    """An act about a difference, with the entry that belongs to it. `account`: the channel's."""
+    entry = _ENTRIES.get(act)
+    if entry is None or amount == 0:
+        return Proposal(act)
+    return Proposal(act, entry(account, _partition(number), amount))
 
 
 OWNERS: Final[dict[Kind, Owner]] = {

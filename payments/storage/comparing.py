@@ -92,6 +92,14 @@ class Comparing:
         bill = Bill(account, channel, bill_date, "no bill: nothing happened", empty)
         return self.compare(bill, io.BytesIO(), lambda file, date: ())
 
+    def spend(self, caller: str, digest: int, created: int) -> None:
+        """A signed request counts once. Raise NonceSpent, StoreRefused."""
+        store = self._open()
+        try:
+            store.spend(caller, digest, created)
+        finally:
+            store.close()
+
     def decide(self, item: str, event: Event) -> Difference:
         """Keep what was decided of a difference. Raise StoreRefused: try again."""
         store = self._open()

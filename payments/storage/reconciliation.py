@@ -20,7 +20,7 @@ from payments.reconciliation.resolving import Event, apply, awaited, reconsider
 from payments.reconciliation.runs import Run, RunStatus, item_id
 from payments.storage import connect
 from payments.storage.base import StoreError, StoreRefused
-from payments.storage.side import SideStore
+from payments.storage.side import NONCE_KEPT_S, SideStore
 from payments.storage.sql import load
 
 FILE_NAME: Final = "reconciliation.db"
@@ -60,7 +60,20 @@ class Set(Struct, frozen=True):
     difference: Difference
 
 
-Write = Begin | Add | Finish | Set
+class Spend(Struct, frozen=True):
+    """A signature counts once. `created`: seconds; what is older than `before` is forgotten."""
+
+    caller: str
+    digest: int
+    created: int
+    before: int
+
+
+Write = Begin | Add | Finish | Set | Spend
+
+
+class NonceSpent(Exception):
+    """The nonce of a signed request was used before."""
 
 
 class Reads:
@@ -95,6 +108,27 @@ class Reads:
         """A difference and the comparison that found it."""
         rows = self._all("item", identifier)
         return (_difference(rows[0][0]), _run(rows[0][1])) if rows else None
+
+    def runs_page(
+        self, account: str, bill_date: int, status: str, after: str, limit: int
+    ) -> list[Run]:
+        """Comparisons that finished, newest first; empty texts and 0 ask for any."""
+        rows = self._all("runs_page", account, bill_date, status, after, limit)
+        return [_run(body) for (body,) in rows]
+
+    def items_page(
+        self, run: str, kind: str, standing: str, owner: str, after: str, limit: int
+    ) -> list[tuple[str, Difference, Run]]:
+        """(id, difference, comparison), newest first; empty texts ask for any.
+
+        Without a `run`, those of the comparisons that count.
+        """
+        rows = self._all("items_page", run, kind, standing, owner, after, limit)
+        return [(identifier, _difference(one), _run(of)) for identifier, one, of in rows]
+
+    def open_ages(self) -> list[tuple[str, str, int, int]]:
+        """(account, kind, bill date, how many) of the differences that are open."""
+        return self._all("open_ages")
 
     def open_counts(self, run: str) -> dict[str, int]:
         """Kind -> differences that are not resolved."""
@@ -163,6 +197,11 @@ class ReconciliationStore(Reads, SideStore[Write]):
         self.commit_now(Set(identifier, difference))
         return difference
 
+    def spend(self, caller: str, digest: int, created: int) -> None:
+        """Let a nonce count once, now and after a restart. Raise NonceSpent."""
+        before = self._clock.real_ms() // 1_000 - NONCE_KEPT_S
+        self.commit_now(Spend(caller, digest, created, before))
+
     def _write(self, writer: apsw.Connection, write: Write) -> None:
         match write:
             case Begin(run=run):
@@ -173,6 +212,12 @@ class ReconciliationStore(Reads, SideStore[Write]):
                 self._finish(writer, run, before)
             case Set(id=identifier, difference=difference):
                 writer.execute(SQL["set_item"], _changed(identifier, difference))
+            case Spend():
+                writer.execute(SQL["nonces_table"])
+                writer.execute(SQL["prune_nonces"], (write.before,))
+                writer.execute(SQL["add_nonce"], (write.caller, write.digest, write.created))
+                if not writer.changes():
+                    raise NonceSpent
             case _:
                 assert_never(write)
 

@@ -122,3 +122,43 @@ SELECT item.body FROM item JOIN run ON run.no = item.run WHERE run.id = ? AND it
 SELECT item.id, item.body FROM item JOIN run ON run.no = item.run
 WHERE run.id = ? AND item.number = ?;
 
+-- runs_page --
+-- Comparisons that finished, the newest first. ?1 account, ?2 bill date, ?3 status: '' or 0 for any;
+-- ?4: the id after which the page begins, '' for the first.
+SELECT body FROM run
+WHERE status <> 'running' AND (?1 = '' OR account = ?1) AND (?2 = 0 OR bill_date = ?2)
+    AND (?3 = '' OR status = ?3) AND (?4 = '' OR no < (SELECT no FROM run WHERE id = ?4))
+ORDER BY no DESC LIMIT ?5;
+
+-- items_page --
+-- Differences of current comparisons, or of one (?1), the newest first. ?2 kind, ?3 standing,
+-- ?4 owner: '' for any; ?5: the id after which the page begins. Who owns one follows from the rest.
+SELECT item.id, item.body, run.body FROM item JOIN run ON run.no = item.run
+WHERE (run.id = ?1 AND run.status <> 'running' OR ?1 = '' AND run.status = 'finished')
+    AND (?2 = '' OR item.kind = ?2) AND (?3 = '' OR item.standing = ?3)
+    AND (?4 = '' OR ?4 = CASE
+        WHEN item.resolved_by <> '' OR item.kind = 'expected_later' THEN 'nobody'
+        WHEN item.kind IN ('ours_only', 'status', 'late_success') THEN 'operations'
+        ELSE 'finance' END)
+    AND (?5 = '' OR item.no < (SELECT no FROM item WHERE id = ?5))
+ORDER BY item.no DESC LIMIT ?6;
+
+-- open_ages --
+-- What is open now, by account, kind and the day of its bill.
+SELECT run.account, item.kind, run.bill_date, count(*) FROM item JOIN run ON run.no = item.run
+WHERE run.status = 'finished' AND item.standing = 'open' GROUP BY 1, 2, 3;
+
+-- nonces_table --
+-- Signed requests that count once; younger than the tables above, so it is added where it is missing.
+CREATE TABLE IF NOT EXISTS nonce (
+    caller  TEXT NOT NULL,
+    digest  INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    PRIMARY KEY (caller, digest)
+) STRICT, WITHOUT ROWID;
+
+-- add_nonce --
+INSERT OR IGNORE INTO nonce (caller, digest, created) VALUES (?, ?, ?);
+
+-- prune_nonces --
+DELETE FROM nonce WHERE created < ?;

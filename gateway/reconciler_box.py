@@ -1,0 +1,126 @@
+"""The reconciler's box: its connectors, the archive, links. Imported in its process alone.
+
+It asks channels by the accounts' own credentials and beside the lanes, so that a bill of many
+megabytes never stands before a payment.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from actors.link import Dialer
+from actors.placement import DIRECTORY, shard_name
+from actors.process import Boxed, Spec
+from actors.reconciler import Reconciler
+from actors.reconciler_carrying import BillAccount
+from gateway.channels import Wired
+from gateway.processes import (
+    Place,
+    digests_of,
+    identity_of,
+    placement_of,
+    read_settings,
+    shard_path,
+)
+from payments.bills.archive import Archive, Kept
+from payments.channels.bills import READERS
+from payments.channels.fetching import FILES, AskedBill, BillFile, Fetched, FetchesBills
+from payments.channels.http import PooledClient
+from payments.storage.comparing import Comparing
+
+FOLDER: Final = "bills"
+"""Of the data directory: where fetched bills are kept."""
+CONNECTIONS: Final = 8
+"""Connections to one channel: a bill is one question, and a doubtful payment another."""
+LANE: Final = 1_000
+"""The number by which its connectors are told from the lanes'."""
+TRADES: Final = "trades"
+"""What the archive calls bills of payments and refunds."""
+
+
+def build(spec: Spec, place: Place) -> Boxed:
+    """One reconciler a deployment."""
+    settings = read_settings(spec.settings_path)
+    digests = digests_of(settings)
+    files = PooledClient(FILES)
+    archive = Archive(settings.data_path / FOLDER)
+    accounts, wired = [], []
+    for account in settings.channels:
+        if account.kind not in READERS:
+            continue
+        few = msgspec.structs.replace(account, connections=CONNECTIONS)
+        made = Wired(settings, few, LANE, place.clock, digests)
+        wired.append(made)
+        accounts.append(
+            BillAccount(
+                account.account,
+                account.kind,
+                _fetching(made, files),
+                made.channel,
+                READERS[account.kind],
+            )
+        )
+    shards = range(settings.shards.count)
+    comparing = Comparing(
+        settings.data_path,
+        [shard_path(settings, number) for number in shards],
+        place.clock,
+        livemode=settings.mode == "live",
+    )
+
+    def keep(account: BillAccount, date: int, file: BillFile) -> Kept:
+        return archive.keep(
+            account.channel, account.name, date, TRADES, file.content, file.extension
+        )
+
+    placement = placement_of(settings)
+    reconciler = Reconciler(
+        spec.name,
+        accounts,
+        comparing,
+        keep,
+        place.clock,
+        lambda partition: placement.shard_of[partition],
+    )
+    identity = identity_of(spec, settings)
+    box = Boxed(
+        spec,
+        identity,
+        place.network,
+        place.address,
+        reconciler,
+        reconciler.stats,
+        reconciler.drain,
+    )
+    dialers = [
+        Dialer(place.network, lambda name=name: place.address(name), reconciler, identity)  # type: ignore[misc]
+        for name in map(shard_name, shards)
+    ]
+    directory = Dialer(place.network, lambda: place.address(DIRECTORY), reconciler, identity)
+    box.dialers = [*dialers, directory]
+
+    async def start() -> None:
+        reconciler.open(dialers)
+        for one in wired:
+            await one.start()
+
+    async def close() -> None:
+        for one in wired:
+            await one.close()
+        await files.close()
+
+    box.before.append(start)
+    box.tasks.append(reconciler.run)
+    box.after.append(close)
+    box.abandon += [one.abandon for one in wired]
+    return box
+
+
+def _fetching(wired: Wired, files: PooledClient) -> Callable[[int], Awaitable[Fetched]]:
+    async def fetch(date: int) -> Fetched:
+        channel: object = wired.channel
+        assert isinstance(channel, FetchesBills), channel
+        return await channel.fetch_bill(AskedBill(date), files)
+
+    return fetch
