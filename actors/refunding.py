@@ -16,7 +16,7 @@ from actors.link import Link
 from actors.live import LivePayment, LiveRefund, Waiter, decode_refund
 from actors.messages import LaneRefund, MakeRefund
 from actors.paying import CANCEL, REF_BITS, REFUND, Paying
-from actors.sharing import draw
+from actors.sharing import draw, out_of_what_there_is
 from payments import bookings, chart
 from payments.bookings import Drawn
 from payments.calendar import business_date
@@ -389,9 +389,11 @@ class Refunding:
             done = RefundDone(now, refund.amount, settle_back, fee_back, refund.id, backs, held)
             self._paying.fold(live, Decision((done,)), now)
         if postings:
+            postings = out_of_what_there_is(core, payment, postings)
             core.books.book(
                 core.batch, live.partition, entry_id, refund.id, now, refund.currency, postings
             )
+            core.follow(postings, payment.merchant)
         self._ended(entry, now)
 
     def _failed(self, entry: LiveRefund, outcome: Declined, now: int) -> None:

@@ -466,7 +466,7 @@ class MerchantShard:
         for account, credits in core.lanes.credits().items():
             numbers[f'channel_credits{{channel="{account}"}}'] = credits
         core.numbers.report(numbers)
-        return numbers
+        return numbers | self.home.numbers()
 
     async def drain(self, timeout_s: float) -> None:
         """Take nothing new, finish what is asked, write all folds, close the store."""

@@ -13,6 +13,7 @@ from actors.link import Link
 from actors.messages import ReadBalances
 from payments import chart
 from payments.bookings import Drawn
+from payments.ledger import Postings
 from payments.payment import Payment
 from payments.splitting.returning import drawn
 
@@ -36,6 +37,27 @@ def draw(
         available = -balance(chart.receiver_available(share.receiver, partition), currency)
         taken.append(Drawn(share.receiver, *drawn(back, pending, available)))
     return tuple(taken)
+
+
+def out_of_what_there_is(core: Core, payment: Payment, postings: Postings) -> Postings:
+    """A refund's entry with the merchant's part out of pending, then available, then as a debt.
+
+    Money that was paid out since the refund was asked for is gone: the merchant owes it.
+    """
+    name, currency = chart.merchant_pending(payment.merchant), payment.currency
+    back = sum(minor for account, minor in postings if account == name)
+    pending = -core.books.balance(name, currency)
+    if back <= pending or back <= 0:
+        return postings
+    available = -core.books.balance(chart.merchant_available(payment.merchant), currency)
+    parts = drawn(back, max(0, pending), max(0, available))
+    names = (
+        name,
+        chart.merchant_available(payment.merchant),
+        chart.merchant_debt(payment.merchant),
+    )
+    legs = tuple(leg for leg in zip(names, parts, strict=True) if leg[1])
+    return (*(posting for posting in postings if posting[0] != name), *legs)
 
 
 def balances(core: Core, link: Link, command: ReadBalances) -> None:

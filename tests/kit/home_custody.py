@@ -273,9 +273,8 @@ class Shop:
         for row in self.shard.store.entries_after(0, 100_000):
             _, partition, _, identifier, source, at, currency, packed, _ = row
             postings = unpack_postings(packed)
-            found.add(
-                Entry(identifier, source, partition, currency, at, postings), owners.get(source)
-            )
+            owner = MERCHANT.id if source[:3] in ("pay", "rfd") else owners.get(source)
+            found.add(Entry(identifier, source, partition, currency, at, postings), owner)
         return found
 
     def assert_sound(self):
