@@ -12,6 +12,7 @@ is that of the payment it got a share of.
     merchant:<id>:pending                      liability  sold, not yet matched at the bank
     merchant:<id>:available                    liability  matched, may be paid out
     merchant:<id>:frozen                       liability  held by order or dispute
+    merchant:<id>:escrow                       liability  of a payment, until it is released
     merchant:<id>:in_transit                   liability  on its way to the merchant's bank account
     merchant:<id>:debt                         asset      what the merchant owes after refunds
     receiver:<id>:pending#<partition>          liability  shares, not yet matched at the bank
