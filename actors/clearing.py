@@ -32,10 +32,10 @@ from payments.settlement import cover
 from payments.settlement.carried import Carried
 from payments.settlement.entries import ARRIVED, CLEARED, accounts_of, home_of
 
-SLICE_ENTRIES: Final = 100
+SLICE_ENTRIES: Final = 64
 """Entries read between two turns of the loop: one to two milliseconds."""
 
-FILED_MAX: Final = 8
+FILED_MAX: Final = 4
 """Batches filed in one commit: with their entries and claims, one to two milliseconds again."""
 
 LOOK_AGAIN_MS: Final = 3_600_000
@@ -46,7 +46,8 @@ RUNS_ID: Final = "clearing"
 
 class _Pass:
     """One pass over a run's entries. `at`: the last entry read. `floor`: what the next pass must
-    begin with, once something was met that is for later. `dates`: of those that are cleared."""
+    begin with, once something was met that is for later. `dates`: of those that are cleared.
+    `ready`: who is to be filed, once everything was read."""
 
     __slots__ = ("at", "dates", "floor", "netting", "ready")
 
@@ -55,7 +56,7 @@ class _Pass:
         self.floor: int | None = None
         self.dates: dict[str, int] = {}
         self.netting = Netting(window_of)
-        self.ready: list[tuple[str, Netted]] | None = None
+        self.ready: list[str] | None = None
 
 
 class Clearing:
@@ -157,8 +158,7 @@ class Clearing:
             self._read(run, now)
             return True
         if now.ready is None:
-            found = now.netting.netted()
-            now.ready = [(merchant, found[merchant]) for merchant in sorted(now.dates)]
+            now.ready = sorted(now.dates)
         if now.ready:
             self._file_some(runs, run, now)
             return not self._held
@@ -191,7 +191,8 @@ class Clearing:
         assert now.ready is not None
         some, now.ready = now.ready[:FILED_MAX], now.ready[FILED_MAX:]
         is_filed = False
-        for merchant, netted in some:
+        for merchant in some:
+            netted = now.netting.netted_of(merchant)
             if not netted.totals.items:
                 continue
             try:
@@ -225,6 +226,7 @@ class Clearing:
         # Nothing is refused from here on.
         batch = batches.apply(batch, filed)
         parties.put_cover(cover.apply(known, queued))
+        parties.filed(merchant)
         self._emit(batch)
         away = self._leave(batch, at)
         if away:

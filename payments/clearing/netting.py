@@ -117,6 +117,8 @@ class Netted(Struct, frozen=True, array_like=True, gc=False):
         return sums
 
 
+NOTHING: Final = Netted(Totals())
+
 _Day = tuple[str, int]
 """channel account, bill date"""
 
@@ -210,6 +212,11 @@ class Netting:
         """What was found for every merchant that came by."""
         return {merchant: tally.netted() for merchant, tally in self._tallies.items()}
 
+    def netted_of(self, merchant: str) -> Netted:
+        """What was found for one merchant; nothing, if it did not come by."""
+        tally = self._tallies.get(merchant)
+        return NOTHING if tally is None else tally.netted()
+
 
 def net(lines: Iterable[Line], windows: Mapping[str, Window]) -> dict[str, Netted]:
     """Net the batches of all merchants in `windows` in one pass; others' lines are passed over.
@@ -218,8 +225,7 @@ def net(lines: Iterable[Line], windows: Mapping[str, Window]) -> dict[str, Nette
     """
     netting = Netting(windows.__getitem__)
     netting.feed(line for line in lines if line[2] in windows)
-    found = netting.netted()
-    return {merchant: found.get(merchant) or Netted(Totals()) for merchant in windows}
+    return {merchant: netting.netted_of(merchant) for merchant in windows}
 
 
 def _count(

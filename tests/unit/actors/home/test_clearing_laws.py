@@ -174,6 +174,7 @@ def test_a_thousand_merchants_are_cleared_in_one_pass(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("count", [10_000, 100_000, 1_000_000])
 def test_what_a_payment_costs(tmp_path, count):
     """CPU µs a payment from the file to filed batches, and the longest slice."""
