@@ -246,8 +246,10 @@ async def aiohttp_like():
     await runner.cleanup()
 
 
-def test_a_channel_that_does_not_answer_is_found():
+def test_a_channel_or_bank_that_does_not_answer_is_found():
     """With where to look."""
-    account = SimpleNamespace(base_url="http://127.0.0.1:1")
-    (found,) = machine.channels(SimpleNamespace(channels=(account,)))
-    assert (Level.WRONG, True) == (found.level, "base_url" in found.fix)
+    channel = SimpleNamespace(base_url="http://127.0.0.1:1")
+    bank = SimpleNamespace(base_url="http://127.0.0.1:2")
+    found = list(machine.channels(SimpleNamespace(channels=(channel,), bank=bank)))
+    assert [channel.base_url, bank.base_url] == [each.name.split()[-1] for each in found]
+    assert {(Level.WRONG, True)} == {(each.level, "base_url" in each.fix) for each in found}
