@@ -131,6 +131,9 @@ class Reconciler:
                     await self.bring(account, date)
                 except NotBrought as error:
                     log.info("no bill of %s for %s: %s", account.name, date, error)
+                except Exception:
+                    # Counted and logged where it ended; the other accounts' bills go on.
+                    log.info("the bill of %s for %s is tried again", account.name, date)
 
     def _due(self) -> list[tuple[BillAccount, int]]:
         now = self.clock.now_ms()
