@@ -49,14 +49,14 @@ class Papers:
 
     def __init__(self, desk: HomeDesk) -> None:
         self._core: Core = desk.core
-        desk.takes("balance_transaction.list", self.transactions)
+        desk.takes("balance_transaction.list", self.movements)
         desk.takes("ledger_entry.list", self.entries)
         desk.takes("ledger_account.list", self.accounts)
         desk.takes("statement.get", self.statement)
 
     # --- backward ------------------------------------------------------------------------------
 
-    def transactions(self, ask: HomeAsk) -> Said:
+    def movements(self, ask: HomeAsk) -> Said:
         """{rows: [[no, balance transaction]], next}: of `party` at its home, newest first."""
         party, partition = ask.party, partition_of(ask.party)
         wanted, source = ask.query.get("type"), ask.query.get("source")
@@ -67,11 +67,11 @@ class Papers:
             movement = movement_of(row, party)
             if movement is None or wanted not in (None, movement.type):
                 return None
-            return self._transaction(row, movement, party)
+            return self._shown(row, movement, party)
 
         return self._walk(ask, party.encode(), shown, source)
 
-    def _transaction(self, row: Row, movement: Movement, party: str) -> dict[str, Any]:
+    def _shown(self, row: Row, movement: Movement, party: str) -> dict[str, Any]:
         is_receiver = party.startswith("rcv_")
         return {
             "object": "balance_transaction",

@@ -6,7 +6,7 @@ from gateway.handlers import papers
 from gateway.routes import Route
 
 PAPER_ROUTES: Final = (
-    Route("GET", "/v1/balance_transactions", papers.list_transactions),
+    Route("GET", "/v1/balance_transactions", papers.list_movements),
     Route("GET", "/v1/ledger/accounts", papers.list_accounts),
     Route("GET", "/v1/ledger/entries", papers.list_entries),
     Route("GET", "/v1/statements", papers.statement),

@@ -5,8 +5,10 @@ together, as many as one request may have.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from msgspec import Struct
 from msgspec.json import Decoder, encode
@@ -16,7 +18,7 @@ from actors.link import Dialer
 from gateway.auth import Caller, require, require_merchant
 from gateway.edge import Reply
 from gateway.handlers.balances import allow_merchant, allow_receiver
-from gateway.lists import ListQuery, list_page, list_query
+from gateway.lists import Filters, ListQuery, list_page, list_query, parameters
 from gateway.paper_filters import (
     ENTRY_FILTERS,
     LEDGER_ACCOUNT_FILTERS,
@@ -45,6 +47,8 @@ STATEMENT_ROWS_MAX: Final = 20_000
 LINES_A_TURN: Final = 500
 """Lines that are written at one go; other requests go on between them."""
 
+_ENTRY: Final = re.compile(r"ent_[0-9A-Z]{25}")
+
 
 class _Slice(Struct):
     rows: list[tuple[int, dict[str, Any]]]
@@ -69,11 +73,10 @@ _sums: Final = Decoder(_Sums).decode
 # --- balance transactions ---------------------------------------------------------------------
 
 
-async def list_transactions(call: Call) -> Reply:
+async def list_movements(call: Call) -> Reply:
     """GET /v1/balance_transactions: of the caller's merchant, or of one of its receivers."""
     require(call.caller, "ledger:read")
-    query = list_query(call.query, TRANSACTION_FILTERS)
-    filters = dict(query.filters)
+    query, filters = _paged(call.query, TRANSACTION_FILTERS)
     merchant, receiver = filters.pop("merchant", None), filters.pop("receiver", None)
     if merchant is not None and receiver is not None:
         raise InvalidField("Say either merchant or receiver.", param="receiver")
@@ -87,6 +90,21 @@ async def list_transactions(call: Call) -> Reply:
     return call.door.reply(call, 200, list_page(call.path, map(encode, rows), more))
 
 
+def _paged(text: str, filters: Filters) -> tuple[ListQuery, dict[str, str]]:
+    """A query whose cursor is an entry: its id is one letter longer than others."""
+    asked = parameters(text)
+    after = asked.pop("starting_after", None)
+    if "ending_before" in asked:
+        raise InvalidField("This list is paged by starting_after.", param="ending_before")
+    query = list_query(urlencode(asked), filters)
+    chosen = dict(query.filters)
+    if after is not None:
+        if not _ENTRY.fullmatch(after):
+            raise InvalidField("Not the id of an entry.", param="starting_after")
+        chosen["starting_after"] = after
+    return query, chosen
+
+
 async def _walked(
     call: Call,
     op: str,
@@ -96,13 +114,9 @@ async def _walked(
     party: str = "",
 ) -> tuple[list[dict[str, Any]], bool]:
     """Newest first, from one shard by slices, or the newest of several; and whether more follow."""
-    if query.ending_before is not None:
-        raise InvalidField("This list is paged by starting_after.", param="ending_before")
-    if query.starting_after is not None:
-        if len(shards) > 1:
-            raise InvalidField("This account is in several shards: its newest alone are listed.",
-                               param="starting_after")  # fmt: skip
-        filters["starting_after"] = query.starting_after
+    if "starting_after" in filters and len(shards) > 1:
+        raise InvalidField("This account is in several shards: its newest alone are listed.",
+                           param="starting_after")  # fmt: skip
     found = await asyncio.gather(
         *(_of_shard(call, op, shard, dict(filters), query.limit, party) for shard in shards)
     )
@@ -137,8 +151,7 @@ async def _of_shard(
 async def list_entries(call: Call) -> Reply:
     """GET /v1/ledger/entries: about a source, or of one account. For operators."""
     _require_operator(call.caller)
-    query = list_query(call.query, ENTRY_FILTERS)
-    filters = dict(query.filters)
+    query, filters = _paged(call.query, ENTRY_FILTERS)
     source, account = filters.get("source"), filters.get("account")
     if (source is None) is (account is None):
         raise InvalidField("Say either source or account.", param="account")

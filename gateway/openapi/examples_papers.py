@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from gateway.openapi.examples import AT_MS, MERCHANT, PAYMENT
 from gateway.openapi.shapes_papers import (
-    BalanceTransactionView,
+    BalanceMovementView,
     FiledBatchView,
     LedgerAccountView,
     LedgerEntryView,
@@ -59,7 +59,7 @@ _LINE: Final[Json] = {column.name: None for column in COLUMNS} | {
 }
 
 SHAPES: Final[dict[type[Struct], Json]] = {
-    BalanceTransactionView: {
+    BalanceMovementView: {
         "object": "balance_transaction",
         "id": _ENTRY.id,
         "type": "payment",

@@ -6,22 +6,22 @@ from gateway.openapi.words import Extra, id_of, instant, says
 
 _MINOR: Final = "minor units"
 PAPER_FIELDS: Final[dict[str, Extra]] = {
-    "BalanceTransaction.id": says("The entry of the ledger, `ent_…`."),
-    "BalanceTransaction.type": says("What it is of."),
-    "BalanceTransaction.merchant": says("Whose balances changed; null: a receiver's."),
-    "BalanceTransaction.receiver": says("Whose balances changed; null: a merchant's."),
-    "BalanceTransaction.amount": says(
+    "BalanceMovement.id": says("The entry of the ledger, `ent_…`."),
+    "BalanceMovement.type": says("What it is of."),
+    "BalanceMovement.merchant": says("Whose balances changed; null: a receiver's."),
+    "BalanceMovement.receiver": says("Whose balances changed; null: a merchant's."),
+    "BalanceMovement.amount": says(
         f"By how much more is owed in all, {_MINOR}; 0 where money moves between balances only."
     ),
-    "BalanceTransaction.fee": says(f"Our fee, taken off before; {_MINOR}."),
-    "BalanceTransaction.changes": says(
+    "BalanceMovement.fee": says(f"Our fee, taken off before; {_MINOR}."),
+    "BalanceMovement.changes": says(
         f"By how much each balance (`pending`, `available`, …) grows, {_MINOR}."
     ),
-    "BalanceTransaction.source": says("The payment, refund, batch step, instruction, … behind it."),
-    "BalanceTransaction.available_on": says(
+    "BalanceMovement.source": says("The payment, refund, batch step, instruction, … behind it."),
+    "BalanceMovement.available_on": says(
         "The day on which this made something available, `yyyymmdd`; null: it did not."
     ),
-    "BalanceTransaction.created": instant("When it was booked."),
+    "BalanceMovement.created": instant("When it was booked."),
     "LedgerEntry.id": says("The entry, `ent_…`."),
     "LedgerEntry.source": says("What it books."),
     "LedgerEntry.created": instant("When it was booked."),

@@ -13,7 +13,7 @@ from gateway.openapi.operation import (
     listing,
 )
 from gateway.openapi.shapes_papers import (
-    BalanceTransactionView,
+    BalanceMovementView,
     LedgerAccountView,
     LedgerEntryView,
     StatementView,
@@ -27,8 +27,9 @@ from gateway.paper_filters import (
 
 PAPERS: Final[Operations] = {
     ("GET", "/v1/balance_transactions"): listing(
-        "listBalanceTransactions", SPLITTING, BalanceTransactionView, TRANSACTION_FILTERS,
+        "listBalanceTransactions", SPLITTING, BalanceMovementView, TRANSACTION_FILTERS,
         scope="ledger:read", kinds="balance transactions", problems=(),
+        cursor="entry", back=False,
         text="One for each entry of the ledger that changes what a merchant or a receiver has, "
         "paged by `starting_after`. A receiver's share of a payment that was taken in another "
         "partition is told when it arrives at the receiver's own.",
@@ -42,6 +43,7 @@ PAPERS: Final[Operations] = {
     ("GET", "/v1/ledger/entries"): listing(
         "listLedgerEntries", RUNNING, LedgerEntryView, ENTRY_FILTERS,
         scope="ledger:read", kinds="ledger entries", problems=(),
+        cursor="entry", back=False,
         text="For operators: about one `source`, or of one `account` with its stripe.",
     ),
     ("GET", "/v1/statements"): Operation(

@@ -23,6 +23,7 @@ CURSORS: Final = {
     "any": ID,
     "endpoint": "^whk_[0-9A-Z]{24}$",
     "event": "^evt_[0-9A-Z]{25}$",
+    "entry": "^ent_[0-9A-Z]{25}$",
     "delivery": "^evt_[0-9A-Z]{25}\\.whk_[0-9A-Z]{24}$",
 }
 """What the ids of a list look like, by kind."""

@@ -165,7 +165,11 @@ def _responses(route: Route, operation: Operation) -> Schema:
         answer: Schema = {"description": said.text, "headers": header_refs(*names)}
         content = _content(route, operation, status, said)
         if status not in NO_CONTENT:
-            answer["content"] = {media: content for media in said.media}
+            # What we describe is JSON; other media say the same in their own way.
+            answer["content"] = {
+                media: content if media == JSON or said.shape is None else {}
+                for media in said.media
+            }
         made[str(status)] = answer
     for status, codes in by_status(codes_of(route, operation)).items():
         shared: Schema = {"$ref": f"#/components/responses/{response_name(codes)}"}

@@ -8,7 +8,7 @@ from payments.chart import Kind
 from payments.reports.movements import Type
 
 
-class BalanceTransactionView(Struct):
+class BalanceMovementView(Struct):
     """What one entry of the ledger did to one merchant or receiver, in minor units.
 
     `amount`: by how much more it is owed in all; `changes`: by balance. `fee`: ours, taken off

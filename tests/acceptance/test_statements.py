@@ -234,4 +234,5 @@ def test_steps_have_the_codes_of_what_they_are(desk):
     ],
 )
 def test_what_is_no_days_statement_is_refused(desk, asked):
-    desk.report(*asked, "--out", "-", code=2)
+    """Told as a wrong use, and nothing is printed."""
+    assert "" == desk.report(*asked, "--out", "-", code=2)

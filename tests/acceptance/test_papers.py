@@ -1,0 +1,108 @@
+"""Papers over HTTP: balance transactions, statements and the ledger, as shops and operators ask."""
+
+import csv
+import io
+import time
+
+import pytest
+
+
+@pytest.fixture
+def sold(shop):
+    """A shop with three sales, one of them partly given back."""
+    paid = [shop.paid(amount=10_000) for _ in range(3)]
+    back = shop.refund(paid[0]["id"], 4_000)
+    for _ in range(100):
+        if shop.client.get(f"/v1/refunds/{back['id']}")["status"] == "succeeded":
+            break
+        time.sleep(0.05)
+    return shop, paid, back
+
+
+def test_balance_transactions_add_up_to_the_balance(sold):
+    """Each entry once, newest first; pages fit together; filters keep what they say."""
+    shop, paid, back = sold
+    page = shop.client.get("/v1/balance_transactions")
+    assert 200 == page.status, page
+    assert ["refund", "payment", "payment", "payment"] == [row["type"] for row in page["data"]]
+    (balance,) = shop.client.get("/v1/balances")["data"]
+    assert balance["pending"] == sum(row["amount"] for row in page["data"])
+    first = shop.client.get("/v1/balance_transactions?limit=1")
+    assert (True, page["data"][:1]) == (first["has_more"], first["data"])
+    rest = shop.client.get(f"/v1/balance_transactions?starting_after={first['data'][0]['id']}")
+    assert (False, page["data"][1:]) == (rest["has_more"], rest["data"])
+    (only,) = shop.client.get(f"/v1/balance_transactions?source={back['id']}")["data"]
+    assert page["data"][0] == only
+    assert 3 == len(shop.client.get("/v1/balance_transactions?type=payment")["data"])
+    assert paid[0]["id"] == page["data"][-1]["source"]
+
+
+def test_a_statement_is_the_same_in_each_format(sold):
+    """As objects, as CSV and as a page; its lines add up to its sums."""
+    shop, paid, _ = sold
+    date = paid[0]["business_date"]
+    told = shop.client.get(f"/v1/statements?business_date={date}")
+    assert 200 == told.status, told
+    assert 4 == told["rows"] == len(told["data"])
+    (balance,) = shop.client.get("/v1/balances")["data"]
+    assert balance["pending"] == told["sums"]["cny"]["net"]
+    text = shop.client.get(f"/v1/statements?business_date={date}&format=csv")
+    lines = list(csv.reader(io.StringIO(text.content.decode(), newline="")))
+    assert list(told["data"][0]) == lines[0]
+    assert [row["balance_transaction_id"] for row in told["data"]] == [
+        line[lines[0].index("balance_transaction_id")] for line in lines[1:5]
+    ]
+    page = shop.client.get(f"/v1/statements?business_date={date}&format=html")
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert paid[0]["id"] in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "param"),
+    [
+        ("/v1/statements", "business_date"),
+        ("/v1/statements?business_date=20261301", "business_date"),
+        ("/v1/statements?business_date=20261101&format=sage", "format"),
+        ("/v1/balance_transactions?type=gift", "type"),
+        ("/v1/balance_transactions?starting_after=ent_0123456789ABCDEFGHJKMNPQ", "starting_after"),
+        ("/v1/balance_transactions?ending_before=pay_0123456789ABCDEFGHJKMNPQ", "ending_before"),
+    ],
+)
+def test_what_cannot_be_asked_is_said(shop, path, param):
+    refused = shop.client.get(path)
+    assert (422, param) == (refused.status, refused["param"])
+
+
+def test_papers_are_for_whose_they_are(sold, gateway):
+    """Another's merchant is one that does not exist; the ledger is for operators."""
+    shop, paid, _ = sold
+    other = gateway.new_shop()
+    date = paid[0]["business_date"]
+    mine = shop.client.get("/v1/balances")["data"][0]["merchant"]
+    for path in (
+        f"/v1/balance_transactions?merchant={mine}",
+        f"/v1/statements?business_date={date}&merchant={mine}",
+    ):
+        assert 404 == other.client.get(path).status, path
+    for path in ("/v1/ledger/accounts", f"/v1/ledger/entries?source={paid[0]['id']}"):
+        assert 403 == shop.client.get(path).status, path
+
+
+def test_operators_see_entries_and_accounts(sold, gateway):
+    """The entry of a payment by its source and by an account of it; the account's balance."""
+    shop, paid, _ = sold
+    mine = shop.client.get("/v1/balances")["data"][0]
+    account = f"merchant:{mine['merchant']}:pending"
+    (entry,) = gateway.operator.get(f"/v1/ledger/entries?source={paid[0]['id']}")["data"]
+    assert 0 == sum(each["amount"] for each in entry["postings"])
+    of_account = gateway.operator.get(f"/v1/ledger/entries?account={account}")
+    assert entry in of_account["data"]
+    found = gateway.operator.get(f"/v1/ledger/accounts?account=merchant:{mine['merchant']}:")
+    assert {account: -mine["pending"]} == {
+        row["account"]: row["balance"] for row in found["data"] if row["balance"]
+    }
+    assert {"fees:income"} <= {
+        row["account"] for row in gateway.operator.get("/v1/ledger/accounts")["data"]
+    }
+    assert 422 == gateway.operator.get("/v1/ledger/entries").status
+    assert 422 == gateway.operator.get("/v1/ledger/accounts?account=merchant:").status
