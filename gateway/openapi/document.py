@@ -20,7 +20,7 @@ from gateway.openapi.parts import (
     problem_response,
 )
 from gateway.openapi.paths import paths, problem_sets
-from gateway.openapi.schemas import Schema, components, page_name, page_of
+from gateway.openapi.schemas import PREFIX, Schema, components, page_name, page_of
 
 OPENAPI: Final = "3.1.0"
 TITLE: Final = "Tillway"
@@ -85,6 +85,11 @@ def document(modules: tuple[str, ...] = MODULES) -> Schema:
         name: problem_response(codes) for name, codes in problem_sets(routes, operations).items()
     }
     shapes = components(structs)
+    told = shapes["Event"]["properties"]
+    there_is = [
+        each for each in told["data"]["anyOf"] if each["$ref"].removeprefix(PREFIX) in shapes
+    ]
+    told["data"] = {**told["data"], "anyOf": there_is}
     events = {
         name: schema
         for name, schema in webhooks.schemas().items()
