@@ -9,6 +9,9 @@ from gateway.cli.client import call
 NEWEST: Final = {"limit": "100"}
 """How many of each kind are looked at: more than a few test days have."""
 
+RECEIVERS_MAX: Final = 20
+"""Receivers that are looked at, the newest: each costs some requests."""
+
 KINDS: Final = {
     "batches": "/v1/clearing_batches",
     "instructions": "/v1/settlement_instructions",
@@ -24,7 +27,8 @@ def look(data: Path | None) -> Look:
 
     Problem for a key that acts for no merchant, or may not look.
     """
-    receivers = call("GET", "/v1/receivers", data=data, query=NEWEST).get("data", [])
+    query = {"limit": str(RECEIVERS_MAX)}
+    receivers = call("GET", "/v1/receivers", data=data, query=query).get("data", [])
     owners: dict[str, dict[str, str]] = {"the shop": {}}
     owners |= {each["name"]: {"receiver": each["id"]} for each in receivers}
     return {
@@ -33,10 +37,19 @@ def look(data: Path | None) -> Look:
             for name, query in owners.items()
         },
         "trial_balance": _residual(call("GET", "/v1/ledger/trial_balance", data=data)),
-        **{
-            kind: _by_id(call("GET", path, data=data, query=NEWEST)) for kind, path in KINDS.items()
-        },
+        **{kind: _of_all(kind, path, owners.values(), data) for kind, path in KINDS.items()},
     }
+
+
+def _of_all(
+    kind: str, path: str, owners: Iterable[dict[str, str]], data: Path | None
+) -> dict[str, Look]:
+    """The newest objects of a kind by their ids: the shop's, and its receivers'."""
+    found: dict[str, Look] = {}
+    for owner in owners:
+        if not owner or kind != "batches":
+            found |= _by_id(call("GET", path, data=data, query={**NEWEST, **owner}))
+    return found
 
 
 def _purse(answer: Look) -> dict[str, int]:

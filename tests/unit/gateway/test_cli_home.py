@@ -187,6 +187,28 @@ def test_an_advance_tells_what_the_money_did(run, sent):
     )  # fmt: skip
 
 
+def test_receivers_payouts_are_told_too(run, sent):
+    """Their purses, withdrawals and instructions; batches are the shop's alone."""
+    server = Server()
+    withdrawal = {"id": "wdr_1", "status": "paid", "amount": 500}
+
+    def answer(method, path, query):
+        if path == "/v1/receivers":
+            return {"data": [{"id": "rcv_1", "name": "rider"}]}
+        if query.get("receiver") == "rcv_1" and path != "/v1/balances":
+            rows = [withdrawal] if path == "/v1/withdrawals" and server.advances else []
+            return {"data": rows}
+        return server(method, path, query)
+
+    sent.answer = answer
+    code, out, _ = run("clock", "advance", "1d")
+
+    assert (OK, True) == (code, "withdrawal of ¥5.00 paid" in out)
+    assert "rider: pending ¥32.86 -> ¥0.00" in out
+    asked = [path for path, _, query, _ in sent.requests if query.get("receiver")]
+    assert "GET /v1/clearing_batches" not in asked
+
+
 def test_a_key_that_cannot_look_moves_the_clock_all_the_same(run, sent):
     """And is told why nothing is told."""
     sent.answer = Server(refuses=True)
