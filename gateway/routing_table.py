@@ -22,8 +22,8 @@ from gateway.lists import RECEIVER_FILTERS, SPLIT_RULE_FILTERS
 from gateway.modules import MODULES, how_to_serve, is_served, modules_of
 from gateway.routes import Call, Route, Router
 from gateway.routing_home import HOME_ROUTES
-from gateway.routing_reconciliation import RECONCILIATION_ROUTES
 from gateway.routing_papers import PAPER_ROUTES
+from gateway.routing_reconciliation import RECONCILIATION_ROUTES
 from gateway.schemas import AdvanceClock, CreateClock
 from payments.directory import (
     MerchantChange,

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from gateway.openapi import examples, examples_home, examples_reported, examples_webhooks
 from gateway.openapi.examples_papers import SHAPES as PAPER_SHAPES
+from gateway.openapi.examples_reconciliation import RECONCILIATION_SHAPES
 from gateway.openapi.operation import HTML, JSON, Operation, Operations, Said
 from gateway.openapi.parts import (
     NEEDED,
@@ -23,6 +24,7 @@ from gateway.schemas import EMPTY_ALLOWED
 
 SHAPES: Final = {
     **examples.SHAPES, **examples_webhooks.SHAPES, **examples_home.SHAPES, **PAPER_SHAPES,
+    **RECONCILIATION_SHAPES,
 }  # fmt: skip
 REQUESTS: Final = {
     **examples.REQUESTS,
