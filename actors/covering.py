@@ -33,6 +33,7 @@ class Covering:
         """Claims that waited when somebody last looked, and whose they are."""
         desk.hears(ReadClaims, self._read)
         desk.hears(MatchCredit, self._match)
+        parties.filed = self._without_credit
 
     def _read(self, link: Link, message: ReadClaims) -> None:
         found = [
@@ -72,7 +73,25 @@ class Covering:
                 left.append((claim, conflict.detail))
             else:
                 matched.append(claim)
+                self._without_credit(self._merchant_of.get(claim, ""))
         core.answer(link, CreditMatched(message.ref, tuple(matched), tuple(left)))
+
+    def _without_credit(self, merchant: str) -> None:
+        """Cover what no channel owes: what was held and is released, a fee given back.
+
+        Its money came with an earlier credit, or comes with a later one and is looked at then.
+        """
+        if not merchant:
+            return
+        now, custody = self._desk.core.clock.now_ms(), self._desk.core.options.home.custody
+        for each in self._parties.cover(merchant).waiting:
+            if each.claim.channel_account:
+                continue
+            self._merchant_of[each.id] = merchant
+            try:
+                self._cover(Credit(custody, "", "", 0, now), each.id, 0)
+            except Conflict:
+                self._desk.core.count("covers_waiting")
 
     def _cover(self, credit: Credit, claim: str, fee: int) -> None:
         """One claim. What waits no longer was matched before, and nothing happens."""

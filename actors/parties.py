@@ -45,6 +45,8 @@ class Parties:
         self.covered: list[Callable[[str, int], None]] = []
         """Told the same, before that, when a channel's money came for the party."""
         core.follow = self.follow
+        self.filed: Callable[[str], None] = lambda merchant: None
+        """Told of a merchant whose batch was filed: what no channel owes needs no credit."""
 
     def numbers(self) -> dict[str, float]:
         """Plain numbers for metrics."""

@@ -1,20 +1,25 @@
 """A merchant's own part that is held: apart in the books, refunded from, let go once."""
 
+import re
+
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.home_messages import HomeAsk
+from actors.home_messages import HomeAsk, MatchCredit
 from actors.live import decode_payment
 from oracle import judge, rows_of
 from payments import bookings, chart
 from payments.clearing.netting import Window, net
 from payments.ledger import unpack_postings
+from payments.settlement.cover import Credit
 from payments.splitting.escrow import DAY_MS
 from payments.splitting.terms import Part, Terms
 from payments.testing import DIGESTS, NOW_MS
 from world import World
+
+OF_THE_WAY_HOME = re.compile(r"18: evt_.* is about nothing|4: ent_.{24}C is about nothing")
 
 
 class Held(World):
@@ -49,8 +54,8 @@ class Held(World):
 
 
 def complaints(world):
-    """What the oracle says of payments; events of clearing batches are judged with clearing."""
-    return [each for each in judge(world) if not each.startswith("18: evt_")]
+    """What the oracle says of payments; batches and cover are judged with clearing."""
+    return [each for each in judge(world) if not OF_THE_WAY_HOME.fullmatch(each)]
 
 
 @pytest.fixture
@@ -299,3 +304,48 @@ def test_entries_of_releases_have_ids_of_their_own():
 
     assert 100 == len(ids)
     assert {"Q"} == {each[-1] for each in ids}
+
+
+def waiting(world):
+    """The claims that wait for a credit of the channel's."""
+    (kept,) = world.core.records.all_of("cover")
+    return [each for each in kept.value.waiting if each.claim.channel_account]
+
+
+def match(world, credit, claim):
+    """As the custody box says it."""
+    world.client.send(MatchCredit(0, credit, ((claim, 0),)))
+    world.advance(1)
+
+
+def test_what_is_released_becomes_available_without_another_credit(world):
+    """The channel's credit came with the sale; the release needs none, and is paid for by it."""
+    paid = world.hold()
+    later(world, 1)
+    claims = waiting(world)
+    account, day = claims[0].claim.channel_account, claims[0].claim.bill_date
+    credit = Credit("custody:bank:1", account, "R1", 10_000, NOW_MS, day)
+    match(world, credit, claims[0].id)
+    owner = world.merchants[0].id
+    assert 0 == world.core.books.balance(chart.merchant_available(owner), "cny")
+
+    world.release(paid["id"], 4_000)
+    later(world, 1)
+
+    assert (5_962, 0) == world.has()
+    assert -4_000 == world.core.books.balance(chart.merchant_available(owner), "cny")
+
+
+def test_a_release_before_the_credit_is_covered_with_it(world):
+    """Released and filed first, the money comes later: then all of it is available."""
+    paid = world.hold()
+    world.release(paid["id"], 4_000)
+    later(world, 1)
+    owner = world.merchants[0].id
+    claims = waiting(world)
+    assert 0 == world.core.books.balance(chart.merchant_available(owner), "cny")
+
+    credit = Credit("custody:bank:1", "sim-a", "R1", 10_000, NOW_MS, claims[0].claim.bill_date)
+    match(world, credit, claims[0].id)
+
+    assert -4_000 == world.core.books.balance(chart.merchant_available(owner), "cny")
