@@ -228,7 +228,7 @@ def test_the_sandboxes_end_with_the_demo(kit, tmp_path):
         made.command = ["demo", "--rate", "0"]
         made.start()
         children = list(sandboxes(made).values())
-        assert len(children) == 3
+        assert len(children) == 4
 
         made.stop(number)
 
