@@ -46,7 +46,7 @@ from payments.reconciliation.differences import Kind, Standing
 from payments.reconciliation.resolving import Explained
 from payments.reconciliation.runs import Run, age_days
 from payments.storage.base import StoreRefused
-from payments.storage.comparing import Bill, Comparing
+from payments.storage.comparing import Bill, Comparing, aside
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +213,7 @@ class Reconciler:
         if isinstance(fetched, NoBill) and fetched.later:
             raise NotBrought(f"the channel has not made it yet: {fetched.reason}")
         async with self.disk:
-            run = await asyncio.to_thread(self._compare, account, date, fetched, is_asked)
+            run = await aside(self._compare, account, date, fetched, is_asked)
         if run is not None:
             self.counts["compared"] += 1
             await self._give_back()
@@ -271,10 +271,10 @@ class Reconciler:
 
     async def _told_back(self, item: str, number: str, account: str) -> None:
         async with self.disk:
-            line = await asyncio.to_thread(self.comparing.charge, account, number)
+            line = await aside(self.comparing.charge, account, number)
             if line is not None and line.remedy:
                 event = Explained(self.clock.now_ms(), line.remedy)
-                await asyncio.to_thread(self.comparing.decide, item, event)
+                await aside(self.comparing.decide, item, event)
                 self.counts["given_back"] += 1
 
     # --- links -----------------------------------------------------------------------------------

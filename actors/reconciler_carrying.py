@@ -4,7 +4,6 @@ An entry is posted under the difference's id; a doubtful payment is asked about 
 what the channel says reaches the shard as its callbacks do. Either may be done again at any time.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
@@ -25,7 +24,7 @@ from payments.payment import Payment
 from payments.reconciliation.adjustment import ACTS_THAT_BOOK, Adjustment, partition_of_entry
 from payments.reconciliation.differences import Act, Difference
 from payments.refund import Refund
-from payments.storage.comparing import Comparing, Read
+from payments.storage.comparing import Comparing, Read, aside
 
 ASKS: Final = frozenset({Act.ASK_CHANNEL, Act.REFUND_LATE_SUCCESS})
 """What the channel is asked about before anything else happens."""
@@ -114,7 +113,7 @@ class Carrying:
             await self._about_refund(asked.asked, difference.number)
 
     async def _about_payment(self, channel: Channel, number: str) -> None:
-        found = await asyncio.to_thread(self._comparing.payment, number)
+        found = await aside(self._comparing.payment, number)
         if found is None:
             raise Conflict("this number leads to no payment of ours")
         payment, attempt_no = found
@@ -123,7 +122,7 @@ class Carrying:
             await self._hear(payment, LaneNotice(0, number, outcome))
 
     async def _about_refund(self, channel: Channel, number: str) -> None:
-        found = await asyncio.to_thread(self._comparing.refund, number)
+        found = await aside(self._comparing.refund, number)
         if found is None:
             raise Conflict("this number leads to no refund of ours")
         refund, payment = found

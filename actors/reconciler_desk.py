@@ -21,6 +21,7 @@ from payments.reconciliation.lines import day_bounds
 from payments.reconciliation.resolving import DecisionRefused, check, propose
 from payments.reconciliation.runs import Run
 from payments.reconciliation.wishes import NewReconciliation, ProposeResolution, ResolveItem
+from payments.storage.comparing import aside
 from payments.storage.reconciliation import NonceSpent, ReconciliationReader
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Desk:
         spend = self._reconciler.comparing.spend
         async with self._owning():
             try:
-                await asyncio.to_thread(spend, ask.caller, ask.nonce, ask.nonce_at)
+                await aside(spend, ask.caller, ask.nonce, ask.nonce_at)
             except NonceSpent:
                 raise Unauthorized("the nonce was used before") from None
 
@@ -189,7 +190,7 @@ class Desk:
             except DecisionRefused as error:
                 raise Conflict(str(error)) from error
             decide = self._reconciler.comparing.decide
-            difference = await asyncio.to_thread(decide, ask.target or "", event)
+            difference = await aside(decide, ask.target or "", event)
         return self._shown(ask.target or "", difference, run)
 
     async def _resolve(self, ask: HomeAsk) -> Answer:
@@ -209,7 +210,7 @@ class Desk:
                 carry_out = self._reconciler.carrying.carry_out
                 await carry_out(item, difference, run.account, ask.caller)
             decide = self._reconciler.comparing.decide
-            difference = await asyncio.to_thread(decide, item, event)
+            difference = await aside(decide, item, event)
         return self._shown(item, difference, run)
 
     def _shown(self, item: str, difference: Difference, run: Run) -> Answer:

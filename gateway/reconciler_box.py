@@ -23,6 +23,7 @@ from gateway.processes import (
     read_settings,
     shard_path,
 )
+from gateway.settings_shape import Settings
 from payments.bills.archive import Archive, Kept
 from payments.channels.bills import READERS
 from payments.channels.fetching import FILES, AskedBill, BillFile, Fetched, FetchesBills
@@ -42,25 +43,9 @@ TRADES: Final = "trades"
 def build(spec: Spec, place: Place) -> Boxed:
     """One reconciler a deployment."""
     settings = read_settings(spec.settings_path)
-    digests = digests_of(settings)
     files = PooledClient(FILES)
     archive = Archive(settings.data_path / FOLDER)
-    accounts, wired = [], []
-    for account in settings.channels:
-        if account.kind not in READERS:
-            continue
-        few = msgspec.structs.replace(account, connections=CONNECTIONS)
-        made = Wired(settings, few, LANE, place.clock, digests)
-        wired.append(made)
-        accounts.append(
-            BillAccount(
-                account.account,
-                account.kind,
-                _fetching(made, files),
-                made.channel,
-                READERS[account.kind],
-            )
-        )
+    accounts, wired = _accounts(settings, place, files)
     shards = range(settings.shards.count)
     comparing = Comparing(
         settings.data_path,
@@ -115,6 +100,30 @@ def build(spec: Spec, place: Place) -> Boxed:
     box.after.append(close)
     box.abandon += [one.abandon for one in wired]
     return box
+
+
+def _accounts(
+    settings: Settings, place: Place, files: PooledClient
+) -> tuple[list[BillAccount], list[Wired]]:
+    """Every channel account that has bills, with the connector that it stands on."""
+    digests = digests_of(settings)
+    accounts, wired = list[BillAccount](), list[Wired]()
+    for account in settings.channels:
+        if account.kind not in READERS:
+            continue
+        few = msgspec.structs.replace(account, connections=CONNECTIONS)
+        made = Wired(settings, few, LANE, place.clock, digests)
+        wired.append(made)
+        accounts.append(
+            BillAccount(
+                account.account,
+                account.kind,
+                _fetching(made, files),
+                made.channel,
+                READERS[account.kind],
+            )
+        )
+    return accounts, wired
 
 
 def _fetching(wired: Wired, files: PooledClient) -> Callable[[int], Awaitable[Fetched]]:

@@ -5,11 +5,12 @@ The file of comparisons has one owner at a time, for as long as one comparison o
 takes, so that a bill can be imported by hand beside a running gateway.
 """
 
+import asyncio
 import io
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ParamSpec, TypeVar
 
 from msgspec import Struct
 
@@ -28,6 +29,15 @@ from payments.storage.reconciliation import FILE_NAME, ReconciliationReader, Rec
 from payments.storage.sorting import SortedBill
 
 Read = Callable[[BinaryIO, int | None], Iterable[BillLine]]
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+async def aside(work: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
+    """Do what waits for the disk in a thread, so that whoever asked goes on answering others."""
+    return await asyncio.to_thread(work, *args, **named)
 
 
 class Bill(Struct, frozen=True):
