@@ -216,7 +216,12 @@ class CustodyActor:
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         assert self._tasks is not None
-        self._tasks.create_task(work)
+        try:
+            self._tasks.create_task(work)
+        except RuntimeError:
+            # Something else has failed, and ends the box: its links are about to be lost.
+            work.close()
+            log.info("the box is ending: what was asked last is not answered")
 
     # --- the test clock ------------------------------------------------------------------------
 
