@@ -58,6 +58,9 @@ MAKER: Final = "system"
 """Who drafts what is due by the terms that were agreed."""
 
 URL: Final = "/v1/settlement_instructions"
+OPEN: Final = UNDER_WAY | {State.DRAFTED, State.CHECKED}
+"""States of instructions that are not over."""
+
 ANSWERS: Final = frozenset({State.ACCEPTED, State.UNKNOWN, State.PAID}) | BACK
 ABSENT: Final = "absent"
 """What the custody box says of a number that the bank never saw."""
@@ -109,14 +112,14 @@ class Payouts:
             self._note(kept.value)
 
     def _note(self, one: Instruction) -> None:
-        if one.state in UNDER_WAY or one.state in (State.DRAFTED, State.CHECKED):
+        if one.state in OPEN:
             self._open[one.id] = one.state
         else:
             self._open.pop(one.id, None)
 
     def _numbers(self) -> dict[str, float]:
         counted = Counter(self._open.values())
-        return {f'instructions_open{{state="{state}"}}': float(counted[state]) for state in State}
+        return {f'instructions_open{{state="{state}"}}': float(counted[state]) for state in OPEN}
 
     # --- what is due ---------------------------------------------------------------------------
 

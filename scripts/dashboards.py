@@ -168,6 +168,12 @@ def bank_panels() -> list[dict[str, Any]]:
             (f"{bank}_untold", "news not taken"),
             (f"{bank}_carries", "between shards"),
         ),
+        panel(
+            "Payouts in the shards",
+            "none",
+            ("tillway_settlement_instructions_open", "{{state}}"),
+            ("increase(tillway_coverage_faults_total[1h])", "not covered: must be 0"),
+        ),
         panel("Longest doubt", "s", (f"{bank}_oldest_unknown_seconds", "oldest")),
         panel(
             "Credits that wait",
