@@ -28,7 +28,9 @@ LOOPBACK: Final = "127.0.0.1"
 
 Channels = Annotated[
     str,
-    typer.Option("--channels", help="sandbox: real wires to sandboxes; or simulated, without a bank."),
+    typer.Option(
+        "--channels", help="sandbox: real wires to sandboxes; or simulated, without a bank."
+    ),
 ]
 SeedNumber = Annotated[
     int | None, typer.Option("--seed", help="The same guests with the same orders each time.")

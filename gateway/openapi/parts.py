@@ -20,10 +20,10 @@ EXAMPLE_REQUEST: Final = "req_5T0QK3ZN00000042"
 
 ID: Final = "^[a-z]{3}_[0-9A-Z]{24}$"
 CURSORS: Final = {
+    "entry": "^ent_[0-9A-Z]{25}$",
     "any": ID,
     "endpoint": "^whk_[0-9A-Z]{24}$",
     "event": "^evt_[0-9A-Z]{25}$",
-    "entry": "^ent_[0-9A-Z]{25}$",
     "delivery": "^evt_[0-9A-Z]{25}\\.whk_[0-9A-Z]{24}$",
 }
 """What the ids of a list look like, by kind."""
