@@ -31,6 +31,7 @@ from payments.payment_events import (
     ChoiceDropped,
     Chosen,
     CodeShown,
+    EscrowReleased,
     Failed,
     Inquired,
     LateChecked,
@@ -48,6 +49,7 @@ from payments.payment_events import (
     Undone,
     UndoStarted,
 )
+from payments.splitting.escrow import Escrow
 from payments.testing import NOW_MS, a_payment, an_attempt
 
 AT = NOW_MS + 1_000
@@ -115,6 +117,7 @@ AFTERWARDS = (
     RefundHeld(AT, 100, "rfd_1"),
     RefundDone(AT, 100, 95, 1, "rfd_1"),
     RefundReleased(AT, 100, "rfd_1"),
+    EscrowReleased(AT, 100),
 )
 """What may still happen to a payment that has ended."""
 
@@ -173,7 +176,7 @@ def test_asking_canceling_and_being_late_move_nothing(state, event):
 @pytest.mark.parametrize("state", [s for s in S if STATUS_OF[s] in FINAL])
 def test_what_has_ended_stays_as_it_ended(state, event):
     """A late success and refunds are written down beside the status, never into it."""
-    before = a_payment(state, refunding=500)
+    before = a_payment(state, refunding=500, escrow=Escrow(NEXT, 500))
 
     after = apply(before, event)
 
@@ -192,7 +195,8 @@ def test_finals_are_the_statuses_without_a_way_out():
     assert set(Status) - EDGES.keys() == FINAL
     assert FINAL - {Status.SUCCEEDED} == UNPAID
     assert set(STATUS_OF) == set(S)
-    assert set(Way) - CODE_WAYS == {Way.BARCODE}
+    # Only a till's payment and one that another gateway took show no code.
+    assert set(Way) - CODE_WAYS == {Way.BARCODE, Way.EXTERNAL}
 
 
 def test_a_success_writes_down_the_money():
@@ -283,7 +287,8 @@ def test_every_event_is_a_line_of_history_at_its_instant():
     for state, event, _ in DIAGRAM:
         assert apply(a_payment(state), event).history[-1].at == AT
     for event in AFTERWARDS:
-        assert apply(a_payment(S.SUCCEEDED), event).history[-1].at == AT
+        held = a_payment(S.SUCCEEDED, escrow=Escrow(NEXT, 500))
+        assert apply(held, event).history[-1].at == AT
 
 
 NEXT_OF = {
