@@ -113,11 +113,16 @@ class Reconciler:
         """Work and answer until canceled."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            while not self._heard_clock:  # noqa: ASYNC110 - once: what day it is
+            while not self._is_told():  # noqa: ASYNC110 - once, at the start
                 await asyncio.sleep(TICK_S / 20)
             while True:
                 await self.work()
                 await asyncio.sleep(TICK_S)
+
+    def _is_told(self) -> bool:
+        """What day it is, and that every shard has opened its file: before, nothing compares."""
+        is_met = all(shard.link is not None for shard in self.carrying.shards)
+        return self._heard_clock and is_met
 
     # --- the daily round -------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from actors.home_messages import HomeAsk
+from actors.messages import Changes
 from actors.reconciler import NotBrought, Reconciler
 from actors.reconciler_carrying import BillAccount
 from payments.bills.archive import Archive
@@ -85,6 +86,29 @@ class Bench:
 @pytest.fixture
 def bench(folder, tmp_path):
     return Bench(folder, tmp_path)
+
+
+class Door:
+    """A shard that has not opened yet."""
+
+    link = None
+
+
+async def test_nothing_is_compared_before_the_shards_have_opened(bench):
+    """A new deployment's files are being made: their absence is no difference and no alarm."""
+    door = Door()
+    bench.reconciler.open([door])
+    running = asyncio.create_task(bench.reconciler.run())
+    bench.reconciler.on_messages(None, [Changes(1, (), complete=True)])
+    await asyncio.sleep(0.15)
+    before = list(bench.asked)
+    door.link = object()
+    while DAY not in bench.asked:  # noqa: ASYNC110 - the work is another task
+        await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert [] == before
 
 
 async def test_a_day_is_brought_once_and_every_planted_difference_found(bench, folder):
