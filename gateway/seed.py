@@ -28,6 +28,8 @@ from gateway.settings import (
     read_table,
     refuse_readable_by_others,
 )
+from payments.directory_access import refuse_both_hands
+from payments.errors import InvalidField
 from payments.reference import KeyOwner, KeyType, MerchantStatus
 
 GENERATED_MAX: Final = 1_000_000
@@ -118,6 +120,12 @@ class SeedOperator(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     type: KeyType = KeyType.BEARER
     roles: tuple[str, ...] = ("operator",)
     secret: str | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            refuse_both_hands(self.roles)
+        except InvalidField as refused:
+            raise ValueError(f"operator {self.label}: {refused}") from None
 
 
 class Generate(Struct, frozen=True, forbid_unknown_fields=True, gc=False):

@@ -392,7 +392,15 @@ def rotate_key(
     ended = replace(old, not_after=min(end, old.not_after) if old.not_after else end)
     if wish.overlap_seconds == 0:
         ended = revoke_key(old, real_ms=real_ms)
-    new = replace(old, id=identifier, secret=stored, not_before=0, not_after=0, created=now_ms)
+    new = replace(
+        old,
+        id=identifier,
+        secret=stored,
+        not_before=0,
+        not_after=0,
+        created=now_ms,
+        line=old.person,  # Else a maker could rotate, and check what the old key made.
+    )
     return ended, new, secret
 
 

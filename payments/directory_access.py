@@ -9,9 +9,10 @@
 What belongs to somebody else does not exist for the caller: NotFound, as for a wrong id.
 """
 
+from collections.abc import Collection
 from typing import Final
 
-from payments.errors import Conflict, InsufficientScope, NotFound
+from payments.errors import Conflict, InsufficientScope, InvalidField, NotFound
 from payments.reference import (
     SCOPE_ALL,
     Key,
@@ -58,6 +59,15 @@ def require_role(caller: Key, role: str) -> None:
     """Raise InsufficientScope unless an operator with this role asks."""
     if caller.owner is not KeyOwner.OPERATOR or role not in caller.roles:
         raise InsufficientScope(f"this needs an operator's key with the role {role}")
+
+
+def refuse_both_hands(roles: Collection[str]) -> None:
+    """Raise InvalidField for a key that could check its own work."""
+    if {ROLE_THAT_MAKES, ROLE_THAT_CHECKS} <= set(roles):
+        raise InvalidField(
+            f"{ROLE_THAT_MAKES} and {ROLE_THAT_CHECKS} are two people: make a key for each",
+            param="roles",
+        )
 
 
 def grantable(caller: Key, scopes: tuple[str, ...]) -> None:

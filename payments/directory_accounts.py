@@ -78,7 +78,7 @@ class AccountCounter(Counter):
         partition = PLATFORM_PARTITION if owner is None else partition_of(owner)
         identifier = self._mint.new("acc", self._now_ms, partition)
         account = BankAccount(
-            identifier, party.id, wish.name, wish.number, wish.bank, self._now_ms, caller.id
+            identifier, party.id, wish.name, wish.number, wish.bank, self._now_ms, caller.person
         )
         record = SettlementAccount(
             identifier,
@@ -109,7 +109,7 @@ class AccountCounter(Counter):
         firsts = [each.first_confirmed_at for each in known if each.first_confirmed_at is not None]
         # No two at one instant: which one a party had first decides which one counts at once.
         at = max((self._now_ms, *(first + 1 for first in firsts)))
-        account = apply(record.account, confirm(record.account, caller.id, at))
+        account = apply(record.account, confirm(record.account, caller.person, at))
         counts_from = record.counts_from
         if counts_from is None:
             counts_from = at + (COOL_DOWN_MS if firsts else 0)

@@ -40,6 +40,7 @@ from payments.directory_access import (
     may_set_payout,
     may_set_status,
     reachable,
+    refuse_both_hands,
 )
 from payments.directory_accounts import AccountCounter
 from payments.directory_counter import (
@@ -329,6 +330,7 @@ class Desk(AccountCounter):
             raise InvalidField("say `roles`, `platform`, or Tillway-Merchant", param="roles")
         if wish.platform:
             return Holder(KeyOwner.PLATFORM, platform=wish.platform)
+        refuse_both_hands(wish.roles)
         return Holder(KeyOwner.OPERATOR, roles=tuple(sorted(set(wish.roles))))
 
     def _merchant_holder(self, merchant: Merchant, terminal_id: str | None) -> Holder:

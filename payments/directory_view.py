@@ -165,6 +165,7 @@ def _key(key: Key, real_ms: int) -> dict[str, Any]:
         "scopes": list(key.scopes),
         "roles": list(key.roles),
         "name": key.name,
+        "person": key.person,
         "not_before": rfc3339(key.not_before) if key.not_before else None,
         "not_after": rfc3339(key.not_after) if key.not_after else None,
         "status": key_status(key, real_ms),

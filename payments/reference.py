@@ -232,9 +232,16 @@ class Key(Struct, frozen=True, array_like=True, gc=False, tag="key", tag_field="
     created: int = 0
     name: str = ""
     livemode: bool = False
+    line: str = ""
+    """The first key's id, of a key that came by rotation; empty: it is the first one."""
 
     def __repr__(self) -> str:
         return f"Key({self.id}, {self.type}, {self.owner})"
+
+    @property
+    def person(self) -> str:
+        """Who acts: the id of the first key of the line. A rotated key is the same person's."""
+        return self.line or self.id
 
 
 Record = Merchant | Store | Terminal | Key | Plate | Receiver | SplitRule | SettlementAccount

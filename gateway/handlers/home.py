@@ -127,7 +127,7 @@ def listing(op: str, filters: Filters) -> Handler:
         party = _asked_party(call, query)
         if party is None:
             return await _merged(call, op, query)
-        ask = HomeAsk(0, op, party.merchant, call.caller.key.id, call.caller.key.roles)
+        ask = HomeAsk(0, op, party.merchant, call.caller.key.person, call.caller.key.roles)
         ask.party, ask.query = party.party, _words(query)
         shard = call.door.shard(partition_of(party.party))
         return answered(call, await call.door.ask(shard, ask, PATIENCE_S))
@@ -233,7 +233,7 @@ async def _seen(call: Call, op: str, target: str, partition: int) -> Party:
 
 async def _look(call: Call, op: str, target: str, partition: int) -> Answer:
     caller = call.caller
-    ask = HomeAsk(0, op, caller.merchant, caller.key.id, caller.key.roles, target)
+    ask = HomeAsk(0, op, caller.merchant, caller.key.person, caller.key.roles, target)
     ask.party = caller.merchant
     return await call.door.ask(call.door.shard(partition), ask, PATIENCE_S)
 
@@ -272,7 +272,7 @@ def _ask(
         0,
         op,
         party.merchant,
-        caller.key.id,
+        caller.key.person,
         caller.key.roles,
         None,
         door.mint.new(prefix, door.clock.now_ms(), partition),
@@ -337,7 +337,7 @@ async def _merged(call: Call, op: str, query: ListQuery) -> Reply:
     asked = []
     for party in _everybody(call):
         for shard, _ in _shards_of(call, party):
-            ask = HomeAsk(0, op, party.merchant, call.caller.key.id, call.caller.key.roles)
+            ask = HomeAsk(0, op, party.merchant, call.caller.key.person, call.caller.key.roles)
             ask.party, ask.query = party.party, words
             asked.append(door.ask(shard, ask, PATIENCE_S))
     pages = [_page(answer.body) for answer in await asyncio.gather(*asked)]

@@ -109,7 +109,7 @@ async def _ask(
         0,
         op,
         "",
-        caller.key.id,
+        caller.key.person,
         tuple(caller.key.roles),
         call.params[0] if call.params else None,
         "",

@@ -354,7 +354,7 @@ SHAPES: Final[dict[type[Struct], Json]] = {
     KeyView: A_KEY,
     CreatedKeyView: {**A_KEY, "secret": _SECRET},
     RotatedKeyView: {
-        **_record(replace(_KEY, id=NEW_KEY, created=AT_MS)),
+        **_record(replace(_KEY, id=NEW_KEY, created=AT_MS, line=_KEY.id)),
         "secret": _SECRET,
         "replaces": _record(replace(_KEY, not_after=AT_MS + 86_400_000)),
     },

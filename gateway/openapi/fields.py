@@ -50,6 +50,10 @@ COMMON: Final[dict[str, Extra]] = {
     ),
     "scopes": says("What the key may do. `*` is everything."),
     "roles": says("What an operator's key may do: operator, maker, checker, viewer."),
+    "person": says(
+        "Who acts with the key: the id of the first of its line. It stays through rotations, and "
+        "is what maker and checker are told apart by."
+    ),
     "overlap_seconds": says("How long the old key still works, at most 30 days."),
     "reason": says("Why, in the caller's words."),
     "business_date": {

@@ -181,6 +181,7 @@ class KeyView(Struct):
     scopes: tuple[str, ...]
     roles: tuple[str, ...]
     name: str
+    person: str
     not_before: str | None
     not_after: str | None
     status: Literal["active", "ending", "expired", "revoked"]

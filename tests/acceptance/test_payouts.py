@@ -44,7 +44,7 @@ class People:
         self.shop = demo.new_shop()
         self.stranger = demo.new_shop()
         self.maker, self.checker = self.person("maker"), self.person("checker")
-        self.both = self.person("maker", "checker")
+        self.both = self.person("operator", "checker")
 
     def person(self, *roles):
         made = self.demo.operator.post("/v1/keys", {"type": "bearer", "roles": list(roles)})

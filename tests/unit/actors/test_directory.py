@@ -89,6 +89,7 @@ async def test_a_rotated_key_works_until_the_overlap_ends(world):
     assert new["scopes"] == ["payments:read"]
     assert new["secret"] != old["secret"]
     assert new["replaces"]["status"] == "ending"
+    assert [old["id"]] * 3 == [old["person"], new["person"], new["replaces"]["person"]]
 
 
 async def test_a_revoked_key_can_ask_no_more(world):
@@ -210,6 +211,14 @@ async def test_a_wrong_request_is_named_and_changes_nothing(world, op, body, cod
 
     assert (code, param) == (refused.code, refused.param or "-")
     assert before == world.directory.number
+
+
+@pytest.mark.parametrize("roles", [["maker", "checker"], ["operator", "checker", "maker"]])
+async def test_no_key_is_maker_and_checker(world, roles):
+    """One person with both could check their own work."""
+    refused = await world.ask("keys.create", {"type": "bearer", "roles": roles})
+
+    assert ("invalid_field", "roles") == (refused.code, refused.param)
 
 
 async def test_a_status_moves_along_its_way_only(world):

@@ -89,17 +89,24 @@ async def test_a_changed_account_cools_down_as_the_rules_say(world):
         ("operator", "insufficient_scope"),
         ("maker", "insufficient_scope"),
         ("itself", "conflict"),
+        ("rotated", "conflict"),
+        ("rotated twice", "conflict"),
         ("checker", None),
     ],
 )
 async def test_who_confirms_has_the_role_and_is_another(world, who, code):
-    """Maker and checker are two keys, whatever else a key may do."""
+    """Maker and checker are two people; another key of the same line is the same person."""
     merchant = await a_merchant(world)
+    itself = await an_operator(world, "operator", "checker")
+    rotated = await world.made("keys.rotate", {"overlap_seconds": 600}, target=itself)
+    twice = await world.made("keys.rotate", {"overlap_seconds": 600}, target=rotated["id"])
     keys = {
         "merchant": await a_merchants_key(world, merchant, "*"),
         "operator": world.operator,
         "maker": await an_operator(world, "maker"),
-        "itself": await an_operator(world, "maker", "checker"),
+        "itself": itself,
+        "rotated": rotated["id"],
+        "rotated twice": twice["id"],
         "checker": await an_operator(world, "checker"),
     }
     made = await world.made(

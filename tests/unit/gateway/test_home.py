@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 from multidict import CIMultiDict
 
 from actors.messages import Answer
@@ -324,3 +325,14 @@ async def test_clearing_runs_for_whom_the_key_can_reach(caller, merchants):
     assert merchants == [ask.merchant for _, ask in door.asked]
     assert (202, door.asked[0][0]) == (reply.status, reply.body["shard"])
     assert len(merchants) == len({ask.id for _, ask in door.asked})
+
+
+async def test_a_rotated_key_asks_as_the_same_person():
+    """Else a maker could rotate, and check what the key before it made."""
+    rotated = replace(CHECKER, id="key_rotated", line=CHECKER.id)
+    door = Door({"settlement_instruction.check": (200, {"id": INS})})
+
+    for caller in (CHECKER, rotated):
+        await said(door, caller, "POST", f"/v1/settlement_instructions/{INS}/check")
+
+    assert {CHECKER.id} == {ask.caller for _, ask in door.asked}

@@ -212,3 +212,11 @@ def test_a_revoked_key_is_not_brought_back(tmp_path):
 
     now = next(one for one in of_kind(settings, Key) if one.id == key.id)
     assert (5, 5) == (now.not_before, now.not_after)
+
+
+def test_no_operator_of_a_seed_has_both_hands():
+    """Maker and checker are two people, also where nobody asks over HTTP."""
+    seed = {"operators": [{"label": "boss", "roles": ["maker", "checker"]}]}
+
+    with pytest.raises(SettingsError, match="boss: maker and checker are two people"):
+        seed_of(seed, "seed", livemode=False)
