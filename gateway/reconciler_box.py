@@ -23,11 +23,12 @@ from gateway.processes import (
     read_settings,
     shard_path,
 )
-from gateway.settings_shape import Settings
+from gateway.settings_shape import ChannelAccount, Settings
 from payments.bills.archive import Archive, Kept
 from payments.channels.bills import READERS
 from payments.channels.fetching import FILES, AskedBill, BillFile, Fetched, FetchesBills
 from payments.channels.http import PooledClient
+from payments.fees import FeePlan
 from payments.storage.comparing import Comparing
 
 FOLDER: Final = "bills"
@@ -121,9 +122,15 @@ def _accounts(
                 _fetching(made, files),
                 made.channel,
                 READERS[account.kind],
+                agreed_plan(account),
             )
         )
     return accounts, wired
+
+
+def agreed_plan(account: ChannelAccount) -> FeePlan | None:
+    """What the channel agreed to charge on this account; None where the settings do not say."""
+    return None if account.fee_ppm is None else FeePlan("agreed", account.fee_ppm)
 
 
 def _fetching(wired: Wired, files: PooledClient) -> Callable[[int], Awaitable[Fetched]]:

@@ -163,6 +163,8 @@ class ChannelAccount(Section, frozen=True, kw_only=True):
     `connections`: open at one time per lane, `sandbox`: the address is one of our sandboxes.
     `settlement`: how it pays into custody, `net` of a fee from `fee_min_ppm` to `fee_max_ppm`, or
     `gross`; `merchant_number`: what else the text of its payments may call the account.
+    `fee_ppm`: what its contract charges for each payment, half up; bills are held to it. Without
+    it their fees are added up and not compared.
     Kind `external`: somebody else's gateway takes payments on it, and they are reported to us.
     """
 
@@ -177,6 +179,7 @@ class ChannelAccount(Section, frozen=True, kw_only=True):
     settlement: Literal["gross", "net"] = "gross"
     fee_min_ppm: Ppm = 0
     fee_max_ppm: Ppm = 0
+    fee_ppm: Ppm | None = None
     merchant_number: Annotated[str, Meta(pattern="^[0-9A-Za-z_-]{0,64}$")] = ""
     priority: Annotated[int, Meta(ge=0, le=1_000, description="lower is asked first")] = 100
     lanes: Count = 1

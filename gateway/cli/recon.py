@@ -1,6 +1,7 @@
 """`tillway recon …`: a channel's bill against our rows, and what is different between them."""
 
 import gc
+from collections.abc import Callable
 from hashlib import file_digest
 from itertools import islice
 from pathlib import Path
@@ -55,7 +56,7 @@ def import_(
             "--rate-ppm",
             min=0,
             max=1_000_000,
-            help="What the channel agreed to charge; 6000: 0.6 %.",
+            help="What the channel agreed to charge; 6000: 0.6 %. Else as the settings say.",
         ),
     ] = None,
     config: ConfigFile = None,
@@ -75,7 +76,8 @@ def import_(
         _valid(bill_date)
     paths = data_files(config, data)
     try:
-        view = _compared(file, dialect, bill_date, account, rate_ppm, paths, quiet=as_json)
+        rate_of = _rate_of(rate_ppm, config, data)
+        view = _compared(file, dialect, bill_date, account, rate_of, paths, quiet=as_json)
     except BillRefused as error:
         complain(f"{file.name} is refused: {error}")
         raise typer.Exit(EXIT_CHECK_FAILED) from error
@@ -197,12 +199,19 @@ def _reader_of(dialect: str) -> Any:
     return READERS[dialect]
 
 
+def _rate_of(rate_ppm: int | None, config: Any, data: Any) -> Callable[[str], int | None]:
+    """Channel account -> what it agreed to charge: by the flag, else by the settings."""
+    channels = settings_from(config, {"data_dir": data}).channels
+    rates: dict[str, int | None] = {each.account: each.fee_ppm for each in channels}
+    return lambda account: rates.get(account) if rate_ppm is None else rate_ppm
+
+
 def _compared(
     file: Path,
     dialect: str,
     bill_date: int | None,
     account: str | None,
-    rate_ppm: int | None,
+    rate_of: Callable[[str], int | None],
     paths: list[Path],
     *,
     quiet: bool,
@@ -217,6 +226,7 @@ def _compared(
     with file.open("rb") as content:
         digest = file_digest(content, "sha256").hexdigest()
     date, name = _about(file, dialect, bill_date, account, paths)
+    rate_ppm = rate_of(name)
     plan = None if rate_ppm is None else FeePlan("agreed", rate_ppm)
     comparing = Comparing(paths[0].parent, paths, SystemClock(), livemode=is_live(paths[0]))
     gc.disable()  # Nothing here is cyclic, and so many rows make the collector look all the time.

@@ -222,3 +222,30 @@ def test_missing_things(run, rehearsal, tmp_path):
     assert "no bill was compared" in second
     assert "rec_1" in third
     assert "exists" in fourth
+
+
+def test_the_rate_of_the_settings_counts_where_no_flag_says_another(run, rehearsal, tmp_path):
+    """Fees are compared by the account's contract: the differences are those of the flag's."""
+    folder = rehearsal(600)
+    account = account_of_a_bill_without_rate(run, folder)
+    config = tmp_path / "tillway.toml"
+    config.write_text(
+        f'[[channels]]\nname = "w"\naccount = "{account}"\nwallets = ["wechat"]\n'
+        'ways = ["qr"]\nfee_ppm = 6000\n'
+    )
+    (folder / "reconciliation.db").unlink()
+    _, out, err = run(
+        "recon", "import", folder / "bill.csv", "--dialect", "wechat", "--data", folder,
+        "--config", config, "--json",
+    )  # fmt: skip
+    assert "fee" in json.loads(out)["counts"], err
+
+
+def account_of_a_bill_without_rate(run, folder):
+    """Whose bill it is; compared without a rate it says nothing of fees."""
+    _, out, _ = run(
+        "recon", "import", folder / "bill.csv", "--dialect", "wechat", "--data", folder, "--json"
+    )
+    view = json.loads(out)
+    assert "fee" not in view["counts"]
+    return view["account"]
