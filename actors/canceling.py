@@ -3,17 +3,17 @@
 from typing import Final
 
 from actors.core import Core
+from actors.key_uses import taken
 from actors.link import Link
 from actors.live import LivePayment, LiveRefund
 from actors.messages import CancelPayment, MakeRefund
 from actors.paying import CANCEL, Paying
 from actors.refunding import Refunding
-from payments.errors import IdempotencyMismatch, NotCancelable, PaymentError
+from payments.errors import NotCancelable, PaymentError
 from payments.lifecycle import cancel
 from payments.payment import Status, Way
 from payments.reported import refuse_cancel
 
-TAKEN: Final = "this Idempotency-Key belongs to another request; use a new key"
 REASON: Final = "cancel"
 """Of the refund that a cancel of a paid payment becomes."""
 
@@ -42,8 +42,8 @@ class Canceling:
         payment = live.payment
         digest = command.key_digest
         if digest is not None and digest != payment.cancel_digest:
-            if refunding.is_key_of_payment(digest):
-                raise IdempotencyMismatch(TAKEN, param="Idempotency-Key")
+            if refunding.is_key_of_another(digest):
+                raise taken()
             if self._replayed(link, command, digest, live):
                 return
         if payment.status is Status.SUCCEEDED:
@@ -69,7 +69,7 @@ class Canceling:
         if refund is None:
             return False
         if refund.fingerprint != command.fingerprint or refund.payment != live.payment.id:
-            raise IdempotencyMismatch(TAKEN, param="Idempotency-Key")
+            raise taken()
         if entry is not None:
             refunding.wait(entry, link, command.ref, command.wait_ms, CANCEL, replayed=True)
         else:

@@ -19,13 +19,14 @@ from msgspec import Struct
 from actors import crash
 from actors.core import Core
 from actors.home_messages import HomeAsk
+from actors.key_uses import key_id, taken
 from actors.link import Link
 from actors.messages import Message
 from actors.record_kinds import ADVANCE, BATCH, FREEZE, INSTRUCTION, KEY, WITHDRAWAL
 from actors.records import Kept
 from actors.slices import Slices
 from payments.directory_view import wish_of
-from payments.errors import IdempotencyMismatch, InvalidField, NotFound, Overloaded, PaymentError
+from payments.errors import InvalidField, NotFound, Overloaded, PaymentError
 from payments.idempotency import index_of
 from payments.ids import MalformedId, partition_of
 from payments.settlement.key_use import KeyUse
@@ -203,7 +204,7 @@ class HomeDesk:
             core.wake.set()
         if known is not None:
             if known.fingerprint != ask.fingerprint:
-                raise _taken()
+                raise taken()
             return self._again(known), True
         handler, is_new = self._ops.get(ask.op, (None, False))
         if handler is None:
@@ -225,9 +226,9 @@ class HomeDesk:
         digest = ask.key_digest
         if digest is None:
             return None
-        known = self.core.records.get(_key_id(digest), KeyUse)
+        known = self.core.records.get(key_id(digest), KeyUse)
         if known is None and self._is_of_payment(digest):
-            raise _taken()
+            raise taken()
         return known
 
     def _is_of_payment(self, digest: bytes) -> bool:
@@ -245,7 +246,7 @@ class HomeDesk:
         prefix = said.object.partition("_")[0]
         body = b"" if prefix in self._shows else said.body
         use = KeyUse(ask.fingerprint, ask.id, said.status, said.object, body)
-        self.core.records.put(KEY, _key_id(ask.key_digest), owner, self._partition(ask), use, None)
+        self.core.records.put(KEY, key_id(ask.key_digest), owner, self._partition(ask), use, None)
         self.core.wake.set()
 
     def _partition(self, ask: HomeAsk) -> int:
@@ -419,13 +420,3 @@ def _limit(text: str | None) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= LIST_MAX):
         raise InvalidField(f"a limit is 1 to {LIST_MAX}", param="limit")
     return int(text)
-
-
-def _key_id(digest: bytes) -> str:
-    return "key_" + digest.hex()
-
-
-def _taken() -> IdempotencyMismatch:
-    return IdempotencyMismatch(
-        "this Idempotency-Key belongs to another request; use a new key", param="Idempotency-Key"
-    )

@@ -13,7 +13,8 @@ class HomeAsk(Struct, array_like=True, tag=110, gc=False):
     """A request on batches, instructions, withdrawals, freezes and the like of one merchant.
 
     `op`: such as `withdrawal.create`, `clearing_batch.list`. `caller`: who asks, already verified
-    (`Key.person`: rotated keys are one person), with its `roles`. `target`: the object's id. `body`: the request's JSON.
+    (`Key.person`: rotated keys are one person), with its `roles`. `target`: the object's id.
+    `body`: the request's JSON.
     `party`: whose money it is about, the merchant itself or one of its receivers; the shard of the
     party's home is asked. `merchant` empty: a platform or operator asks for everything here.
     `id`: minted by the front door for what is created, so that a re-sent command is the same one.

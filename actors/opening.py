@@ -7,6 +7,7 @@ before it, durable or not. Nothing is sent before its intent is durable.
 from typing import Final
 
 from actors.core import Core
+from actors.key_uses import refuse_used_at_home, taken
 from actors.link import Link
 from actors.live import LivePayment, decode_payment, decode_refund
 from actors.merchant import MerchantEntity
@@ -15,7 +16,6 @@ from actors.paying import Paying
 from actors.stats import SAMPLE_MASK
 from payments.calendar import business_date
 from payments.errors import (
-    IdempotencyMismatch,
     InvalidField,
     MerchantSuspended,
     Overloaded,
@@ -146,12 +146,10 @@ class Opening:
             existing = found.refunds.get(command.key_digest)
         judgement = judge_key(existing, command.key_digest, command.fingerprint)
         if judgement is Judgement.NEW:
+            refuse_used_at_home(core.records, command.key_digest)
             return False
         if judgement is Judgement.MISMATCH or not isinstance(existing, Payment):
-            raise IdempotencyMismatch(
-                "this Idempotency-Key belongs to another request; use a new key",
-                param="Idempotency-Key",
-            )
+            raise taken()
         if live is None and existing.status is Status.PROCESSING:
             assert stored is not None
             live = self._known(stored[0])  # Under way since before a restart.

@@ -14,8 +14,15 @@ from actors.live import LivePayment, decode_payment, decode_refund
 from actors.messages import Act, LaneAct, LaneBookList, LaneBooks, ReadBooks, ReadList, ReadOne
 from actors.paying import Paying
 from payments.calendar import rfc3339
-from payments.channels.base import Book
-from payments.errors import InvalidField, NotFound, Overloaded, PaymentError
+from payments.channels.base import Approved, Book, Declined, Outcome
+from payments.errors import (
+    Conflict,
+    InvalidField,
+    NotFound,
+    OutcomeUnknown,
+    Overloaded,
+    PaymentError,
+)
 from payments.ids import out_trade_no
 from payments.ledger import unpack_postings
 from payments.payment import Moment, Payment
@@ -298,12 +305,20 @@ class Reading:
             return
         self._acts[message.ref] = (link, command.ref, live)
 
-    def acted(self, ref: int) -> None:
+    def acted(self, ref: int, outcome: Outcome) -> None:
+        """What the channel made of a payer's act: done, refused, or no answer that says."""
         found = self._acts.pop(ref, None)
-        if found is not None:
-            link, asked, live = found
+        if found is None:
+            return
+        link, asked, live = found
+        if isinstance(outcome, Approved):
             self._core.say(link, asked, 200, self._core.render(live))
-            self._core.forget(live)
+        elif isinstance(outcome, Declined):
+            reason = f"the channel refused the payer's act: {outcome.message}"
+            self._core.refuse(link, asked, Conflict(reason))
+        else:
+            self._core.refuse(link, asked, OutcomeUnknown("the payer may have acted: read it"))
+        self._core.forget(live)
 
     def lane_lost(self) -> None:
         """A lane died: who waits for a payer's act or for books asks again."""

@@ -74,6 +74,10 @@ class Records:
         assert isinstance(kept.value, shape), (identifier, shape)
         return kept.value
 
+    def has(self, identifier: str) -> bool:
+        """Whether there is one. Where nothing was ever kept, the store is not asked."""
+        return self._no > 0 and self.kept(identifier) is not None
+
     def kept(self, identifier: str) -> Kept | None:
         """The record itself, with its number and when it is due."""
         kept = self._kept.get(identifier)

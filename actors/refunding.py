@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from actors import crash
 from actors.core import Core
+from actors.key_uses import key_id, taken
 from actors.link import Link
 from actors.live import LivePayment, LiveRefund, Waiter, decode_refund
 from actors.messages import LaneRefund, MakeRefund
@@ -23,7 +24,6 @@ from payments.calendar import business_date
 from payments.channels.base import Approved, Declined, Outcome, Unpaid
 from payments.errors import (
     ExceedsPaid,
-    IdempotencyMismatch,
     NotFound,
     NotRefundable,
     Overloaded,
@@ -246,9 +246,10 @@ class Refunding:
                 return refund
         return None
 
-    def is_key_of_payment(self, digest: bytes) -> bool:
+    def is_key_of_another(self, digest: bytes) -> bool:
+        """Whether a payment, or something on the way home, used the key."""
         core = self._core
-        if digest in core.live_by_key:
+        if digest in core.live_by_key or core.records.has(key_id(digest)):
             return True
         rows = core.store.payments_by_key([index_of(digest)])
         return any(LivePayment.of_row(row).payment.key_digest == digest for row in rows)
@@ -258,17 +259,11 @@ class Refunding:
         live = core.refund_by_key.get(command.key_digest)
         existing = live.refund if live is not None else stored
         if existing is None:
-            if self.is_key_of_payment(command.key_digest):
-                raise IdempotencyMismatch(
-                    "this Idempotency-Key belongs to a payment; use a new key",
-                    param="Idempotency-Key",
-                )
+            if self.is_key_of_another(command.key_digest):
+                raise taken()
             return False
         if existing.fingerprint != command.fingerprint:
-            raise IdempotencyMismatch(
-                "this Idempotency-Key belongs to another request; use a new key",
-                param="Idempotency-Key",
-            )
+            raise taken()
         if live is not None:
             self.wait(live, link, command.ref, command.wait_ms, None, replayed=True)
         else:

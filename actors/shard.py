@@ -266,7 +266,7 @@ class MerchantShard:
             if ref & 1:
                 self.paging.named(ref, message.outcome)
             else:
-                self.reading.acted(ref)
+                self.reading.acted(ref, message.outcome)
             return
         if ref & REF_MASK == REFUND:
             entry = core.refunds.get(ref >> REF_BITS)

@@ -267,7 +267,7 @@ def _ask(
 ) -> HomeAsk:
     """A command. Its id is minted here, so that what is re-sent is the same command."""
     door, caller = call.door, call.caller
-    scope = party.party or party.merchant or caller.key.id
+    scope = party.merchant or party.party or caller.key.id
     return HomeAsk(
         0,
         op,

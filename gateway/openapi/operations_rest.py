@@ -28,11 +28,11 @@ def acting(name: str, summary: str, text: str) -> Operation:
         TEST,
         summary,
         {200: Said("The payment, a little later.", PaymentView)},
-        text,
+        f"{text} What the channel refuses (the code is closed, say) is a 409, and nothing happens.",
         body=CancelRequest,
         scope="test_helpers",
         prefix="pay",
-        problems=ASKED,
+        problems=(*ASKED, "conflict"),
     )
 
 

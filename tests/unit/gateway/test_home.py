@@ -336,3 +336,14 @@ async def test_a_rotated_key_asks_as_the_same_person():
         await said(door, caller, "POST", f"/v1/settlement_instructions/{INS}/check")
 
     assert {CHECKER.id} == {ask.caller for _, ask in door.asked}
+
+
+async def test_keys_of_a_merchants_receivers_are_the_merchants():
+    """The scope of a key is the merchant, whoever's money it moves."""
+    door = Door({"withdrawal.create": (201, {"id": "wdr_1"})})
+
+    for body in (TEN, {**TEN, "receiver": RIDER}):
+        await said(door, MERCHANT, "POST", "/v1/withdrawals", body, idempotency="k")
+
+    assert 1 == len({ask.key_digest for _, ask in door.asked})
+    assert 2 == len({ask.fingerprint for _, ask in door.asked})

@@ -1,11 +1,12 @@
 """The desk of the way home: one effect a key, nonces, refusals, and answers after the commit."""
 
+import msgspec
 import pytest
 from msgspec import Struct
 from msgspec.json import decode
 
 from actors.home import Said, body_of, page
-from actors.messages import Answer, Refusal
+from actors.messages import Answer, MakeRefund, Pay, Refusal
 from home_shard import HomeShard
 from payments.settlement.holds import Freeze
 from payments.testing import a_merchant
@@ -105,6 +106,24 @@ def test_a_key_of_a_payment_is_refused(shard):
     shard.core.live_by_key[KEY] = object()
 
     assert "idempotency_mismatch" == note(shard).code
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_key_that_was_used_here_is_refused_to_payments_and_refunds(shard, restarted):
+    """One merchant has one set of keys, also over a restart; another key is free."""
+    note(shard)
+    if restarted:
+        shard.restart()
+    pay = Pay(
+        1, shard.mint.new("pay", 1, 0), MERCHANT.id, KEY, PRINT, 0, 0, "o-1", 1, "cny", "qr", 0
+    )
+    refund = MakeRefund(2, shard.mint.new("rfd", 1, 0), MERCHANT.id, pay.id, KEY, PRINT, 0, 0, 1, 0)
+    other = msgspec.structs.replace(refund, ref=3, key_digest=b"l" * 16)
+
+    shard.hear(shard.front, pay, refund, other)
+
+    codes = [each.code for each in shard.front.take(Refusal)]
+    assert ["idempotency_mismatch", "idempotency_mismatch", "not_found"] == sorted(codes)
 
 
 def test_a_resent_command_is_answered_once_more_and_spends_no_nonce(shard):
