@@ -11,7 +11,7 @@ The same bill again changes nothing, so a crash in the middle of anything costs 
 import asyncio
 import io
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -54,6 +54,8 @@ TICK_S: Final = 1.0
 """How often the reconciler looks what is due."""
 ASKS_MAX: Final = 64
 """Questions being answered at one time; more are refused as overloaded."""
+BANK_S: Final = 10.0
+"""How often it looks what the bank has credited since."""
 LATE_MAX: Final = 1_000
 """Late successes that one comparison lets go back by themselves; the rest after the next."""
 LISTED_RUNS: Final = 1_000
@@ -84,7 +86,9 @@ class Reconciler:
         keep: Keep,
         clock: MovableClock,
         shard_of: Callable[[int], int],
+        settles: Mapping[str, bool] | None = None,
     ) -> None:
+        """`settles`: channel account that pays into custody -> whether it keeps its fees."""
         self.accounts = {account.name: account for account in accounts}
         self.comparing = comparing
         self.clock = clock
@@ -93,6 +97,8 @@ class Reconciler:
         """Who holds it may open the file of comparisons: it has one owner at a time."""
         self.carrying = Carrying(accounts, comparing, clock, shard_of)
         self._name = name
+        self._settles = settles or {}
+        self._bank_at = 0.0
         self._keep = keep
         self._done: set[tuple[str, int]] = set()
         self._working = asyncio.Lock()
@@ -139,6 +145,19 @@ class Reconciler:
                 except Exception:
                     # Counted and logged where it ended; the other accounts' bills go on.
                     log.info("the bill of %s for %s is tried again", account.name, date)
+            await self._look_at_bank()
+
+    async def _look_at_bank(self) -> None:
+        """What came into custody since, against the days that were compared."""
+        now = self.clock.monotonic()
+        if not self._settles or self._draining or now < self._bank_at:
+            return
+        self._bank_at = now + BANK_S
+        async with self.disk:
+            try:
+                await aside(self.comparing.stand_at_bank, self._settles)
+            except StoreRefused as error:
+                log.info("the bank's credits are compared later: %s", error)
 
     def _due(self) -> list[tuple[BillAccount, int]]:
         now = self.clock.now_ms()
@@ -221,6 +240,7 @@ class Reconciler:
             run = await aside(self._compare, account, date, fetched, is_asked)
         if run is not None:
             self.counts["compared"] += 1
+            self._bank_at = 0.0
             await self._give_back()
         return run
 
@@ -343,6 +363,7 @@ class Reconciler:
         """Everybody else is quiet: bills that are due now are compared before time goes on."""
         self.clock.offset_ms = message.offset_ms
         self._heard_clock = True
+        self._bank_at = 0.0
         try:
             async with asyncio.timeout(QUIET_PATIENCE_S):
                 await self.work()

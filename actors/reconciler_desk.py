@@ -15,6 +15,8 @@ from actors.messages import Answer
 from actors.reconciler_carrying import NotBrought
 from payments.directory_view import wish_of
 from payments.errors import Conflict, InvalidField, NotFound, Overloaded, Unauthorized
+from payments.reconciliation.adjustment import ACTS_THAT_BOOK
+from payments.reconciliation.bank_leg import CREDITS_ACCOUNT
 from payments.reconciliation.differences import Act, Difference, Kind, Proposal, proposal_of
 from payments.reconciliation.exceptions import item_view, run_view
 from payments.reconciliation.lines import day_bounds
@@ -40,6 +42,7 @@ _ONLY_OF: Final = {
     Act.REFUND_LATE_SUCCESS: Kind.LATE_SUCCESS,
     Act.REFUND_DUPLICATE: Kind.DUPLICATE,
     Act.WAIT_FOR_BILL: Kind.EXPECTED_LATER,
+    Act.WAIT_FOR_CREDIT: Kind.NOT_THERE_YET,
 }
 """Acts that belong to one kind of difference. All others may be proposed for any."""
 
@@ -107,6 +110,7 @@ class Desk:
                 "open": {},
                 "lines": None,
                 "totals": None,
+                "bank": None,
             }
             return Answer(0, 202, encode(body), retry_after=1)
         except NotBrought as error:
@@ -263,6 +267,8 @@ def _proposal(act: Act | None, difference: Difference, run: Run) -> Proposal:
         return difference.proposal
     if _ONLY_OF.get(act, difference.kind) is not difference.kind:
         raise InvalidField(f"{act} is not for a difference of {difference.kind}", param="act")
+    if run.account == CREDITS_ACCOUNT and act in ACTS_THAT_BOOK:
+        raise InvalidField("nobody knows whose account it is; nothing can be booked", param="act")
     return proposal_of(run.account, act, difference.amount, difference.number)
 
 

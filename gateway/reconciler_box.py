@@ -68,6 +68,7 @@ def build(spec: Spec, place: Place) -> Boxed:
         keep,
         place.clock,
         lambda partition: placement.shard_of[partition],
+        settles_of(settings),
     )
     identity = identity_of(spec, settings)
     box = Boxed(
@@ -126,6 +127,15 @@ def _accounts(
             )
         )
     return accounts, wired
+
+
+def settles_of(settings: Settings) -> dict[str, bool]:
+    """Channel account that pays into custody -> whether it keeps its fees of what it pays."""
+    return {
+        account.account: account.settlement == "net"
+        for account in settings.channels
+        if account.settles_to == "custody" and account.kind in READERS
+    }
 
 
 def agreed_plan(account: ChannelAccount) -> FeePlan | None:

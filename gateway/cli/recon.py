@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from gateway.cli import recon_asking
+from gateway.cli import recon_asking, recon_bank
 from gateway.cli.journals import write_sealed, write_text
 from gateway.cli.options import AsJson, ConfigFile, DataDir, data_files, settings_from
 from gateway.cli.output import (
@@ -26,7 +26,7 @@ from gateway.cli.output import (
 app: Final = typer.Typer(no_args_is_help=True)
 recon_asking.add_to(app)
 
-Dialect = Literal["wechat", "alipay", "unionpay"]
+Dialect = Literal["wechat", "alipay", "unionpay", "camt053", "camt054"]
 PEEKED_LINES: Final = 1_000
 """Lines of a bill that are looked up to learn whose account and what day it is about."""
 SHOWN_ITEMS: Final = 100
@@ -44,7 +44,9 @@ RunId = Annotated[str | None, typer.Argument(help="A comparison, rec_…", show_
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="The bill as the channel gave it.")],
+    file: Annotated[
+        Path, typer.Argument(help="The bill as the channel gave it, or a bank's statement.")
+    ],
     dialect: Annotated[Dialect, typer.Option("--dialect", help="Whose layout it has.")],
     bill_date: BillDate = None,
     account: Annotated[
@@ -66,12 +68,16 @@ def import_(
     """Compare a bill with the payments and refunds of its day, and keep what is different.
 
     The same file again changes nothing; another file for the same day takes its place. Works on a
-    running or a stopped gateway. Exit code 1 when differences are open.
+    running or a stopped gateway. Exit code 1 when differences are open. A statement (camt053) or
+    notice (camt054) of the custody account is compared with the bills that are kept.
 
     Example: tillway recon import bill.csv --dialect wechat --data ./data
     """
     from payments.bills.lines import BillRefused
 
+    if dialect in ("camt053", "camt054"):
+        recon_bank.import_statement(file, dialect, config, data, as_json=as_json)
+        return
     if bill_date is not None:
         _valid(bill_date)
     paths = data_files(config, data)

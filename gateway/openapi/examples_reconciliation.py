@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from gateway.openapi.shapes_reconciliation import ReconciliationItemView, ReconciliationView
 from payments.bills.lines import BillKind, BillState
+from payments.reconciliation.bank import BankLeg, Booked, LegState
 from payments.reconciliation.differences import (
     Act,
     Difference,
@@ -32,6 +33,8 @@ _RUN: Final = Run(
     Counts(matched=812, ours_lines=813, theirs_lines=813, ours=3_089_400, theirs=3_089_500,
            differences=100, fees=18_537),
     {"amount": 1},
+    bank=BankLeg(LegState.MATCHED, 3_089_500, 3_089_500,
+                 (Booked("20261123-000017", 17, 20261123, 3_089_500),)),
 )  # fmt: skip
 
 _SIDES: Final = tuple(

@@ -31,6 +31,19 @@ RECONCILIATION_FIELDS: Final[dict[str, Extra]] = {
     "Reconciliation.open": says("Differences that are open now, by type."),
     "Reconciliation.lines": says("How many lines were compared; null while it runs."),
     "Reconciliation.totals": says("What the channel owes by each side; null while it runs."),
+    "Reconciliation.bank": says("How the day stands at the bank; null: nobody looked yet, or the "
+                                "money does not go into custody."),
+    "BankLeg.status": says("`not_there_yet`: no credit names the day; `nothing_due`: refunds were "
+                           "as much as sales."),
+    "BankLeg.due": says("What the channel owes by its bill, less fees where it keeps them; minor "
+                        "units."),
+    "BankLeg.credited": says("What came in for this day; minor units."),
+    "BankLeg.amount": says("Credited less due; minor units."),
+    "BankLeg.credits": says("The credits that name this account and day."),
+    "BookedCredit.reference": says("The bank's number of the credit."),
+    "BookedCredit.movement": says("Its number in the order of the custody account."),
+    "BookedCredit.statement_on": says("The day whose camt.053 has it, `yyyymmdd`."),
+    "BookedCredit.amount": says("Minor units."),
     "ReconciledLines.ours": says("Lines that our rows lead us to expect."),
     "ReconciledLines.theirs": says("Lines of the bill."),
     "ReconciledTotals.ours": says("What the channel owes us by our rows; minor units."),
@@ -48,6 +61,7 @@ RECONCILIATION_FIELDS: Final[dict[str, Extra]] = {
     "ReconciledSide.at": instant("When it happened."),
     "Evidence.file_sha256": says("The SHA-256 of the bill."),
     "Evidence.lines": says("The numbers of its lines, the first is 1."),
+    "Evidence.credits": says("Of a difference at the bank, the credits it is about."),
     "ProposedPosting.account": says("An account of the ledger."),
     "ProposedPosting.amount": says("A debit is positive; minor units."),
     "ReconciliationProposal.act": says(_ACT),
@@ -58,7 +72,7 @@ RECONCILIATION_FIELDS: Final[dict[str, Extra]] = {
     "ReconciliationItem.status": says("`open` until two people, or another bill, end it."),
     "ReconciliationItem.owner": says("Whose it is to mend; `nobody` while it only waits."),
     "ReconciliationItem.age_days": says("Whole days since the bill's day ended."),
-    "ReconciliationItem.line": says("Whether it is about a payment or a refund."),
+    "ReconciliationItem.line": says("What it is about; `credit`: what the bank credited."),
     "ReconciliationItem.number": says("The order or refund number that both sides share."),
     "ReconciliationItem.amount": says("What theirs changes of what the channel owes us, less what "
                                       "ours does; minor units."),

@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from payments.bills.lines import BillKind, BillState
+from payments.reconciliation.bank import LegState
 from payments.reconciliation.differences import Act, Kind, Owner, Standing
 
 
@@ -26,6 +27,25 @@ class ReconciledTotalsView(Struct):
     fees: int
 
 
+class BookedCreditView(Struct):
+    """A credit of the bank's, where its statements have it."""
+
+    reference: str
+    movement: int
+    statement_on: int
+    amount: int
+
+
+class BankLegView(Struct):
+    """A bill against what the bank credited for it; minor units."""
+
+    status: LegState
+    due: int
+    credited: int
+    amount: int
+    credits: list[BookedCreditView]
+
+
 class ReconciliationView(Struct):
     """One comparison of a bill with our rows. While it runs there are no figures."""
 
@@ -43,6 +63,7 @@ class ReconciliationView(Struct):
     open: dict[str, int]
     lines: ReconciledLinesView | None
     totals: ReconciledTotalsView | None
+    bank: BankLegView | None
 
 
 class ReconciledSideView(Struct):
@@ -59,10 +80,11 @@ class ReconciledSideView(Struct):
 
 
 class EvidenceView(Struct):
-    """The file, and its lines."""
+    """The file and its lines; of what the bank did, its credits."""
 
     file_sha256: str
     lines: list[int]
+    credits: list[BookedCreditView]
 
 
 class ProposedPostingView(Struct):

@@ -22,6 +22,8 @@ class BillKind(StrEnum):
 
     PAYMENT = "payment"
     REFUND = "refund"
+    CREDIT = "credit"
+    """What a bank credited. No bill has it: it is a line of the bank's, compared with a bill."""
 
 
 class BillState(StrEnum):

@@ -58,6 +58,41 @@ class Credit(Struct, frozen=True, gc=False):
     reference: str = ""
 
 
+class LegState(StrEnum):
+    """How one day of one channel account stands at the bank."""
+
+    MATCHED = "matched"
+    SHORT = "short"
+    OVER = "over"
+    NOT_THERE_YET = "not_there_yet"
+    NOTHING_DUE = "nothing_due"
+    """Refunds were as much as sales or more: the channel pays nothing for this day."""
+
+
+class Booked(Struct, frozen=True, array_like=True, gc=False):
+    """A credit as evidence. `reference`: the bank's number; `movement`: its number in the order of
+    the account, as statements have it; `statement_on`: the day whose camt.053 has it, yyyymmdd."""
+
+    reference: str
+    movement: int
+    statement_on: int
+    amount: int
+
+
+class BankLeg(Struct, frozen=True, array_like=True, gc=False):
+    """What a bill says the channel owes for its day, and what the bank credited; minor units."""
+
+    state: LegState
+    due: int
+    credited: int
+    credits: tuple[Booked, ...] = ()
+
+    @property
+    def amount(self) -> int:
+        """Credited less due."""
+        return self.credited - self.due
+
+
 class Leg(Struct, frozen=True, gc=False):
     """Bills and credits that belong together. `amount`: credited less due, minor units."""
 

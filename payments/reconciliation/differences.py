@@ -18,6 +18,7 @@ from payments import chart
 from payments.bills.lines import BillKind, BillState
 from payments.ids import MalformedId, partition_of
 from payments.ledger import Postings
+from payments.reconciliation.bank import Booked
 from payments.reconciliation.lines import Ours, Theirs
 
 
@@ -38,6 +39,13 @@ class Kind(StrEnum):
     FEE = "fee"
     EXPECTED_LATER = "expected_later"
     """It began or ended near midnight: a neighbor day's bill may have it."""
+    BANK_SHORT = "bank_short"
+    """The bank credited less than the bill says."""
+    BANK_OVER = "bank_over"
+    NOT_THERE_YET = "not_there_yet"
+    """The bill says that the channel owes, and no credit names its day."""
+    UNEXPECTED_CREDIT = "unexpected_credit"
+    """A credit whose text names no account and day of ours, or a day that has no bill."""
 
 
 class Standing(StrEnum):
@@ -67,6 +75,7 @@ class Act(StrEnum):
     ADJUST_FEE = "adjust_fee"
     SUSPENSE = "suspense"
     """Book what the channel owes more to suspense, until it is known whose it is."""
+    WAIT_FOR_CREDIT = "wait_for_credit"
 
 
 class Side(Struct, frozen=True, array_like=True, gc=False):
@@ -97,6 +106,7 @@ class Difference(Struct, frozen=True, array_like=True, gc=False):
       is the other half of the evidence.
     - `until`: for a line that may stand in a neighbor's bill, the first and the last such bill
       date; else (0, 0). `resolved_by`: the run whose bill had it, or the refund that gives it back.
+    - `credits`: of a difference of the bank's leg, the movements that are its evidence.
     - `maker`, `checker`: who proposed and who agreed, with their words; instants in ms.
     """
 
@@ -119,6 +129,7 @@ class Difference(Struct, frozen=True, array_like=True, gc=False):
     checker: str = ""
     checker_note: str = ""
     checked_at: int = 0
+    credits: tuple[Booked, ...] = ()
 
     @property
     def key(self) -> tuple[str, str, str, tuple[int, ...]]:
@@ -218,6 +229,10 @@ OWNERS: Final[dict[Kind, Owner]] = {
     Kind.DISCOUNT: Owner.FINANCE,
     Kind.FEE: Owner.FINANCE,
     Kind.EXPECTED_LATER: Owner.NOBODY,
+    Kind.BANK_SHORT: Owner.FINANCE,
+    Kind.BANK_OVER: Owner.FINANCE,
+    Kind.NOT_THERE_YET: Owner.NOBODY,
+    Kind.UNEXPECTED_CREDIT: Owner.FINANCE,
 }
 
 ACTS: Final[dict[Kind, Act]] = {
@@ -228,6 +243,7 @@ ACTS: Final[dict[Kind, Act]] = {
     Kind.LATE_SUCCESS: Act.REFUND_LATE_SUCCESS,
     Kind.FEE: Act.ADJUST_FEE,
     Kind.EXPECTED_LATER: Act.WAIT_FOR_BILL,
+    Kind.NOT_THERE_YET: Act.WAIT_FOR_CREDIT,
 }
 """What is proposed, where the kind alone says it."""
 

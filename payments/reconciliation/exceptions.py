@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from payments.calendar import rfc3339
+from payments.reconciliation.bank import BankLeg, Booked
 from payments.reconciliation.differences import Difference, Side
 from payments.reconciliation.runs import Run, age_days
 from payments.reports.tables import Cell, Column, Kind, Row, Table
@@ -110,7 +111,11 @@ def item_view(identifier: str, each: Difference, run: Run, now: int) -> dict[str
         "amount": each.amount,
         "ours": _side_view(each.ours),
         "theirs": _side_view(each.theirs),
-        "evidence": {"file_sha256": run.file_sha256, "lines": list(each.rows)},
+        "evidence": {
+            "file_sha256": run.file_sha256,
+            "lines": list(each.rows),
+            "credits": [_booked_view(credit) for credit in each.credits],
+        },
         "proposal": {
             "act": each.proposal.act.value,
             "entry": [
@@ -121,6 +126,27 @@ def item_view(identifier: str, each: Difference, run: Run, now: int) -> dict[str
         "resolved_by": each.resolved_by or None,
         "maker": each.maker or None,
         "checker": each.checker or None,
+    }
+
+
+def _booked_view(credit: Booked) -> dict[str, Any]:
+    return {
+        "reference": credit.reference,
+        "movement": credit.movement,
+        "statement_on": credit.statement_on,
+        "amount": credit.amount,
+    }
+
+
+def _bank_view(leg: BankLeg | None) -> dict[str, Any] | None:
+    if leg is None:
+        return None
+    return {
+        "status": leg.state.value,
+        "due": leg.due,
+        "credited": leg.credited,
+        "amount": leg.amount,
+        "credits": [_booked_view(credit) for credit in leg.credits],
     }
 
 
@@ -165,4 +191,5 @@ def run_view(run: Run, open_counts: dict[str, int]) -> dict[str, Any]:
             "in_other_bills": counts.elsewhere,
             "fees": counts.fees,
         },
+        "bank": _bank_view(run.bank),
     }

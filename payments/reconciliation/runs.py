@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from payments.calendar import DAY_MS
 from payments.ids import IdMint, SeededEntropy, derived_body
+from payments.reconciliation.bank import BankLeg
 from payments.reconciliation.differences import Difference
 from payments.reconciliation.lines import day_bounds
 from payments.reconciliation.match import Counts
@@ -32,7 +33,8 @@ class Run(Struct, frozen=True, array_like=True, gc=False):
     """One comparison. `channel_account`: the channel's own number of the account.
 
     `by_kind`: differences found, by their kind. `supersedes`: the run that this one replaced.
-    Instants in ms; `counts` is None until it has finished.
+    Instants in ms; `counts` is None until it has finished. `bank`: how the day stands at the bank,
+    None where nobody looked or the money goes elsewhere.
     """
 
     id: str
@@ -48,6 +50,7 @@ class Run(Struct, frozen=True, array_like=True, gc=False):
     counts: Counts | None = None
     by_kind: dict[str, int] = {}
     supersedes: str = ""
+    bank: BankLeg | None = None
 
 
 def run_id(account: str, bill_date: int, file_sha256: str) -> str:

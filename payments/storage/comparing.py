@@ -7,7 +7,7 @@ takes, so that a bill can be imported by hand beside a running gateway.
 
 import asyncio
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
@@ -18,12 +18,15 @@ from payments.bills.lines import BillLine
 from payments.clock import Clock
 from payments.fees import FeePlan
 from payments.payment import Payment
+from payments.reconciliation.bank_leg import Received
 from payments.reconciliation.differences import Difference
 from payments.reconciliation.importing import reconcile
 from payments.reconciliation.lines import Ours
 from payments.reconciliation.resolving import Event
 from payments.reconciliation.runs import Run, RunStatus, run_id
 from payments.refund import Refund
+from payments.storage import bank_legs
+from payments.storage.custody import FILE_NAME as CUSTODY_FILE
 from payments.storage.expected import ShardBooks
 from payments.storage.reconciliation import FILE_NAME, ReconciliationReader, ReconciliationStore
 from payments.storage.sorting import SortedBill
@@ -95,6 +98,38 @@ class Comparing:
                 books.close()
         finally:
             store.close()
+
+    def stand_at_bank(self, settles: Mapping[str, bool], told: Sequence[Received] = ()) -> bool:
+        """Compare the days' bills with what the bank credited; return whether anything is new.
+
+        `settles`: channel account that pays into custody -> whether it keeps its fees. `told`:
+        credits of a statement that somebody has brought, beside those that the custody box knows.
+        Before the first bill there is nothing to compare. Raise StoreRefused: try again.
+        """
+        now, custody = self._clock.now_ms(), self._folder / CUSTODY_FILE
+        received = list(told)
+        if custody.exists():
+            received += bank_legs.read_credits(custody, bank_legs.since_ms(now))
+        reader = self.reader()
+        if reader is None or not (received or custody.exists()):
+            if reader is not None:
+                reader.close()
+            return False
+        try:
+            write = bank_legs.standing(reader, received, settles, now)
+        finally:
+            reader.close()
+        if write is None:
+            return False
+        store = self._open()
+        try:
+            # Looked at again by its owner: another bill may have come since.
+            write = bank_legs.standing(store, received, settles, now)
+            if write is not None:
+                store.stand(write)
+        finally:
+            store.close()
+        return write is not None
 
     def compare_nothing(self, account: str, channel: str, bill_date: int) -> Run:
         """The channel says that nothing happened on a day: compare our rows with an empty bill."""

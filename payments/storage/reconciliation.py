@@ -60,6 +60,17 @@ class Set(Struct, frozen=True):
     difference: Difference
 
 
+class Stand(Struct, frozen=True):
+    """How days stand at the bank now. `runs`: as they are to be kept, new ones too.
+
+    `added`: (comparison, difference) that are new; `changed`: (id, difference) as they now are.
+    """
+
+    runs: Sequence[Run]
+    added: Sequence[tuple[Run, Difference]]
+    changed: Sequence[tuple[str, Difference]]
+
+
 class Spend(Struct, frozen=True):
     """A signature counts once. `created`: seconds; what is older than `before` is forgotten."""
 
@@ -69,7 +80,7 @@ class Spend(Struct, frozen=True):
     before: int
 
 
-Write = Begin | Add | Finish | Set | Spend
+Write = Begin | Add | Finish | Set | Stand | Spend
 
 
 class NonceSpent(Exception):
@@ -125,6 +136,11 @@ class Reads:
         """
         rows = self._all("items_page", run, kind, standing, owner, after, limit)
         return [(identifier, _difference(one), _run(of)) for identifier, one, of in rows]
+
+    def about(self, run: str, number: str) -> list[tuple[str, Difference]]:
+        """(id, difference) of a comparison about a number."""
+        rows = self._all("same_item", run, number)
+        return [(identifier, _difference(body)) for identifier, body in rows]
 
     def open_ages(self) -> list[tuple[str, str, int, int]]:
         """(account, kind, bill date, how many) of the differences that are open."""
@@ -197,6 +213,10 @@ class ReconciliationStore(Reads, SideStore[Write]):
         self.commit_now(Set(identifier, difference))
         return difference
 
+    def stand(self, write: Stand) -> None:
+        """Keep how days stand at the bank, with the differences that come of it, in one commit."""
+        self.commit_now(write)
+
     def spend(self, caller: str, digest: int, created: int) -> None:
         """Let a nonce count once, now and after a restart. Raise NonceSpent."""
         before = self._clock.real_ms() // 1_000 - NONCE_KEPT_S
@@ -212,6 +232,8 @@ class ReconciliationStore(Reads, SideStore[Write]):
                 self._finish(writer, run, before)
             case Set(id=identifier, difference=difference):
                 writer.execute(SQL["set_item"], _changed(identifier, difference))
+            case Stand():
+                self._stand(writer, write)
             case Spend():
                 writer.execute(SQL["nonces_table"])
                 writer.execute(SQL["prune_nonces"], (write.before,))
@@ -227,6 +249,17 @@ class ReconciliationStore(Reads, SideStore[Write]):
                 writer.execute(SQL[name], (no,))
         row = (run.id, run.account, run.bill_date, run.status.value, _encode(run))
         writer.execute(SQL["add_run"], row)
+
+    def _stand(self, writer: apsw.Connection, write: Stand) -> None:
+        for run in write.runs:
+            if not list(writer.execute(SQL["run"], (run.id,))):
+                row = (run.id, run.account, run.bill_date, run.status.value, _encode(run))
+                writer.execute(SQL["add_run"], row)
+            writer.execute(SQL["set_run"], (run.id, run.status.value, _encode(run)))
+        for run, difference in write.added:
+            self._add(writer, Add(run, (difference,)))
+        for identifier, difference in write.changed:
+            writer.execute(SQL["set_item"], _changed(identifier, difference))
 
     def _add(self, writer: apsw.Connection, write: Add) -> None:
         run = write.run

@@ -93,6 +93,11 @@ UPDATE credit SET state = ?, short = ? WHERE no = ?;
 SELECT no, reference, amount, at_ms, account, bill_date, state, short FROM credit
 WHERE state IN ('waiting', 'divided') ORDER BY no;
 
+-- credits_since --
+-- Every credit that was booked since an instant, in the order of the account.
+SELECT no, reference, amount, at_ms, account, bill_date FROM credit WHERE at_ms >= ?
+ORDER BY no LIMIT ?;
+
 -- credit --
 SELECT state FROM credit WHERE no = ?;
 

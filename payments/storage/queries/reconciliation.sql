@@ -137,7 +137,8 @@ SELECT item.id, item.body, run.body FROM item JOIN run ON run.no = item.run
 WHERE (run.id = ?1 AND run.status <> 'running' OR ?1 = '' AND run.status = 'finished')
     AND (?2 = '' OR item.kind = ?2) AND (?3 = '' OR item.standing = ?3)
     AND (?4 = '' OR ?4 = CASE
-        WHEN item.resolved_by <> '' OR item.kind = 'expected_later' THEN 'nobody'
+        WHEN item.resolved_by <> '' OR item.kind IN ('expected_later', 'not_there_yet')
+            THEN 'nobody'
         WHEN item.kind IN ('ours_only', 'status', 'late_success') THEN 'operations'
         ELSE 'finance' END)
     AND (?5 = '' OR item.no < (SELECT no FROM item WHERE id = ?5))
