@@ -14,6 +14,7 @@ from actors.live import LivePayment
 from actors.paying import Paying
 from actors.refunding import Refunding
 from payments import bookings
+from payments.channel_time import believed
 from payments.channels.base import Approved, Outcome
 from payments.ids import derived_body, out_trade_no
 from payments.lifecycle import Decision
@@ -40,7 +41,9 @@ class News:
             return
         if outcome.out_trade_no != out_trade_no(live.payment.id, number):
             return
-        self._give_back(live, attempt, outcome)
+        told = believed(outcome, attempt.sent_at, self._core.clock)
+        assert isinstance(told, Approved)
+        self._give_back(live, attempt, told)
 
     # --- refunds -------------------------------------------------------------------------------
 
@@ -92,7 +95,7 @@ class News:
             stray=settled,
         )
         is_first = not (payment.late_success or payment.has_stray)
-        stray = StrayPaid(now, attempt.number, outcome.channel_trade_no)
+        stray = StrayPaid(now, attempt.number, outcome.channel_trade_no, outcome.channel_at)
         self._paying.fold(live, Decision((stray,)), now)
         postings = bookings.late_success_booked(attempt.account, live.partition, settled)
         if postings:

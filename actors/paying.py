@@ -14,6 +14,7 @@ from actors.link import Link
 from actors.live import LivePayment, Waiter
 from actors.messages import LaneAsk, LanePay
 from payments import bookings
+from payments.channel_time import believed
 from payments.channels.base import Approved, Declined, Outcome, Unknown
 from payments.errors import (
     NoChannel,
@@ -144,6 +145,7 @@ class Paying:
         if attempt is None:
             return
         now = core.clock.now_ms()
+        outcome = believed(outcome, attempt.sent_at, core.clock)
         schedule = core.options.schedule(attempt.account)
         if op == PAY:
             core.numbers.heard(live.no)

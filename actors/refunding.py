@@ -21,6 +21,7 @@ from actors.sharing import draw, out_of_what_there_is
 from payments import bookings, chart
 from payments.bookings import Drawn
 from payments.calendar import business_date
+from payments.channel_time import believed
 from payments.channels.base import Approved, Declined, Outcome, Unpaid
 from payments.errors import (
     ExceedsPaid,
@@ -321,6 +322,7 @@ class Refunding:
             core.forget_refund(entry)  # The last answer of several: nothing holds it any more.
             return
         now = core.clock.now_ms()
+        outcome = believed(outcome, refund.created, core.clock)
         if isinstance(outcome, Approved) and not self.is_ours(refund, outcome):
             self._later(entry, now, "mismatch")
         elif isinstance(outcome, Approved):
@@ -375,6 +377,7 @@ class Refunding:
             fee_back=fee_back,
             channel_refund_no=outcome.channel_trade_no,
             succeeded_at=now if at is None else at,
+            channel_at=outcome.channel_at,
             next_action_at=None,
             history=lengthen(refund.history, Moment(now, "refund_succeeded")),
             shares_back=tuple(ShareBack(d.receiver, d.amount, d.debt) for d in drawn if d.amount),

@@ -77,7 +77,12 @@ def _succeeded(payment: Payment, event: Succeeded) -> Payment:
     return replace(
         payment,
         status=Status.SUCCEEDED,
-        attempt=_in_state(payment, AttemptState.SUCCEEDED, channel_trade_no=event.channel_trade_no),
+        attempt=_in_state(
+            payment,
+            AttemptState.SUCCEEDED,
+            channel_trade_no=event.channel_trade_no,
+            channel_at=event.channel_at,
+        ),
         payer_amount=event.payer_amount,
         settle_amount=event.settle_amount,
         discounts=event.discounts,
@@ -164,7 +169,12 @@ def _choice_dropped(payment: Payment, event: ChoiceDropped) -> Payment:
 
 def _stray_paid(payment: Payment, event: StrayPaid) -> Payment:
     earlier = tuple(
-        replace(attempt, is_stray=True, channel_trade_no=event.channel_trade_no)
+        replace(
+            attempt,
+            is_stray=True,
+            channel_trade_no=event.channel_trade_no,
+            channel_at=event.channel_at,
+        )
         if attempt.number == event.number
         else attempt
         for attempt in payment.earlier
@@ -261,7 +271,9 @@ def _late_success(payment: Payment, event: LateSuccess) -> Payment:
     assert attempt is not None
     return replace(
         payment,
-        attempt=replace(attempt, channel_trade_no=event.channel_trade_no),
+        attempt=replace(
+            attempt, channel_trade_no=event.channel_trade_no, channel_at=event.channel_at
+        ),
         late_success=True,
         payer_amount=event.payer_amount,
         settle_amount=event.settle_amount,

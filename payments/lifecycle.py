@@ -254,14 +254,21 @@ def _success(payment: Payment, outcome: Approved, now: int, plan: FeePlan) -> Su
     charged = fee(plan, settle)
     shares = () if payment.split is None else shares_of(payment.split, settle, charged)
     return Succeeded(
-        now, outcome.channel_trade_no, payer, settle, outcome.discounts, charged, shares
+        now,
+        outcome.channel_trade_no,
+        payer,
+        settle,
+        outcome.discounts,
+        charged,
+        shares,
+        outcome.channel_at,
     )
 
 
 def _late_success(outcome: Approved, now: int) -> LateSuccess:
     settle = outcome.amount if outcome.settle_amount is None else outcome.settle_amount
     payer = outcome.amount if outcome.payer_amount is None else outcome.payer_amount
-    return LateSuccess(now, outcome.channel_trade_no, payer, settle)
+    return LateSuccess(now, outcome.channel_trade_no, payer, settle, outcome.channel_at)
 
 
 def _still_unpaid(

@@ -154,6 +154,8 @@ class Attempt(Struct, frozen=True, array_like=True, gc=False):
     """What starts the wallet: parameters for its script or SDK, or an address (h5)."""
     is_stray: bool = False
     """It was charged after it had ended: the money goes back by a refund of its own."""
+    channel_at: int | None = None
+    """When the channel says that it took the money; None: it did not say, or not believably."""
 
 
 class Choice(Struct, frozen=True, array_like=True, gc=False):

@@ -15,7 +15,10 @@ class Sent(Struct, frozen=True, gc=False):
 
 
 class Succeeded(Struct, frozen=True, gc=False):
-    """The channel took the money, proven by a signed answer with our number and amount."""
+    """The channel took the money, proven by a signed answer with our number and amount.
+
+    `channel_at`: when, by the channel's own clock; None where it is not known.
+    """
 
     at: int
     channel_trade_no: str | None
@@ -24,6 +27,7 @@ class Succeeded(Struct, frozen=True, gc=False):
     discounts: tuple[Discount, ...]
     fee: int
     shares: tuple[Share, ...] = ()
+    channel_at: int | None = None
 
 
 class Failed(Struct, frozen=True, gc=False):
@@ -81,6 +85,7 @@ class StrayPaid(Struct, frozen=True, gc=False):
     at: int
     number: int
     channel_trade_no: str | None
+    channel_at: int | None = None
 
 
 class PayerAwaited(Struct, frozen=True, gc=False):
@@ -142,6 +147,7 @@ class LateSuccess(Struct, frozen=True, gc=False):
     channel_trade_no: str | None
     payer_amount: int
     settle_amount: int
+    channel_at: int | None = None
 
 
 class LateChecked(Struct, frozen=True, gc=False):

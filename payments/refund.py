@@ -28,6 +28,7 @@ class Refund(Struct, frozen=True, array_like=True, gc=False):
     `method`: refund, reverse, or reported by another gateway, which gave the money back.
     `stray`: what the channel settled for an attempt that had ended; such a refund is beside the
     payment's own amounts. `shares_back`: what receivers of the payment's shares gave back.
+    `channel_at`: when the channel says that it gave the money back; None as in an attempt.
     """
 
     id: str
@@ -58,3 +59,4 @@ class Refund(Struct, frozen=True, array_like=True, gc=False):
     history: tuple[Moment, ...] = ()
     stray: int | None = None
     shares_back: tuple[ShareBack, ...] = ()
+    channel_at: int | None = None

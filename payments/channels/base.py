@@ -15,6 +15,8 @@ class Approved(Struct, frozen=True, array_like=True, gc=False, tag=1):
     """The channel has the money (pay, inquire) or did what was asked (reverse, close, refund).
 
     Amounts in minor units. `amount` is what the channel says was asked: compared before belief.
+    `channel_at`: when the channel says that it took the money or gave it back, ms since 1970; None
+    where the answer does not say so, or not so that it can be read.
     """
 
     out_trade_no: str
@@ -23,6 +25,7 @@ class Approved(Struct, frozen=True, array_like=True, gc=False, tag=1):
     payer_amount: int | None = None
     settle_amount: int | None = None
     discounts: tuple[Discount, ...] = ()
+    channel_at: int | None = None
 
 
 class Declined(Struct, frozen=True, array_like=True, gc=False, tag=2):

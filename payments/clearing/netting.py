@@ -19,8 +19,8 @@ from payments.ledger import unpack_postings
 Line = tuple[int, int, str, int, str, bytes, int]
 """seq, business_date, merchant, asked, entry id, packed postings, bill_date: a booked entry of a
 payment or refund (its number in the partition, when and whose it is, what was asked in minor units,
-above zero; the channel's day, by the instant of the entry), as stores read it from ledger rows and
-what they are about. Both dates are yyyymmdd."""
+above zero; the channel's day, by its own time where that is known), as stores read it from ledger
+rows and what they are about. Both dates are yyyymmdd."""
 
 PAYMENT: Final = "P"
 REFUND: Final = "R"

@@ -329,7 +329,7 @@ GOLDEN = (
     "91942b0ea24e31a3706179",
     "91922c0f",
     "91952dfda86964656e74696679a4636f6465a57374617465",
-    "91943210a24e319701a24e31cd0ed8a25431cd0ce4cd0e109192a76368616e6e656ccd012c",
+    "91943210a24e319801a24e31cd0ed8a25431cd0ce4cd0e109192a76368616e6e656ccd012cc0",
     "91943211a24e319502a86465636c696e6564a26e6fa25831c3",
     "91943212a24e319403a4636f6465c0c0",
     "91943213a24e319204a6616273656e74",
@@ -445,6 +445,15 @@ def test_a_merchant_of_before_it_had_payout_terms_has_the_usual_ones():
 
     read = msgspec.msgpack.decode(packed, type=Record)
     assert read.payout == PayoutTerms("T+1", 0, PayoutMode.AUTO, Hold.NONE, None, None)
+
+
+def test_a_success_of_before_it_had_the_channels_time_has_none():
+    """As the release before sent it: the bytes are that release's."""
+    packed = "91943210a24e319701a24e31cd0ed8a25431cd0ce4cd0e109192a76368616e6e656ccd012c"
+    (reply,) = decoder.decode(bytes.fromhex(packed))
+
+    assert reply.outcome == Approved("N1", 3800, "T1", 3300, 3600, (Discount("channel", 300),))
+    assert reply.outcome.channel_at is None
 
 
 @pytest.mark.parametrize("sample", SAMPLES)

@@ -28,6 +28,7 @@ class AlipayRig:
     wallet = "alipay"
     prefix = "28"
     can = PAYING | {
+        "times",
         "jsapi", "app", "h5", "callbacks", "refund_callbacks", "wire",
         "repeats", "shown_is_absent", "codes_expire_only",
     }  # fmt: skip

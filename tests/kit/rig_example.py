@@ -22,7 +22,15 @@ class ExampleRig:
     name = "example"
     wallet = "alipay"
     prefix = "28"
-    can = PAYING | {"h5", "callbacks", "refund_callbacks", "wire", "seals", "repeats"}
+    can = PAYING | {
+        "h5",
+        "callbacks",
+        "refund_callbacks",
+        "wire",
+        "seals",
+        "repeats",
+        "times",
+    }
     fields: ClassVar = {"order": ("order",), "amount": ("amount",), "merchant": ("shop",)}
     callback_fields: ClassVar = fields
     paths: ClassVar = {

@@ -25,7 +25,7 @@ class UnionpayRig:
     wallet = "unionpay"
     prefix = "62"
     code_digits = 19
-    can = PAYING | {"jsapi", "callbacks", "wire", "codes_expire_only"}
+    can = PAYING | {"jsapi", "callbacks", "wire", "codes_expire_only", "times"}
     fields: ClassVar = {
         "order": ("orderNo",),
         "amount": ("txnAmt",),

@@ -28,6 +28,7 @@ class WeChatRig:
     wallet = "wechat"
     prefix = "13"
     can = PAYING | {
+        "times",
         "jsapi",
         "app",
         "h5",

@@ -120,7 +120,8 @@ class Rig(Protocol):
     payments), refund_callbacks, wire (there are bytes to tamper with), repeats (the same request
     gets the same answer again; else: ask), seals (a reverse closes a number that the channel does
     not know; else `request_life_s` after which a late request is refused), shown_is_absent (a code
-    that nobody scanned is not known yet), codes_expire_only (it is never confirmed to be closed).
+    that nobody scanned is not known yet), codes_expire_only (it is never confirmed to be closed),
+    times (it says when it took money and gave it back).
     `fields` says where in a decoded answer the channel says what: order, amount, and merchant or
     app where it names them.
     """

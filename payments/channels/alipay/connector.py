@@ -451,7 +451,8 @@ def _given_back(order: RefundOrder, reply: Reply) -> Outcome:
         return Unknown(str(error))
     if not is_enough or not reply.trade_no:
         return Unknown("a refund of another amount")
-    return Approved(order.out_trade_no, order.amount, reply.trade_no)
+    at = reply.refunded_at
+    return Approved(order.out_trade_no, order.amount, reply.trade_no, channel_at=at)
 
 
 def _refund_stands(reply: Reply, number: str, refund_no: str) -> Outcome:
@@ -464,6 +465,7 @@ def _refund_stands(reply: Reply, number: str, refund_no: str) -> Outcome:
     if (reply.out_trade_no, reply.out_request_no) != (number, refund_no) or not reply.trade_no:
         return Unknown("an answer about another refund")
     try:
-        return Approved(number, fen(reply.refund_amount), reply.trade_no)
+        amount, at = fen(reply.refund_amount), reply.refunded_at
+        return Approved(number, amount, reply.trade_no, channel_at=at)
     except Unreadable as error:
         return Unknown(str(error))

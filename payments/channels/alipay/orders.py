@@ -102,7 +102,13 @@ def refund(order: RefundOrder) -> dict[str, Any]:
 
 
 def refund_query(out_trade_no: str, out_refund_no: str) -> dict[str, Any]:
-    return {"out_trade_no": out_trade_no, "out_request_no": out_refund_no}
+    """Asks for the time, too: without the option the answer does not say it."""
+    options = ["gmt_refund_pay"]
+    return {
+        "out_trade_no": out_trade_no,
+        "out_request_no": out_refund_no,
+        "query_options": options,
+    }
 
 
 def bill(date: int) -> dict[str, Any]:

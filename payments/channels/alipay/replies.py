@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from payments.channels.alipay.units import fen
+from payments.channels.alipay.units import fen, instant_ms
 from payments.channels.alipay.wire import Unreadable
 from payments.channels.base import Approved, Declined, Outcome, Unknown, Unpaid
 from payments.payment import Discount
@@ -147,6 +147,27 @@ class Reply(Struct, frozen=True):
     refund_status: str = ""
     refund_amount: str = ""
     bill_download_url: str = ""
+    gmt_payment: str = ""
+    send_pay_date: str = ""
+    gmt_refund_pay: str = ""
+
+    @property
+    def paid_at(self) -> int | None:
+        """When it was paid, ms since 1970: each call has another name for it."""
+        return _instant(self.gmt_payment or self.send_pay_date)
+
+    @property
+    def refunded_at(self) -> int | None:
+        """When it was given back, ms since 1970."""
+        return _instant(self.gmt_refund_pay)
+
+
+def _instant(text: str) -> int | None:
+    """None for a time that is not there or cannot be read: no more than a bill's day is by it."""
+    try:
+        return instant_ms(text)
+    except Unreadable:
+        return None
 
 
 _REPLY: Final = msgspec.json.Decoder(Reply)
@@ -179,6 +200,7 @@ def read_notice(params: dict[str, str]) -> Reply:
         buyer_pay_amount=params.get("buyer_pay_amount", ""),
         fund_bill_list=funds,
         voucher_detail_list=vouchers,
+        gmt_payment=params.get("gmt_payment", ""),
     )
 
 
@@ -232,6 +254,7 @@ def _paid(reply: Reply) -> Outcome:
         payer_amount=payer,
         settle_amount=settle,
         discounts=_discounts(reply, total, settle, payer),
+        channel_at=reply.paid_at,
     )
 
 

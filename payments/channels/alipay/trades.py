@@ -330,8 +330,10 @@ class Trades:
         )
         if turn.kind == RefundKind.MADE:
             content["refund_status"] = "REFUND_SUCCESS"
-            content["gmt_refund_pay"] = china_time(refund.made_ms)
-            if "refund_detail_item_list" in asking.read_options(request.biz):
+            options = asking.read_options(request.biz)
+            if "gmt_refund_pay" in options:
+                content["gmt_refund_pay"] = china_time(refund.made_ms)
+            if "refund_detail_item_list" in options:
                 content["refund_detail_item_list"] = _refund_bills(refund)
         return Reply(content)
 

@@ -243,6 +243,7 @@ def _verdict(told: Told) -> Outcome:
             told.payer_amount or None,
             told.settle_amount or None,
             tuple(Discount(funder, amount) for funder, amount in told.discounts),
+            told.done_at or None,
         )
     if told.state == "refused" and told.reason in REASONS:
         code, message = REASONS[told.reason]
@@ -256,5 +257,6 @@ def _refunded(told: Told | Unknown) -> Outcome:
     if isinstance(told, Unknown):
         return told
     if told.state == "refunded" and told.amount > 0 and told.channel_no:
-        return Approved(told.order, told.amount, told.channel_no)
+        at = told.done_at or None
+        return Approved(told.order, told.amount, told.channel_no, channel_at=at)
     return Unknown("an answer that we do not know")

@@ -27,6 +27,7 @@ from payments.channels.sandbox.app import (
     Trouble,
     spoiled,
 )
+from payments.channels.sandbox.books import Refund
 from payments.channels.sandbox.courier import Plan, Post
 from payments.channels.sandbox.turns import (
     Asked,
@@ -169,6 +170,7 @@ class ExampleSandbox(SandboxApp):
             payer_amount=turn.payer_amount,
             settle_amount=turn.settle_amount,
             discounts=tuple((each.funder, each.amount) for each in turn.discounts),
+            done_at=known.paid_ms,
         )
 
     def _refund_told(self, ask: Ask, turn: RefundTurn) -> Told:
@@ -178,16 +180,17 @@ class ExampleSandbox(SandboxApp):
         if turn.kind is not RefundKind.MADE:
             return told
         order, refund = turn.known
-        return self._refund_made(order.number, refund.number, refund.amount, refund.trade_no)
+        return self._refund_made(order.number, refund)
 
-    def _refund_made(self, order: str, refund: str, amount: int, number: str) -> Told:
+    def _refund_made(self, order: str, refund: Refund) -> Told:
         return Told(
             self._keys.shop,
             order,
             "refunded",
-            amount=amount,
-            channel_no=number,
-            refund=refund,
+            amount=refund.amount,
+            channel_no=refund.trade_no,
+            refund=refund.number,
+            done_at=refund.made_ms,
         )
 
     # --- callbacks -------------------------------------------------------------------------
@@ -200,8 +203,7 @@ class ExampleSandbox(SandboxApp):
         if refund is None:
             told = self._told(news.order.number, view)
         else:
-            number = news.order.number
-            told = self._refund_made(number, refund.number, refund.amount, refund.trade_no)
+            told = self._refund_made(news.order.number, refund)
         body = wire.encode(replace(told, at=self.clock.real_ms() // 1000))
         sealed = self._seal(wire.notice_text(body), spoil=view.unsigned)
         return Post(news.notify_url, {"Content-Type": "application/json", **sealed}, body)

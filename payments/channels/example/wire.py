@@ -51,7 +51,8 @@ class Told(Struct, frozen=True, omit_defaults=True):
 
     `state`: of the order paid | waiting | refused | closed | reversed | absent; of a refund
     refunded | absent; of the request error (try again) | used | not_enough | bad. `channel_no` is
-    the channel's number, `amount` what was asked for, `reason` a code of the payer's refusal.
+    the channel's number, `amount` what was asked for, `reason` a code of the payer's refusal,
+    `done_at` when the money was taken or given back, business ms.
     """
 
     shop: str
@@ -67,6 +68,7 @@ class Told(Struct, frozen=True, omit_defaults=True):
     payer_amount: int = 0
     settle_amount: int = 0
     discounts: tuple[tuple[str, int], ...] = ()
+    done_at: int = 0
 
 
 _ENCODER: Final = msgspec.json.Encoder()

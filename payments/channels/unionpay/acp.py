@@ -35,6 +35,7 @@ from payments.channels.unionpay.exchange import (
     refund_refused,
     refused,
     subject_of,
+    time_in,
     unclear,
 )
 from payments.clock import Clock
@@ -158,7 +159,8 @@ class Acp:
             return unclear(origin)
         if amount_in(answer) != order.amount:
             raise Doubt("a refund of another amount")
-        return Approved(order.out_trade_no, order.amount, answer.get("queryId"))
+        number, at = answer.get("queryId"), time_in(answer)
+        return Approved(order.out_trade_no, order.amount, number, channel_at=at)
 
     # --- the way there and back ------------------------------------------------------------
 
@@ -233,7 +235,8 @@ class Acp:
         of = fields.get("reqReserved", "")
         if not of:
             return None
-        return Notice(of, Approved(of, amount_in(fields), fields.get("queryId")), number)
+        trade_no, at = fields.get("queryId"), time_in(fields)
+        return Notice(of, Approved(of, amount_in(fields), trade_no, channel_at=at), number)
 
 
 def _original(order: RefundOrder) -> OrderRef:

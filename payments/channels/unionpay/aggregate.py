@@ -43,6 +43,7 @@ from payments.channels.unionpay.exchange import (
     refund_refused,
     refused,
     subject_of,
+    time_in,
     unclear,
     undo_number,
 )
@@ -271,7 +272,8 @@ class Aggregate:
         compare(answer, {"origOrderNo": order.out_trade_no})
         if amount_in(answer) != order.amount:
             raise Doubt("a refund of another amount")
-        return Approved(order.out_trade_no, order.amount, answer.get("transIndex"))
+        number, at = answer.get("transIndex"), time_in(answer)
+        return Approved(order.out_trade_no, order.amount, number, channel_at=at)
 
     # --- bills -----------------------------------------------------------------------------
 

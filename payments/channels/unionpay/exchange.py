@@ -113,6 +113,24 @@ def amount_in(fields: Mapping[str, str], name: str = "txnAmt") -> int:
         raise Doubt(f"an answer without a readable {name}") from None
 
 
+def time_in(fields: Mapping[str, str]) -> int | None:
+    """When it happened, ms since 1970; None where there is no time that can be read.
+
+    The JSON interface says `payTime` (yyyyMMddHHmmss), ACP `traceTime` without the year
+    (MMddHHmmss): the year is that of `txnTime`, or the next one for a January after a December.
+    """
+    text = fields.get("payTime", "")
+    trace, asked = fields.get("traceTime", ""), fields.get("txnTime", "")
+    try:
+        if text or not trace:
+            return wire.decode_time(text)
+        wire.decode_time(asked)
+        is_next_year = asked[4:6] == "12" and trace[:2] == "01"
+        return wire.decode_time(f"{int(asked[:4]) + is_next_year:04d}{trace}")
+    except wire.Malformed:
+        return None
+
+
 def approved(out_trade_no: str, fields: Mapping[str, str], trade_no: str) -> Approved:
     """A payment that the channel took, with what it says of amounts and coupons. Raise Doubt.
 
@@ -129,7 +147,8 @@ def approved(out_trade_no: str, fields: Mapping[str, str], trade_no: str) -> App
     number = fields.get(trade_no)
     if not number:
         raise Doubt(f"an answer without {trade_no}")
-    return Approved(out_trade_no, amount, number, amount - total, settle, discounts)
+    at = time_in(fields)
+    return Approved(out_trade_no, amount, number, amount - total, settle, discounts, at)
 
 
 def _discounts(text: str, mer_id: str) -> tuple[Discount, ...]:

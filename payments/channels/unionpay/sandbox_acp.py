@@ -265,6 +265,8 @@ class AcpDesk:
             "currencyCode": CNY,
             **_refund_numbers(of, refund),
         }
+        if refund.made_ms:
+            answer |= trace(refund.serial, refund.made_ms)
         return Reply(codes.OK, fields=answer)
 
     def _query_order(self, turn: Turn) -> Reply:
@@ -274,7 +276,7 @@ class AcpDesk:
             case Kind.ERROR:
                 return Reply(codes.DOUBTFUL, "unknown; query again")
             case Kind.PAID:
-                answer |= {**settled(turn, self._identity), **trace(order)}
+                answer |= {**settled(turn, self._identity), **trace(order.serial, order.paid_ms)}
                 origin = codes.OK
             case Kind.AWAITING:
                 origin = codes.ACCEPTED
@@ -302,11 +304,12 @@ class AcpDesk:
         }
         turn = self._engine.view(order)
         if news.kind == Kind.PAID:
-            fields |= {"queryId": order.trade_no, **settled(turn, self._identity), **trace(order)}
-            return fields, turn.unsigned
+            fields |= {"queryId": order.trade_no, **settled(turn, self._identity)}
+            return fields | trace(order.serial, order.paid_ms), turn.unsigned
         if refund is None:
             return None
-        return {**fields, "txnAmt": str(refund.amount), **_refund_numbers(order, refund)}, False
+        fields |= {"txnAmt": str(refund.amount), **_refund_numbers(order, refund)}
+        return fields | trace(refund.serial, refund.made_ms), False
 
 
 def _refund_numbers(order: Order, refund: Refund) -> dict[str, str]:

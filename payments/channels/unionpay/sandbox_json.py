@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from payments.channels.sandbox.app import Silence
-from payments.channels.sandbox.books import Order
+from payments.channels.sandbox.books import Order, Refund
 from payments.channels.sandbox.turns import (
     Asked,
     AskedRefund,
@@ -256,7 +256,7 @@ class JsonDesk:
         if turn.kind == RefundKind.ERROR:
             return Reply(codes.ASK, "unknown; query")
         done = turn.kind == RefundKind.MADE
-        answer = {"transIndex": turn.known[1].trade_no}
+        answer = _refund_numbers(turn.known[1])
         return Reply(codes.OK if done else codes.ACCEPTED, fields=answer)
 
     def _query_refund(self, fields: Mapping[str, str]) -> Reply:
@@ -273,7 +273,7 @@ class JsonDesk:
             "txnAmt": str(refund.amount),
             "origTxnAmt": str(order.amount),
             "orderType": order.extra["orderType"],
-            "transIndex": refund.trade_no,
+            **_refund_numbers(refund),
         }
         return Reply(codes.OK, fields=answer)
 
@@ -309,6 +309,12 @@ class JsonDesk:
             **self._paid(turn),
         }
         return fields, turn.unsigned
+
+
+def _refund_numbers(refund: Refund) -> dict[str, str]:
+    """The channel's number of a refund, and when it was made."""
+    numbers = {"transIndex": refund.trade_no}
+    return numbers | ({"payTime": wire.encode_time(refund.made_ms)} if refund.made_ms else {})
 
 
 def _check_terminal(fields: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from payments.channels.sandbox.books import Books, Order
+from payments.channels.sandbox.books import Books
 from payments.channels.sandbox.courier import notify_url_refusal
 from payments.channels.sandbox.engine import Engine
 from payments.channels.sandbox.turns import Turn
@@ -144,12 +144,12 @@ def settled(turn: Turn, identity: Identity) -> dict[str, str]:
     return fields
 
 
-def trace(order: Order) -> dict[str, str]:
-    """The interbank trace of a paid order."""
-    paid = wire.encode_time(order.paid_ms)
+def trace(serial: int, at_ms: int) -> dict[str, str]:
+    """The interbank trace of an order that was paid, or of a refund that was made."""
+    at = wire.encode_time(at_ms)
     return {
-        "traceNo": f"{order.serial % 10**TRACE_DIGITS:0{TRACE_DIGITS}d}",
-        "traceTime": paid[4:],
+        "traceNo": f"{serial % 10**TRACE_DIGITS:0{TRACE_DIGITS}d}",
+        "traceTime": at[4:],
         "settleCurrencyCode": CNY,
-        "settleDate": paid[4:8],
+        "settleDate": at[4:8],
     }

@@ -2,7 +2,8 @@
 
 Source: WeChat Pay API v3, "the transaction object", "refunds". A verified answer is still only
 believed when it is about our order, our merchant, our app and our currency; whatever state has no
-meaning here is Unknown. Amounts are integers of the currency's smallest unit.
+meaning here is Unknown. Amounts are integers of the currency's smallest unit. Of the time in
+`success_time` (RFC 3339) only the day of a bill depends: one that cannot be read is not known.
 """
 
 from typing import Final, TypeVar
@@ -10,6 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
+from payments.calendar import parse_rfc3339
 from payments.channels.base import Approved, Awaiting, Declined, Outcome, Unknown, Unpaid
 from payments.payment import Discount
 
@@ -65,6 +67,7 @@ class Transaction(Struct, frozen=True):
     transaction_id: str | None = None
     amount: Amount | None = None
     promotion_detail: list[Coupon] | None = None
+    success_time: str | None = None
 
     @property
     def parties(self) -> Parties:
@@ -105,6 +108,7 @@ class RefundShown(Struct, frozen=True):
     mchid: str | None = None
     sp_mchid: str | None = None
     sub_mchid: str | None = None
+    success_time: str | None = None
 
 
 class Link(Struct, frozen=True):
@@ -158,7 +162,18 @@ def _paid(shown: Transaction, currency: str) -> Outcome:
     parts = (payer, settle, *(discount.amount for discount in discounts))
     if not 1 <= amount.total <= AMOUNT_MAX or any(not 0 <= part <= amount.total for part in parts):
         return Unknown("amounts that cannot be")
-    return Approved(shown.out_trade_no, amount.total, number, payer, settle, discounts)
+    at = _instant(shown.success_time)
+    return Approved(shown.out_trade_no, amount.total, number, payer, settle, discounts, at)
+
+
+def _instant(text: str | None) -> int | None:
+    """Milliseconds since 1970; None where there is no time that can be read."""
+    if text is None:
+        return None
+    try:
+        return parse_rfc3339(text)
+    except ValueError:
+        return None
 
 
 def _discounts(coupon: Coupon) -> list[Discount]:
@@ -177,7 +192,8 @@ def refund_outcome(shown: RefundShown) -> Outcome:
     """What a verified refund says by its own state; compare numbers and amounts before."""
     state = shown.status or shown.refund_status
     if state == "SUCCESS":
-        return Approved(shown.out_trade_no, shown.amount.refund, shown.refund_id)
+        at = _instant(shown.success_time)
+        return Approved(shown.out_trade_no, shown.amount.refund, shown.refund_id, channel_at=at)
     if state == "PROCESSING":
         return Awaiting()
     if state == "CLOSED":

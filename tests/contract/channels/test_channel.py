@@ -39,6 +39,16 @@ async def test_a_success_names_our_number_and_our_amount(stand):
     assert 3800 == kept(stand)
 
 
+@over("barcode", "times")
+async def test_a_success_says_when_the_channel_took_the_money(stand):
+    """By its own clock: that is the day of its bill. Whole seconds where the wire has no finer."""
+    stand.advance(3 * 3_600)
+    before = stand.clock.now_ms()
+    answer = await stand.channel.pay(stand.barcode())
+
+    assert before - 1_000 < answer.channel_at <= stand.clock.now_ms()
+
+
 @over("barcode")
 async def test_a_query_says_what_the_payment_said(stand):
     order = stand.barcode()

@@ -24,6 +24,19 @@ async def test_a_refund_under_its_number_happens_once(stand):
     assert 2800 == kept(stand)
 
 
+@over("refund", "times")
+async def test_a_refund_says_when_the_money_went_back(stand):
+    """Not when it was paid: a day later it stands in another bill."""
+    order = stand.barcode()
+    paid = await stand.channel.pay(order)
+    stand.advance(86_400)
+    before = stand.clock.now_ms()
+    back = await stand.channel.refund(stand.back(order, 1000))
+
+    assert paid.channel_at < before - 86_000_000
+    assert before - 1_000 < back.channel_at <= stand.clock.now_ms()
+
+
 @over("refund")
 async def test_the_same_refund_number_with_another_amount_gives_nothing_back(stand):
     order = stand.barcode()

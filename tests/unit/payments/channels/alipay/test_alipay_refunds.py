@@ -221,7 +221,8 @@ async def test_a_refunds_callback_is_a_reason_to_look(world):
     heard = await world.channel.hear(news)
 
     assert Notice(NUMBER, Approved(NUMBER, 800, TRADE), "R2") == heard.notice
-    assert {"out_trade_no": NUMBER, "out_request_no": "R2"} == world.http.biz
+    about = {"out_trade_no": NUMBER, "out_request_no": "R2"}
+    assert about | {"query_options": ["gmt_refund_pay"]} == world.http.biz
     world.answers(NoAnswer())
     lost = await world.channel.hear(news)
     assert isinstance(lost.notice.outcome, Unknown)
