@@ -54,6 +54,7 @@ class LivePayment:
         "no",
         "order_hash",
         "partition",
+        "payer_ip",
         "payment",
         "refunds",
         "waiters",
@@ -77,6 +78,7 @@ class LivePayment:
         self.order_hash = order_hash
         self.auth_hash = auth_hash
         self.auth_code: str | None = None
+        self.payer_ip: str | None = None
         self.body: bytes | None = None
         """The payment as JSON, while it stands."""
         self.waiters: list[Waiter] | None = None

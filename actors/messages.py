@@ -83,6 +83,8 @@ class Pay(Struct, array_like=True, tag=10, gc=False):
     """What the request says of splitting; None: nothing, so that the merchant's rules apply."""
     escrow_at: int | None = None
     """Hold the merchant's own part until this business ms; None: do not hold it."""
+    payer_ip: str | None = None
+    """Stays in memory only, like `auth_code`."""
 
 
 class MakeRefund(Struct, array_like=True, tag=11, gc=False):

@@ -248,6 +248,7 @@ class Opening:
             return
         facts[account.name].credits -= 1
         live.auth_code = command.auth_code
+        live.payer_ip = command.payer_ip
         live.lane_ref = True
         core.releases.sends.append(live)
         self._paying.wait(live, link, command.ref, command.wait_ms, None, False)

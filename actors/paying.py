@@ -92,6 +92,7 @@ class Paying:
         lanes = self._core.lanes
         if attempt.account in lanes.wired:
             message.created = attempt.sent_at
+            message.payer_ip = live.payer_ip
             message.return_url = payment.return_url
             message.store = payment.store
             message.terminal = payment.terminal

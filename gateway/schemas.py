@@ -8,6 +8,7 @@ JSON pointer.
 
 from collections.abc import Callable
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
@@ -44,6 +45,7 @@ from payments.webhook_wishes import (
 _ORDER_NO: Final = r"^[0-9A-Za-z_-]{1,64}$(?!\n)"
 _AUTH_CODE: Final = r"^[0-9]{16,24}$(?!\n)"
 _CHANNEL_NO: Final = r"^[!-~]{1,64}$(?!\n)"
+_IP: Final = r"^[0-9A-Fa-f.:]{2,45}$(?!\n)"
 _URL: Final = r"^https?://[!-~]+$(?!\n)"
 
 EXPIRES_IN_S_MIN: Final = 30
@@ -66,9 +68,10 @@ WalletName = Literal["alipay", "wechat", "unionpay", "ecny"]
 
 
 class Payer(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """Who pays, as the wallet knows them."""
+    """Who pays: as the wallet knows them, and where they are on the network."""
 
-    openid: Annotated[str, Meta(min_length=1, max_length=128)]
+    openid: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    ip: Annotated[str, Meta(pattern=_IP)] | None = None
 
 
 class AskedSplit(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -202,14 +205,23 @@ def _payment(body: CreatePayment) -> None:
         raise InvalidField("Only a barcode payment has a payer's code.", param="/auth_code")
     elif body.wallet is None and way != "cashier":
         raise InvalidField(f"{way} needs the wallet it is for.", param="/wallet")
-    elif way == "jsapi" and body.payer is None:
+    elif way == "jsapi" and (body.payer is None or body.payer.openid is None):
         raise InvalidField("jsapi needs the payer's openid.", param="/payer/openid")
+    if body.payer is not None and body.payer.ip is not None:
+        _address(body.payer.ip)
     if body.tip_amount > body.amount:
         raise InvalidField("The tip is part of the amount.", param="/tip_amount")
     if body.escrow_release_at is not None and not body.escrow:
         raise InvalidField("This says something of `escrow` only.", param="/escrow_release_at")
     if body.splits is not None or body.split_base or body.split_fee:
         _splits(body)
+
+
+def _address(text: str) -> None:
+    try:
+        ip_address(text)
+    except ValueError:
+        raise InvalidField("This is no IPv4 or IPv6 address.", param="/payer/ip") from None
 
 
 def _splits(body: CreatePayment | CreateReportedPayment) -> None:

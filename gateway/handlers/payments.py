@@ -97,6 +97,7 @@ def prepared(call: Call) -> tuple[Pay, Dialer, int]:
         digests.order(merchant, asked.order_no),
         escrow_at=_escrow_at(asked, door.clock.now_ms()),
         split=terms(call, asked),
+        payer_ip=_payer_ip(call, asked),
     )
     return command, door.shard(record.partition), wait
 
@@ -119,6 +120,15 @@ async def create(call: Call) -> Reply:
     """POST /v1/payments, where it does not take the express."""
     command, shard, wait = prepared(call)
     return answered(call, await call.door.ask(shard, command, wait))
+
+
+def _payer_ip(call: Call, asked: CreatePayment) -> str | None:
+    """Where the payer is, as the request says. InvalidField where a real channel insists on it."""
+    found = None if asked.payer is None else asked.payer.ip
+    # WeChat compares it with the browser that opens the page. Sandboxes take loopback instead.
+    if found is None and call.door.livemode and (asked.way, asked.wallet) == ("h5", "wechat"):
+        raise InvalidField("WeChat's h5 needs the payer's address.", param="/payer/ip")
+    return found
 
 
 def _escrow_at(asked: CreatePayment, now: int) -> int | None:

@@ -103,7 +103,7 @@ REQUESTS: Final[dict[str, Extra]] = {
         "logged in full."
     ),
     "CreatePayment.wallet": says("The wallet; required for `qr`, `jsapi`, `app` and `h5`."),
-    "CreatePayment.payer": says("The payer in the wallet; required for `jsapi`."),
+    "CreatePayment.payer": says("The payer: their id in the wallet (for `jsapi`) and address."),
     "CreatePayment.store": says("The store, `sto_…`."),
     "CreatePayment.terminal": says("The terminal, `trm_…`."),
     "CreatePayment.expires_in": says(
@@ -132,7 +132,13 @@ REQUESTS: Final[dict[str, Extra]] = {
     "CreatePayment.return_url": {
         "description": "Where the payer's browser goes afterwards.", "format": "uri",
     },
-    "Payer.openid": says("The payer's id in the wallet, for the merchant's app id."),
+    "Payer.openid": says(
+        "The payer's id in the wallet, for the merchant's app id; required for `jsapi`."
+    ),
+    "Payer.ip": says(
+        "The payer's IPv4 or IPv6 address, for channels that want it; required for WeChat's `h5` "
+        "in live mode. It is passed on and not stored."
+    ),
     "AskedSplit.receiver": says("The receiver, `rcv_…`."),
     "AskedSplit.amount": says("The share in minor units."),
     "AskedSplit.ratio_ppm": says("The share in parts per million."),

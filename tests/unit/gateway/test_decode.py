@@ -89,6 +89,9 @@ ACCEPTED = [
     (QR, {"way": "cashier", "wallet": GONE}),
     (QR, {"way": "jsapi", "payer": {"openid": "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"}}),
     (QR, {"way": "app"}),
+    (QR, {"way": "h5", "payer": {"ip": "203.0.113.7"}}),
+    (QR, {"way": "h5", "payer": {"ip": "2001:db8::7"}}),
+    (QR, {"way": "jsapi", "payer": {"openid": "o", "ip": "203.0.113.7"}}),
     (QR, {"way": "h5"}),
 ]
 
@@ -154,6 +157,12 @@ REFUSED = [
     (QR, {"way": "jsapi", "payer": {"openid": ""}}, "/payer/openid"),
     (QR, {"way": "jsapi", "payer": {"openid": "o", "name": "x"}}, "/payer/name"),
     (QR, {"way": "jsapi", "payer": "o"}, "/payer"),
+    (QR, {"way": "jsapi", "payer": {"ip": "203.0.113.7"}}, "/payer/openid"),
+    (QR, {"way": "h5", "payer": {"ip": "shop.example"}}, "/payer/ip"),
+    (QR, {"way": "h5", "payer": {"ip": "203.0.113.256"}}, "/payer/ip"),
+    (QR, {"way": "h5", "payer": {"ip": "fe80::1%eth0"}}, "/payer/ip"),
+    (QR, {"way": "h5", "payer": {"ip": "203.0.113.7, 10.0.0.1"}}, "/payer/ip"),
+    (QR, {"way": "h5", "payer": {"ip": ""}}, "/payer/ip"),
     (QR, {"way": "app", "wallet": GONE}, "/wallet"),
     (QR, {"way": "h5", "wallet": None}, "/wallet"),
     (BARCODE, {"tip_amount": 3801}, "/tip_amount"),
