@@ -173,7 +173,8 @@ def day(demo, operators, kit):
 
 def test_exactly_what_was_planted_is_found(day, operators):
     """Partial refunds of a couponed payment, back to the last fen, are no difference."""
-    found = {item["type"]: item for item in items_of(operators, day["run"]["id"])}
+    items = items_of(operators, day["run"]["id"])
+    found = {item["type"]: item for item in items if item["line"] != "credit"}
 
     assert {"amount", "ours_only", "late_success", "unknown_order"} == set(found)
     assert day["dearer"]["id"] == found["amount"]["ours"]["id"]
@@ -182,6 +183,17 @@ def test_exactly_what_was_planted_is_found(day, operators):
     assert found["unknown_order"]["number"].startswith("STRANGER")
     totals = day["run"]["totals"]
     assert totals["theirs"] - totals["ours"] == totals["differences"]
+
+
+def test_the_day_has_its_leg_at_the_bank(day, operators):
+    """The channel pays by its own bill, on the next working day: matched, or not there yet."""
+    path = f"/v1/reconciliations/{day['run']['id']}"
+    bank = until(lambda: operators.one.get(path), lambda run: run["bank"] is not None)["bank"]
+    assert bank["due"] == day["run"]["totals"]["theirs"]
+    paid = {"matched": bank["due"], "not_there_yet": 0}
+    assert paid[bank["status"]] == bank["credited"]
+    waiting = items_of(operators, day["run"]["id"], type="not_there_yet", status="open")
+    assert (bank["status"] == "not_there_yet") == bool(waiting)
 
 
 def test_a_late_success_goes_back_by_itself(day, operators, demo):
