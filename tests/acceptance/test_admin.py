@@ -23,7 +23,13 @@ OPERATIONS = Path(__file__).parents[2] / "docs" / "OPERATIONS.md"
 START_S = 60
 REPORT_S = 1.0
 
+NEEDS_A_BANK = ("tillway_custody_", "tillway_reconciliation", "tillway_bill_")
+"""Names of boxes that a deployment of the simulated channel alone does not have:
+`test_payouts.py` looks at them."""
+
 AT_REST = {
+    "tillway_settlement_instructions_open": "nothing is due yet",
+    "tillway_coverage_faults_total": "must stay 0",
     "tillway_ledger_imbalance_minor": "must stay 0",
     "tillway_shard_restarts_total": "nothing died",
     "tillway_box_restarts_total": "nothing died",
@@ -193,6 +199,7 @@ def test_every_documented_metric_exists_and_moves(deploy):
     assert shop.ask(shop.api, "/v1/webhook_endpoints", "POST", hook, **headers)[0] == 201
     documented = re.findall(r"^\| `(tillway_\w+)`", OPERATIONS.read_text("utf-8"), re.MULTILINE)
     assert len(documented) > 20
+    documented = [name for name in documented if not name.startswith(NEEDS_A_BANK)]
     for number in range(70):
         assert shop.pay(number)[0] == 201
     assert shop.pay(900, amount=99_999_999)[1]["status"] == "failed"  # Risk has a say.

@@ -273,7 +273,7 @@ def test_examples_of_requests_work(judged, document, shop):
             body = copy.deepcopy(example["value"])
             if "store" in body:
                 body["store"] = shop.store
-            for part in body.get("parts", ()):
+            for part in (*body.get("parts", ()), *body.get("splits", ())):
                 part["receiver"] = shop.client.post("/v1/receivers", {"name": "rider"})["id"]
             client = shop.gateway.operator if path == "/v1/merchants" else shop.client
             answer = client.post(path, body, key=uuid.uuid4().hex)

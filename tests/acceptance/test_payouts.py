@@ -4,12 +4,16 @@ A demo's own shop sells with split shares; days pass; what came home is withdraw
 word. `test_way_home.py` counts the bank's money; here is who may ask for it.
 """
 
+import re
 import time
+import urllib.request
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+OPERATIONS = Path(__file__).parents[2] / "docs" / "OPERATIONS.md"
 DAY_S = 86_400
 DAYS_MAX = 10
 PATIENCE_S = 60
@@ -216,3 +220,19 @@ def test_what_is_wrong_is_said(people, sold):
     for answer, status, param in table:
         named = answer.body.get("param")
         assert (status, param) == (answer.status, named and named.lstrip("/")), answer
+
+
+def test_every_metric_of_the_bank_and_of_bills_is_there(people):
+    """Each name of docs/OPERATIONS.md about them that needs no accident."""
+    documented = re.findall(
+        r"^\| `(tillway_(?:custody|reconciliation)\w+)`",
+        OPERATIONS.read_text("utf-8"),
+        re.MULTILINE,
+    )
+    assert len(documented) > 10
+
+    def told():
+        with urllib.request.urlopen(f"{people.demo.admin}/metrics", timeout=10) as answer:
+            return answer.read().decode()
+
+    until(told, lambda text: all(f"\n{name}" in text for name in documented), documented)

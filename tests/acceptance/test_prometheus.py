@@ -24,6 +24,9 @@ from gateway.metrics import METRICS
 CONFIG = Path(__file__).parents[2] / "config" / "prometheus"
 TOOLS = Path(sys.executable).parent
 PATIENCE_S = 60
+NEEDS_A_BANK = ("tillway_custody_", "tillway_reconciliation", "tillway_bill_")
+"""Names of boxes that a deployment of the simulated channel alone does not have:
+`test_payouts.py` looks at them."""
 SPAN_S = 20
 
 
@@ -120,7 +123,11 @@ def test_every_metric_arrives_and_an_accident_wakes_somebody(deployment, prometh
     assert 201 == shop.client.post("/v1/webhook_endpoints", {"url": nobody, "events": ["*"]}).status
     for _ in range(5):
         shop.paid()
-    names = {metric.name + ("_count" if metric.kind == "histogram" else "") for metric in METRICS}
+    names = {
+        metric.name + ("_count" if metric.kind == "histogram" else "")
+        for metric in METRICS
+        if not metric.name.startswith(NEEDS_A_BANK)
+    }
     until(lambda: prometheus.value("tillway_payment_total") == 5, "the payments did not arrive")
     until(
         lambda: names <= set(prometheus.api("label/__name__/values")),
