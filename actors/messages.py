@@ -153,10 +153,14 @@ class Act(Struct, array_like=True, tag=15, gc=False):
 
 
 class ReadBooks(Struct, array_like=True, tag=16, gc=False):
-    """Test helper: what a simulated channel really took. `account`: channel or account name."""
+    """Test helper: what a channel really took. `account`: its or an account's name.
+
+    `after`: a page of those with greater numbers, in order; None: all, if they fit one answer.
+    """
 
     ref: int
     account: str
+    after: str | None = None
 
 
 class ReadStatus(Struct, array_like=True, tag=17, gc=False):

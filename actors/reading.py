@@ -4,6 +4,8 @@ Reads go to memory first, then to the store's reader; what is only in memory is 
 commit it stands on, like every other answer.
 """
 
+from heapq import nsmallest
+from operator import attrgetter
 from typing import Any, Final
 
 from msgspec.json import Encoder
@@ -29,6 +31,9 @@ from payments.payment import Moment, Payment
 from payments.refund import Refund
 from payments.storage.base import PaymentRow
 from payments.view import list_json, refund_json, splits_json
+
+BOOKS_PAGE_MAX: Final = 4_000
+"""Rows of a channel's books in one answer: it must fit into one frame of a link."""
 
 SCANNED_MAX: Final = 20_000
 """Rows one list looks at for its filters; beyond, the page ends early with `has_more`."""
@@ -341,7 +346,7 @@ class Reading:
             return
         self._ref += 1
         ref = -(self._ref << 1 | 1)
-        self._books[ref] = [link, command.ref, len(lanes), []]
+        self._books[ref] = [link, command.ref, len(lanes), [], command.after]
         for lane in lanes:
             lane.send(LaneBooks(ref))
 
@@ -356,17 +361,38 @@ class Reading:
         waiting[2] -= 1
         if waiting[2] == 0:
             del self._books[message.ref]
-            rows = [
-                {
-                    "out_trade_no": book.out_trade_no,
-                    "amount_minor": book.amount_minor,
-                    "refunded_minor": book.refunded_minor,
-                    "state": book.state,
-                    "charges": book.charges,
-                }
-                for book in books
-            ]
-            self._core.say(waiting[0], waiting[1], 200, _encode(rows))
+            link, asked, _, _, after = waiting
+            try:
+                page = books_page(books, after)
+            except PaymentError as error:
+                self._core.refuse(link, asked, error)
+            else:
+                self._core.say(link, asked, 200, _encode(page))
+
+
+def books_page(books: list[Book], after: str | None) -> list[dict[str, str | int]]:
+    """Rows of a channel's books. `after`: a page of what follows this number; None: all.
+
+    Raise InvalidField where all of them would be more than one answer holds.
+    """
+    if after is not None:
+        later = (book for book in books if book.out_trade_no > after)
+        books = nsmallest(BOOKS_PAGE_MAX, later, key=attrgetter("out_trade_no"))
+    elif len(books) > BOOKS_PAGE_MAX:
+        raise InvalidField(
+            f"{len(books)} orders; ask in pages: ?after= and the last number, from an empty one on",
+            param="after",
+        )
+    return [
+        {
+            "out_trade_no": book.out_trade_no,
+            "amount_minor": book.amount_minor,
+            "refunded_minor": book.refunded_minor,
+            "state": book.state,
+            "charges": book.charges,
+        }
+        for book in books
+    ]
 
 
 def _beyond(

@@ -26,6 +26,7 @@ from typing import Any, Final
 import uvloop
 
 from load_tests import cpu
+from load_tests.books import channel_books
 from load_tests.console import Progress
 from load_tests.crowd import Crowd
 from load_tests.gateway import Gateway, Options, verify_ledger
@@ -147,12 +148,6 @@ class Executioner:
         return True
 
 
-def _get(url: str, api_key: str) -> Any:
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {api_key}"})  # noqa: S310 - loopback
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
-        return json.loads(answer.read())
-
-
 def _ms(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
@@ -265,7 +260,7 @@ def run(
         payments = uvloop.run(_live(gateway, crowd, outcome, kills, victims))
         found = payments_of(gateway.url, ((a.order, a.key) for a in crowd.acknowledged))
         operator = _operator_key(data) or gateway.api_key
-        books = _get(f"{gateway.url}/v1/test_helpers/channels/simulated/books", operator)
+        books = channel_books(gateway.url, "simulated", operator)
         _judge(outcome, crowd, payments, found, books)
         code = gateway.stop()
         if code != 0:

@@ -5,18 +5,17 @@ Everything that knows how such a gateway is started and asked stands in this fil
 
 import json
 import sys
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+from load_tests.books import channel_books
 from load_tests.http1 import Answer, ask_all
 from load_tests.process import Server
 
 READY_TIMEOUT_S: Final = 180.0
-ASK_TIMEOUT_S: Final = 60
 BODY_LENGTH: Final = 24
 """Characters of a payment's id that its order number at the channel begins with."""
 
@@ -89,12 +88,7 @@ class Demo(Server):
 
     def books(self, wire: Wire) -> dict[str, dict[str, Any]]:
         """What the sandbox really took and gave back, by the body of the payment's id."""
-        request = urllib.request.Request(  # noqa: S310 - loopback
-            f"{self.url}/v1/test_helpers/channels/{wire.name}/books",
-            headers={"Authorization": f"Bearer {self.api_key}"},
-        )
-        with urllib.request.urlopen(request, timeout=ASK_TIMEOUT_S) as answer:  # noqa: S310
-            rows = json.loads(answer.read())
+        rows = channel_books(self.url, wire.name, self.api_key)
         return {row["out_trade_no"][:BODY_LENGTH]: row for row in rows}
 
 

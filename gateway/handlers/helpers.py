@@ -1,5 +1,6 @@
 """Test helpers: the payer acts on a code, and the books of a simulated channel are open."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -10,11 +11,16 @@ from gateway.edge import Reply
 from gateway.errors import RouteNotFound
 from gateway.handlers.payments import answered, partition_in
 from gateway.headers import check_content_type
-from gateway.lists import no_parameters
+from gateway.lists import no_parameters, parameters
 from gateway.routes import Call
 from gateway.schemas import CancelRequest
+from payments.errors import InvalidField
 
 PATIENCE_S: Final = 5.0
+BOOKS_PATIENCE_S: Final = 30.0
+"""Each lane reads all its books for a page: a test's many payments take seconds."""
+
+_NUMBER: Final = re.compile(r"[0-9A-Za-z_-]{0,64}")
 
 
 def acting(verb: str) -> Callable[[Call], Awaitable[Reply]]:
@@ -36,13 +42,18 @@ def acting(verb: str) -> Callable[[Call], Awaitable[Reply]]:
 
 
 async def books(call: Call) -> Reply:
-    """GET /v1/test_helpers/channels/{name}/books"""
+    """GET /v1/test_helpers/channels/{name}/books, all or in pages (`?after=`)."""
     _only_in_test(call)
     require(call.caller, "test_helpers")
-    no_parameters(call.query)
+    query = parameters(call.query)
+    after = query.pop("after", None)
+    for name in query:
+        raise InvalidField("This parameter is not known here.", param=name[:64])
+    if after is not None and not _NUMBER.fullmatch(after):
+        raise InvalidField("This is no channel's order number.", param="after")
     door = call.door
-    command = ReadBooks(0, call.params[0])
-    return answered(call, await door.ask(door.shards[0], command, PATIENCE_S))
+    command = ReadBooks(0, call.params[0], after)
+    return answered(call, await door.ask(door.shards[0], command, BOOKS_PATIENCE_S))
 
 
 def _only_in_test(call: Call) -> None:

@@ -35,6 +35,8 @@ class Operation(Struct, frozen=True):
     text: str = ""
     body: type[Struct] | None = None
     filters: Filters | None = None
+    query: tuple[dict[str, Any], ...] = ()
+    """Parameters of a query that no list has, as OpenAPI writes them."""
     key: Literal["required", "optional", "none"] = "none"
     scope: str = ""
     problems: tuple[str, ...] = ()

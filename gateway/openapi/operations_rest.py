@@ -36,6 +36,13 @@ def acting(name: str, summary: str, text: str) -> Operation:
     )
 
 
+AFTER: Final = {
+    "name": "after",
+    "in": "query",
+    "description": "A page of the orders with greater numbers than this one, in order.",
+    "schema": {"type": "string", "pattern": "^[0-9A-Za-z_-]{0,64}$"},
+}
+
 TEST_HELPERS: Final[Operations] = {
     ("POST", "/v1/test_helpers/clocks"): Operation(
         "createTestClock",
@@ -82,6 +89,9 @@ TEST_HELPERS: Final[Operations] = {
         TEST,
         "Read what a channel really took",
         {200: Said("One row an order.", BookView, "array")},
+        "More than 4000 orders are asked for in pages: with an empty `after`, then with the last "
+        "row's number, until a page is empty.",
+        query=(AFTER,),
         scope="test_helpers",
     ),
 }  # fmt: skip

@@ -133,6 +133,7 @@ def _parameters(route: Route, operation: Operation) -> list[Schema]:
         named.append("Prefer")
     if operation.waits:
         named.append("Wait")
+    found += operation.query
     if operation.filters is not None:
         named.append("Limit")
         found += cursor_parameters(operation.cursor, back=operation.back)

@@ -147,7 +147,7 @@ SAMPLES = (
     ReadOne(4, ("mch_1",), "payment", "pay_1", 1000, "sto_1"),
     ReadList(5, "mch_1", "payment", 10, {"status": "failed"}, "pay_1", "pay_2"),
     Act(6, "mch_1", "pay_1", "pay"),
-    ReadBooks(7, "sim"),
+    ReadBooks(7, "sim", "N1"),
     ReadStatus(8, "stats"),
     ReadBalances(38, "receiver:rcv_1:"),
     PageAsk(31, "pay_1", "choose", "wechat", "code", "state", b"c", "wechat-1", 3000),
@@ -315,7 +315,7 @@ GOLDEN = (
     "91970d0491a56d63685f31a77061796d656e74a57061795f31cd03e8a573746f5f31",
     "91980e05a56d63685f31a77061796d656e740a81a6737461747573a66661696c6564a57061795f31a57061795f32",
     "91950f06a56d63685f31a57061795f31a3706179",
-    "91931007a373696d",
+    "91941007a373696da24e31",
     "91931108a57374617473",
     "91931326af72656365697665723a7263765f313a",
     "919a121fa57061795f31a663686f6f7365a6776563686174a4636f6465a57374617465c40163a8776563686174"
