@@ -11,6 +11,7 @@ from actors.home import HomeDesk
 from actors.papers import Papers
 from actors.parties import Parties
 from actors.payouts import Payouts
+from actors.store_days import StoreDays
 from actors.withdrawing import Withdrawing
 
 
@@ -26,4 +27,5 @@ def home_desk(core: Core) -> HomeDesk:
     Withdrawing(desk, parties, Payouts(desk, parties))
     Adjusting(desk)
     Papers(desk)
+    StoreDays(desk)
     return desk

@@ -43,6 +43,7 @@ PATHS: Final[dict[str, frozenset[str]]] = {
     "* /v1/reconciliations": _HOME,
     "* /v1/reconciliation_items": _HOME,
     "* /v1/statements": _HOME,
+    "* /v1/reports": _TAKING | _SHARES,
 }
 """Method (`*`: any) and the beginning of a path -> the modules of which one is enough."""
 

@@ -17,5 +17,11 @@ LEDGER_ACCOUNT_FILTERS: Final[Filters] = {"account": name_of}
 STATEMENT_FILTERS: Final[Filters] = {
     "merchant": identifier,
     "business_date": day,
-    "format": OneOf(("json", "csv", "html")),
+    "format": OneOf(("json", "csv", "html", "xlsx")),
+}
+STORE_DAY_FILTERS: Final[Filters] = {
+    "merchant": identifier,
+    "store": identifier,
+    "business_date": day,
+    "format": OneOf(("json", "csv")),
 }

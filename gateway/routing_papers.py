@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from gateway.handlers import papers
+from gateway.handlers import papers, reports
 from gateway.routes import Route
 
 PAPER_ROUTES: Final = (
@@ -10,4 +10,5 @@ PAPER_ROUTES: Final = (
     Route("GET", "/v1/ledger/accounts", papers.list_accounts),
     Route("GET", "/v1/ledger/entries", papers.list_entries),
     Route("GET", "/v1/statements", papers.statement),
+    Route("GET", "/v1/reports/store_day", reports.store_day),
 )

@@ -12,10 +12,12 @@ from gateway.openapi.shapes_papers import (
     LedgerEntryView,
     LedgerPostingView,
     StatementView,
+    StoreDayView,
 )
 from payments import bookings, chart
 from payments.calendar import rfc3339
 from payments.ledger import GENESIS, Entry, row_of
+from payments.reports.sales import STORE_DAY
 from payments.reports.settlement import COLUMNS, ITEMIZED
 
 Json = Any
@@ -96,6 +98,32 @@ SHAPES: Final[dict[type[Struct], Json]] = {
         "livemode": False,
     },
     FiledBatchView: _BATCH,
+    StoreDayView: {
+        "object": "report",
+        "type": STORE_DAY,
+        "merchant": MERCHANT,
+        "store": None,
+        "business_date": "20261122",
+        "rows": 1,
+        "sums": {"cny": {"gross": 3_800, "discounts": 0, "tips": 0, "refunds": 0}},
+        "data": [
+            {
+                "business_date": "20261122",
+                "store_id": "",
+                "operator": "anna",
+                "terminal_id": "",
+                "wallet": "alipay",
+                "currency": "cny",
+                "payments": 1,
+                "gross": 3_800,
+                "discounts": 0,
+                "tips": 0,
+                "refund_count": 0,
+                "refunds": 0,
+            }
+        ],
+        "livemode": False,
+    },
     StatementView: {
         "object": "statement",
         "type": ITEMIZED,

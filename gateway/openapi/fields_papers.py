@@ -50,5 +50,12 @@ PAPER_FIELDS: Final[dict[str, Extra]] = {
     "Statement.rows": says("Lines in `data`."),
     "Statement.sums": says(f"By currency, the sums of the columns; {_MINOR}."),
     "Statement.batches": says("The date's batches that were added up."),
+    "StoreDay.type": says("Name and version of the report; its columns never change."),
+    "StoreDay.merchant": id_of("mch", "Whose stores they are."),
+    "StoreDay.store": says("The store it is limited to; null: all of the merchant's."),
+    "StoreDay.business_date": says("The business date, `yyyymmdd`."),
+    "StoreDay.rows": says("Lines in `data`."),
+    "StoreDay.sums": says(f"By currency, the sums of the columns; {_MINOR}."),
+    "StoreDay.data": says("The lines, by column (docs/REPORTS.md)."),
     "Statement.data": says("The lines, by column (docs/REPORTS.md)."),
 }

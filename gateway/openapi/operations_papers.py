@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from gateway.handlers.papers import XLSX
 from gateway.openapi.operation import (
     HTML,
     JSON,
@@ -17,11 +18,13 @@ from gateway.openapi.shapes_papers import (
     LedgerAccountView,
     LedgerEntryView,
     StatementView,
+    StoreDayView,
 )
 from gateway.paper_filters import (
     ENTRY_FILTERS,
     LEDGER_ACCOUNT_FILTERS,
     STATEMENT_FILTERS,
+    STORE_DAY_FILTERS,
     TRANSACTION_FILTERS,
 )
 
@@ -51,11 +54,21 @@ PAPERS: Final[Operations] = {
         SPLITTING,
         "Read a settlement statement",
         {200: Said("The statement, whole.", StatementView,
-                   media=(JSON, "text/csv; charset=utf-8", HTML))},
+                   media=(JSON, "text/csv; charset=utf-8", HTML, XLSX))},
         "A merchant's day: everything that its clearing batches of that business date hold, and "
-        "what is not in a batch yet. At most 20 000 lines; longer days, workbooks and camt.053 are "
-        "written by `tillway report settlement`.",
+        "what is not in a batch yet. At most 20 000 lines; longer days and camt.053 are written "
+        "by `tillway report settlement`.",
         filters=STATEMENT_FILTERS,
+        scope="ledger:read",
+    ),
+    ("GET", "/v1/reports/store_day"): Operation(
+        "getStoreDay",
+        SPLITTING,
+        "Read a store's day",
+        {200: Said("The day, whole.", StoreDayView, media=(JSON, "text/csv; charset=utf-8"))},
+        "What each operator took at each terminal with each wallet on a business date, and what "
+        "was given back on it. A terminal's key sees its own store.",
+        filters=STORE_DAY_FILTERS,
         scope="ledger:read",
     ),
 }  # fmt: skip

@@ -91,3 +91,17 @@ class StatementView(Struct):
     batches: list[FiledBatchView]
     data: list[dict[str, Any]]
     livemode: bool
+
+
+class StoreDayView(Struct):
+    """A store's day. `data`: a row of `type` each, by column; `sums`: by currency."""
+
+    object: Literal["report"]
+    type: str
+    merchant: str
+    store: str | None
+    business_date: str
+    rows: Annotated[int, Meta(ge=0)]
+    sums: dict[str, dict[str, int]]
+    data: list[dict[str, Any]]
+    livemode: bool

@@ -4,6 +4,7 @@ import csv
 import io
 import time
 
+import openpyxl
 import pytest
 
 
@@ -63,6 +64,9 @@ def test_a_statement_is_the_same_in_each_format(sold):
         ("/v1/statements", "business_date"),
         ("/v1/statements?business_date=20261301", "business_date"),
         ("/v1/statements?business_date=20261101&format=sage", "format"),
+        ("/v1/reports/store_day", "business_date"),
+        ("/v1/reports/store_day?business_date=20261101&format=xlsx", "format"),
+        ("/v1/reports/store_day?business_date=20261101&ending_before=x", "ending_before"),
         ("/v1/balance_transactions?type=gift", "type"),
         ("/v1/balance_transactions?starting_after=ent_0123456789ABCDEFGHJKMNPQ", "starting_after"),
         ("/v1/balance_transactions?ending_before=pay_0123456789ABCDEFGHJKMNPQ", "ending_before"),
@@ -82,6 +86,7 @@ def test_papers_are_for_whose_they_are(sold, gateway):
     for path in (
         f"/v1/balance_transactions?merchant={mine}",
         f"/v1/statements?business_date={date}&merchant={mine}",
+        f"/v1/reports/store_day?business_date={date}&merchant={mine}",
     ):
         assert 404 == other.client.get(path).status, path
     for path in ("/v1/ledger/accounts", f"/v1/ledger/entries?source={paid[0]['id']}"):
@@ -106,3 +111,42 @@ def test_operators_see_entries_and_accounts(sold, gateway):
     }
     assert 422 == gateway.operator.get("/v1/ledger/entries").status
     assert 422 == gateway.operator.get("/v1/ledger/accounts?account=merchant:").status
+
+
+def test_a_statement_as_a_workbook(sold):
+    """Excel's own kind of file, with the sums beside formulas."""
+    shop, paid, _ = sold
+    date = paid[0]["business_date"]
+    told = shop.client.get(f"/v1/statements?business_date={date}&format=xlsx")
+    assert 200 == told.status, told
+    assert told.headers["Content-Type"].endswith("spreadsheetml.sheet")
+    book = openpyxl.load_workbook(io.BytesIO(told.content), data_only=True)
+    names, *lines = book["Items"].iter_rows(values_only=True)
+    at = names.index("payment_id")
+    assert {each["id"] for each in paid} == {line[at] for line in lines} - {None, ""}
+    assert "DIFFERS" not in {
+        cell for line in book["Check"].iter_rows(values_only=True) for cell in line
+    }
+
+
+def test_a_stores_day(sold):
+    """As objects and as CSV: what was taken, and what was given back on that day."""
+    shop, paid, back = sold
+    path = f"/v1/reports/store_day?business_date={paid[0]['business_date']}"
+    told = shop.client.get(path)
+    assert 200 == told.status, told
+    assert (3, 1) == (
+        sum(r["payments"] for r in told["data"]),
+        sum(r["refund_count"] for r in told["data"]),
+    )
+    assert (30_000, back["amount"]) == (
+        told["sums"]["cny"]["gross"],
+        told["sums"]["cny"]["refunds"],
+    )
+    text = shop.client.get(f"{path}&format=csv").content.decode()
+    lines = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [str(row["gross"]) for row in told["data"]] == [
+        line["gross"] for line in lines[: told["rows"]]
+    ]
+    elsewhere = shop.client.get(f"{path}&store=sto_0123456789ABCDEFGHJKMNPQ")
+    assert [] == elsewhere["data"]
