@@ -39,7 +39,8 @@ class Ours(Struct, frozen=True, gc=False):
     - `state`: as a bill would say it. Only what succeeded is expected in a bill.
     - `settle_amount`: what the channel owes us for it, or takes back. `fee`: what the contract says
       that the channel charges; None when nobody told us, or for a refund.
-    - `began_at`, `at_ms`: when the channel was asked and when we learned how it ended, ms.
+    - `began_at`, `at_ms`: when the channel was asked, and when it did it by its own time or else
+      when we learned how it ended, ms.
     - `remedy`: the refund that gives a late success back, if there is one.
     """
 

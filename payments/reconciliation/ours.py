@@ -1,7 +1,9 @@
 """The lines that our rows lead us to expect in a bill, and what we know of any number.
 
-A payment belongs to the day in China on which we learned that it succeeded, a refund likewise. Late
-successes and stray charges (see payments/lifecycle.py) are expected too: the channel has the money.
+A payment belongs to the day in China on which the channel says that it took the money, a refund
+likewise: that is the day of its bill. Where the channel did not say so, it is the day on which we
+learned of it. Late successes and stray charges (see payments/lifecycle.py) are expected too: the
+channel has the money.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,6 +23,12 @@ _STATE_OF = {
     RefundStatus.PROCESSING: BillState.PROCESSING,
     RefundStatus.FAILED: BillState.FAILED,
 }
+
+
+def _happened_at(channel_at: int | None, asked_at: int, learned_at: int) -> int:
+    """By the channel's own time where it is known. Never before it was asked, whatever its clock
+    says: a day's rows are looked for among those that were begun by its end."""
+    return learned_at if channel_at is None else max(channel_at, asked_at)
 
 
 def charges_of(
@@ -93,7 +101,7 @@ def refund_of(refund: Refund, account: str) -> Ours | None:
         0,
         None,
         refund.created,
-        refund.succeeded_at if refund.succeeded_at is not None else refund.created,
+        _happened_at(refund.channel_at, refund.created, refund.succeeded_at or refund.created),
     )
 
 
@@ -117,7 +125,7 @@ def _sale(payment: Payment, attempt: Attempt, plan: FeePlan | None) -> Ours:
         by_channel,
         None if plan is None else fee(plan, settled),
         attempt.sent_at,
-        payment.succeeded_at,
+        _happened_at(attempt.channel_at, attempt.sent_at, payment.succeeded_at),
     )
 
 
@@ -159,7 +167,9 @@ def _late_line(
         0,
         None if plan is None else fee(plan, settled),
         attempt.sent_at,
-        learned[-1] if learned else attempt.sent_at,
+        _happened_at(
+            attempt.channel_at, attempt.sent_at, learned[-1] if learned else attempt.sent_at
+        ),
         "" if remedy is None else remedy.id,
     )
 

@@ -25,7 +25,16 @@ class Till:
         self.count = 0
         self.sold = []
 
-    def sell(self, merchant, amount=3800, shares=(), date=None, account="wx", settle=None):
+    def sell(
+        self,
+        merchant,
+        amount=3800,
+        shares=(),
+        date=None,
+        account="wx",
+        settle=None,
+        channel_at=None,
+    ):
         """A payment that has just succeeded. `shares`: (receiver, minor units)."""
         core = self.shard.core
         self.count += 1
@@ -43,6 +52,7 @@ class Till:
             business_date=date or business_date(now),
             shares=tuple(Share(who, minor) for who, minor in shares),
         )
+        payment = replace(payment, attempt=replace(payment.attempt, channel_at=channel_at))
         core.payment_no += 1
         live = LivePayment(payment, core.payment_no, merchant.number, partition, *[self.count] * 3)
         core.batch.payments.append(live.row())
@@ -63,7 +73,7 @@ class Till:
         core.wake.set()
         return live
 
-    def give_back(self, live, date=None, account="wx"):
+    def give_back(self, live, date=None, account="wx", channel_at=None):
         """All of it, with the fee and every share: what a receiver has not there, it owes."""
         core, payment = self.shard.core, live.payment
         now = core.clock.now_ms()
@@ -74,6 +84,7 @@ class Till:
             id=made("rfd", now, partition, payment.id),
             created=now,
             business_date=date or business_date(now),
+            channel_at=channel_at,
         )
         booked = bookings.split_payment_booked(
             account, payment.merchant, partition, payment.settle_amount, FEE, payment.shares

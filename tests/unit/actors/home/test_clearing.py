@@ -115,6 +115,26 @@ def test_shares_go_home_and_claims_wait(shard, till):
     assert {AWAY: 700} == cover.moved
 
 
+def test_what_the_channel_took_before_midnight_is_of_the_day_before(shard, till):
+    """Booked after it, and cleared with the new day: its credit is the old day's, to the fen."""
+    midnight = cut_off_ms(TODAY)
+    till.sell(MERCHANT)
+    set_clock(shard, midnight - 1_000)
+    late = till.sell(MERCHANT, amount=700)
+    set_clock(shard, midnight + 5_000)
+    till.sell(MERCHANT, amount=1000, date=TODAY, channel_at=midnight - 1)
+    till.sell(MERCHANT, amount=200, date=TODAY, channel_at=midnight)
+    till.give_back(late, channel_at=midnight - 1)
+    clear(shard)
+
+    cover = shard.core.records.get(f"cov_{MERCHANT.id[-24:]}", Cover)
+    owed = {TODAY: 3800 + 700 + 1000 - 700, TOMORROW: 200}
+    sums = dict.fromkeys(owed, 0)
+    for each in cover.waiting:
+        sums[each.claim.bill_date] += each.claim.receivable
+    assert owed == sums
+
+
 def test_a_bar_that_closes_at_two_is_cut_off_at_two(shard, till):
     """Each merchant waits for its own last store; others do not wait for it."""
     set_clock(shard, cut_off_ms(TODAY) - 1)

@@ -82,6 +82,27 @@ def test_a_day_is_one_of_china(books):
     assert [out_trade_no(name, 0) for name in numbers(found)] == [line.number for line in found]
 
 
+def test_the_channels_own_time_says_the_day_where_it_is_known(books):
+    """Payment and refund alike. Never before it was asked: such rows would not be looked at."""
+
+    def one(asked, channel_at, learned):
+        attempt = an_attempt(AttemptState.SUCCEEDED, sent_at=asked, channel_at=channel_at)
+        sale = paid(asked, attempt=attempt, succeeded_at=learned)
+        back = refunded(sale, asked)
+        return sale, replace(back, succeeded_at=learned, channel_at=channel_at)
+
+    inside = [one(ENDS - 9_000, ENDS - 1, ENDS + 9_000), one(BEGINS - 9_000, BEGINS, BEGINS + 1)]
+    outside = [
+        one(BEGINS - 9_000, BEGINS - 1, BEGINS + 9_000),
+        one(ENDS - 9_000, ENDS, ENDS + 9_000),
+        one(ENDS + 5_000, ENDS - 5_000, ENDS + 9_000),
+    ]
+    found = books(inside + outside)
+
+    assert sorted(sale.id for sale, _ in inside) == numbers(found.payments(DAY))
+    assert sorted(back.id for _, back in inside) == numbers(found.refunds(DAY))
+
+
 def test_shards_are_merged_in_the_order_of_numbers(books):
     """However payments are spread over shards."""
     payments = [paid(BEGINS + n * HOUR) for n in range(8)]
