@@ -53,6 +53,8 @@ class Records:
         }
         self._kept: dict[str, Kept] = {}
         self._fresh: dict[str, Kept] = {}
+        self._fresh_of: dict[tuple[str, str], list[Kept]] = {}
+        """The same by kind and owner: hundreds of claims are covered in one commit."""
         self._changed: dict[str, Kept] = {}
         self._no = 0
 
@@ -97,6 +99,7 @@ class Records:
             self._no += 1
             kept = Kept(self._no, identifier, kind, owner, partition, due_ms, value)
             self._kept[identifier] = self._fresh[identifier] = kept
+            self._fresh_of.setdefault((kind, owner), []).append(kept)
         else:
             assert (kept.kind, kept.owner) == (kind, owner), (identifier, kind, owner)
             kept.value, kept.due_ms = value, due_ms
@@ -128,8 +131,7 @@ class Records:
 
     def fresh(self, kind: str, owner: str) -> list[Kept]:
         """New ones that wait for their commit, oldest first."""
-        waiting = self._fresh.values()
-        return [kept for kept in waiting if kept.kind == kind and kept.owner == owner]
+        return list(self._fresh_of.get((kind, owner), ()))
 
     def all_of(self, kind: str, chunk: int = 1_000) -> list[Kept]:
         """Every committed record of a kind, oldest first. For recovery and few of them."""
@@ -173,6 +175,7 @@ class Records:
             batch.record_changes.append((kept.due_ms, _encode(kept.value), kept.no))
             kept.is_dirty = False
         self._fresh.clear()
+        self._fresh_of.clear()
         self._changed.clear()
 
     def committed(self) -> None:

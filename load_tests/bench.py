@@ -19,6 +19,7 @@ from load_tests.audit import Audit
 from load_tests.console import Progress
 from load_tests.figures import (
     baselines,
+    clearing,
     closed,
     latency,
     merchants,
@@ -36,6 +37,7 @@ from load_tests.wrk import WrkFailed
 FIGURES: Final[dict[str, Callable[[Lab], Figure]]] = {
     "closed": closed.measure,
     "baselines": baselines.measure,
+    "clearing": clearing.measure,
     "latency": latency.measure,
     "merchants": merchants.measure,
     "reconciliation": reconciliation.measure,
@@ -73,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--front-doors", type=int, default=2)
     command.add_argument("--shards", type=int, default=1)
     command.add_argument("--merchants", type=int, default=64)
+    command.add_argument("--payments", type=int, help="clearing only: payments of the day")
     command.add_argument("--target-rate", type=float, help="open loop: payments a second")
     command.add_argument("--sweep", help="open loop: FROM:TO:STEP payments a second")
     command.add_argument("--arrivals", choices=["poisson", "uniform"], default="poisson")
@@ -146,6 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             runs=arguments.runs,
             duration_s=arguments.duration,
             progress=Progress(),
+            payments=arguments.payments,
         )
         try:
             figures = measure(arguments, lab)

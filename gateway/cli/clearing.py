@@ -11,7 +11,7 @@ import typer
 
 from gateway.cli.client import Asking, call
 from gateway.cli.options import AsJson, DataDir, Limit, StartingAfter, query_of
-from gateway.cli.output import note, say, say_rows
+from gateway.cli.output import note, progress, say, say_rows
 
 app: Final = typer.Typer(no_args_is_help=True)
 PATH: Final = "/v1/clearing_batches"
@@ -95,6 +95,53 @@ def export(
             count += 1
     if out is not None:
         note(f"{count} batches in {out}")
+
+
+@app.command()
+def rehearse(
+    folder: Annotated[Path, typer.Argument(help="A folder to make.")],
+    payments: Annotated[int, typer.Option("--payments", min=1, max=10_000_000)] = 10_000,
+    merchants: Annotated[int, typer.Option("--merchants", min=1, max=100_000)] = 10,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed, the same day.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Make a shard's file with a day of sales: split, with coupons and refunds, not yet cleared.
+
+    Example: tillway clearing rehearse ./day --payments 10000
+    """
+    from payments.clearing import rehearsal
+    from payments.storage.clearing_day import write
+
+    sellers = rehearsal.shops(merchants, seed=seed)
+    facts = {"payments": payments, "merchants": merchants, "seed": seed}
+    with progress("making payments", payments, quiet=as_json) as step:
+        write(
+            folder,
+            rehearsal.sales(sellers, payments, seed=seed),
+            facts | {"business_date": rehearsal.DATE},
+            step,
+        )
+    say({**facts, "next": f"tillway clearing drill {folder}"}, as_json=as_json)
+
+
+@app.command()
+def drill(
+    folder: Annotated[Path, typer.Argument(help="As `tillway clearing rehearse` made it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Clear, cover and pay out a rehearsed day up to signed orders, and say what it took.
+
+    Example: tillway clearing drill ./day --json
+    """
+    from gateway.clearing_drill import drill as run_drill
+    from payments.storage.clearing_day import FACTS, SHARD
+
+    if not all((folder / name).exists() for name in (FACTS, SHARD)):
+        raise typer.BadParameter(
+            f"{folder} is no rehearsal; make one with `tillway clearing rehearse`",
+            param_hint="FOLDER",
+        )
+    say(run_drill(folder), as_json=as_json)
 
 
 def _all(query: dict[str, str], data: Path | None) -> Iterator[dict[str, Any]]:

@@ -87,6 +87,8 @@ class Lab:
     expected_per_second: float = 15_000.0
     """How many requests to sign beforehand; follows what was measured last."""
     peak_per_second: float | None = None
+    payments: int | None = None
+    """How many payments the day of a figure has; None: as many as the figure is about."""
     serial: int = 0
 
     def fresh(self, name: str) -> Path:

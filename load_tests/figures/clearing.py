@@ -1,0 +1,124 @@
+"""Figure: clear and net a day's payments, and pay them out up to signed orders.
+
+`tillway clearing rehearse` makes a shard's file, `tillway clearing drill` opens the real shard on
+it in a process of its own. Three days are measured, the last of them the one that was asked for,
+each with a thousand payments a merchant: what a payment costs must not grow with the day. The audit
+is that of `ledger verify`, which reads every row again: a payment that is in no batch or in two,
+totals that are not those of the members, and money that left and has not arrived fail it.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from load_tests import gateway
+from load_tests.audit import Audit
+from load_tests.figures.base import Bar, Figure, Lab, median
+from load_tests.figures.reconciliation import Taken, taken
+
+PAYMENTS: Final = 1_000_000
+SHARES: Final = (100, 10, 1)
+"""The measured days: the one asked for, divided by these."""
+
+MERCHANT_PAYMENTS: Final = 1_000
+SECONDS_MAX: Final = 60.0
+"""For a million payments; fewer have as much less."""
+
+MEMORY_MIB_MAX: Final = 1_024.0
+SPREAD_MAX: Final = 0.20
+
+
+def measure(lab: Lab) -> Figure:
+    """The median of the runs of the whole day; of the smaller days, one run each."""
+    asked = lab.payments or PAYMENTS
+    sizes = [max(1, asked // share) for share in SHARES]
+    audit = Audit(0, 0, 0, 0, 0)
+    runs: dict[int, list[Taken]] = {}
+    for size in sizes:
+        day = lab.fresh("day")
+        merchants = max(1, size // MERCHANT_PAYMENTS)
+        words = ["--payments", str(size), "--merchants", str(merchants), "--json"]
+        taken(["clearing", "rehearse", str(day), *words], lab.work / "made.json")
+        lab.progress.say(f"{size:,} payments of {merchants:,} merchants made")
+        for _ in range(lab.runs if size == asked else 1):
+            run, audited = _drilled(lab, day, size)
+            runs.setdefault(size, []).append(run)
+            audit += audited
+        lab.discard(day)
+    costs = {
+        size: median([one.answer["cpu_us_per_payment"] for one in runs[size]]) for size in runs
+    }
+    whole = runs[asked]
+    return Figure(
+        name="clearing",
+        title=f"{asked:,} payments cleared, netted and paid out, from rows to signed orders",
+        bars=(
+            Bar(
+                "took",
+                median([one.answer["seconds"] for one in whole]),
+                SECONDS_MAX * asked / PAYMENTS,
+                at_least=False,
+                unit=" s",
+            ),
+            Bar(
+                "memory",
+                max(one.memory_mib for one in whole),
+                MEMORY_MIB_MAX,
+                at_least=False,
+                unit=" MiB",
+            ),
+            Bar("cost grows by", _spread(list(costs.values())), SPREAD_MAX, at_least=False),
+        ),
+        values={
+            "payments": asked,
+            "cpu_us_per_payment": {str(size): round(cost, 2) for size, cost in costs.items()},
+            "entries_per_payment": {
+                str(size): round(runs[size][-1].answer["entries"] / size, 4) for size in runs
+            },
+            "memory_mib": {
+                str(size): round(max(one.memory_mib for one in runs[size])) for size in runs
+            },
+            "seconds": [round(one.answer["seconds"], 2) for one in whole],
+            "stages": whole[-1].answer["stages"],
+            "instructions": whole[-1].answer["instructions"],
+            "messages": whole[-1].answer["messages"],
+        },
+        audit=audit,
+    )
+
+
+def _spread(costs: Sequence[float]) -> float:
+    """By how much a payment of the largest day costs more than one of the cheapest."""
+    return costs[-1] / min(costs) - 1
+
+
+def _drilled(lab: Lab, day: Path, size: int) -> tuple[Taken, Audit]:
+    """One run on a copy of the day, and its audit."""
+    copy = lab.fresh("run")
+    shutil.copytree(day, copy)
+    run = taken(["clearing", "drill", str(copy), "--json"], lab.work / "answer.json")
+    answer = run.answer
+    lab.progress.say(
+        f"{answer['seconds']:.1f} s, {answer['cpu_us_per_payment']:.1f} µs of CPU a payment, "
+        f"{run.memory_mib:.0f} MiB at most"
+    )
+    audit = audited(size, gateway.verify_ledger(copy))
+    lab.discard(copy)
+    return run, audit
+
+
+def audited(size: int, verified: dict[str, object]) -> Audit:
+    """What `ledger verify` says of a day of `size` payments."""
+    counts = verified["payments"]
+    assert isinstance(counts, dict)
+    found = sum(counts.values())
+    is_sound = verified["ok"] is True and not verified["transits_due"]
+    return Audit(
+        acknowledged=size,
+        in_ledger=found,
+        doubled=int(str(verified["doubled"])),
+        lost=max(0, size - found),
+        trial_balance=int(str(verified["trial_balance"])),
+        chain_ok=bool(verified["chain_ok"]) and is_sound,
+    )
