@@ -6,7 +6,6 @@ word. `test_way_home.py` counts the bank's money; here is who may ask for it.
 
 import re
 import time
-import urllib.request
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -232,7 +231,6 @@ def test_every_metric_of_the_bank_and_of_bills_is_there(people):
     assert len(documented) > 10
 
     def told():
-        with urllib.request.urlopen(f"{people.demo.admin}/metrics", timeout=10) as answer:
-            return answer.read().decode()
+        return people.kit.Client(people.demo.admin).send("GET", "/metrics").content.decode()
 
-    until(told, lambda text: all(f"\n{name}" in text for name in documented), documented)
+    until(told, lambda text: all(f"# TYPE {name} " in text for name in documented), documented)
