@@ -14,6 +14,7 @@ from typing import Final, Protocol, runtime_checkable
 from actors import crash
 from actors.calls import FULL, Call, Calls, LaneLimits, Peer
 from actors.hearing import Hearing
+from actors.lane_sharing import LaneSharing
 from actors.messages import (
     ClockQuiet,
     ClockSet,
@@ -34,6 +35,7 @@ from actors.messages import (
 from actors.notices import Notices, Send
 from actors.orders import order_ref, pay_order, refund_order
 from actors.payers import HasClock, TestPayers
+from actors.sharing_messages import LaneShare
 from actors.stats import Histogram
 from payments.channels.base import (
     Approved,
@@ -127,6 +129,7 @@ class ChannelLane:
         self._said_circuit = CLOSED
         self._circuit_timer: asyncio.TimerHandle | None = None
         self._calls = Calls(limits, self._answered)
+        self._sharing = LaneSharing(channel, limits.refund_timeout_ms, self._settled, self._unheard)
         self._notices = Notices(send, self._settled)
         self._hearing = Hearing(name, channel, self._notices, self._settled)
         self._shards: list[Peer] = []
@@ -262,6 +265,8 @@ class ChannelLane:
                 self._ask(link, message)
             case LaneRefund():
                 self._refund(link, message)
+            case LaneShare():
+                self._sharing.take(link, message)
             case NoticeTaken():
                 self._notices.taken(message.ref)
             case LaneAct():
@@ -326,8 +331,7 @@ class ChannelLane:
             now = int(self._clock.monotonic() * 1000)
             self._circuit.report(call.ticket, ok=ok, now_ms=now)
             self._watch_circuit()
-        if self.reach is not None:
-            self.reach(crash.unheard(call.op))
+        self._unheard(call.op)
         if not call.peer.send(LaneReply(call.ref, call.number, outcome)):
             self._replies_lost += 1
         if self._timed is not None:
@@ -341,6 +345,10 @@ class ChannelLane:
             found = Histogram("channel_request_seconds", LATENCY_EDGES_S, label)
             self._latencies[op, kind] = found
         return found
+
+    def _unheard(self, op: str) -> None:
+        if self.reach is not None:
+            self.reach(crash.unheard(op))
 
     def _lost(self) -> None:
         self._replies_lost += 1
@@ -394,7 +402,8 @@ class ChannelLane:
 
     def _settled(self) -> None:
         """Something ended: is all quiet now?"""
-        busy = self._calls or self._notices or self._hearing or self._clock_moving
+        asking = self._calls or self._sharing or self._hearing
+        busy = asking or self._notices or self._clock_moving
         if self._unquiet and not busy:
             for link, step, _ in tuple(self._unquiet):
                 self._say_quiet(link, step)
@@ -433,6 +442,7 @@ class ChannelLane:
 
     def close(self) -> None:
         """Stop all timers. The channel's books are the channel's to close."""
+        self._sharing.close()
         self._notices.close()
         self._hearing.close()
         self._payers.close()

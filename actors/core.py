@@ -37,6 +37,7 @@ from payments.reference import SplitRule
 from payments.refund import Refund
 from payments.risk import Policy
 from payments.routing import ChannelAccount
+from payments.splitting.dividing import Division, division_id
 from payments.splitting.escrow import from_held
 from payments.splitting.returning import shares_back
 from payments.storage.base import Batch, Opened, Store
@@ -269,6 +270,18 @@ class Core:
         if payment.shares:
             back -= sum(self.shares_back(payment, settle_back, fee_back))
         return back
+
+    def division(self, payment: Payment) -> Division | None:
+        """How the channel divides the payment's money; None where it comes to custody."""
+        if not payment.shares:
+            return None
+        return self.records.get(division_id(payment.id), Division)
+
+    def split_states(self, payment: Payment) -> dict[str, str]:
+        """What the channel did with each receiver's part; empty where it divides nothing."""
+        division = self.division(payment)
+        pieces = () if division is None else division.pieces
+        return {piece.receiver: piece.state.value for piece in pieces}
 
     def rehold(self, live: LivePayment) -> None:
         """Other refunds of the merchant must leave alone what this payment's will take."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from actors.link import Link
 from actors.messages import LaneCredit, Message
-from payments.routing import ChannelAccount, LaneFacts, Router
+from payments.routing import CHANNEL_FROZEN, ChannelAccount, LaneFacts, Router
 
 
 class LanePeer:
@@ -31,6 +31,12 @@ class Lanes:
         self.router = Router(accounts)
         self.wired = frozenset(account.name for account in accounts if account.is_wired)
         """Accounts of the outside world, which are told more about an order than its number."""
+        self.dividing = frozenset(
+            account.name
+            for account in accounts
+            if account.settles_to == CHANNEL_FROZEN and not account.is_external
+        )
+        """Accounts whose channel holds back what is split, and divides it itself."""
         self.channel_of = {account.name: account.channel for account in accounts}
         # Who serves no way is asked nothing: its payments are taken elsewhere.
         self._peers: dict[str, list[LanePeer]] = {each.name: [] for each in accounts if each.ways}

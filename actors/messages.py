@@ -13,6 +13,7 @@ from msgspec.msgpack import Decoder, Encoder
 from actors.event_messages import EventMessage
 from actors.home_messages import HomeMessage
 from actors.reported_messages import ReportedMessage
+from actors.sharing_messages import SharingMessage
 from payments.channels.base import Book, Outcome
 from payments.reference import Record
 from payments.splitting.terms import Terms
@@ -249,6 +250,7 @@ class LanePay(Struct, array_like=True, tag=40, gc=False):
     return_url: str | None = None
     store: str | None = None
     terminal: str | None = None
+    is_shared: bool = False
 
 
 class LaneAsk(Struct, array_like=True, tag=41, gc=False):
@@ -491,6 +493,7 @@ Message = (
     | EventMessage
     | HomeMessage
     | ReportedMessage
+    | SharingMessage
 )
 
 encoder: Final = Encoder()

@@ -30,6 +30,7 @@ from payments.reference import Merchant, MerchantStatus, SplitRule
 from payments.refund import Refund
 from payments.risk import REJECT, Facts, assess, failure_of
 from payments.routing import CUSTODY, ChannelAccount
+from payments.splitting.dividing import refuse_indivisible
 from payments.splitting.escrow import Escrow
 from payments.splitting.rules import TAG, choose, terms_of
 from payments.splitting.sharing import is_cut
@@ -207,11 +208,7 @@ class Opening:
             wallet = None
         asked = Way.JSAPI if is_page else way
         route, account = router.plan(asked, wallet, facts, command.channel_hint)
-        if command.escrow_at is not None and account.settles_to != CUSTODY:
-            raise InvalidField(
-                "the channel pays this merchant's money out itself: it cannot be held",
-                param="/escrow",
-            )
+        self._refuse_unable(command, account, is_page=is_page)
         if is_timed:
             began = core.numbers.stage("route", began)
         date = business_date(now, closing)
@@ -252,6 +249,22 @@ class Opening:
         live.lane_ref = True
         core.releases.sends.append(live)
         self._paying.wait(live, link, command.ref, command.wait_ms, None, False)
+
+    def _refuse_unable(self, command: Pay, account: ChannelAccount, *, is_page: bool) -> None:
+        """InvalidField for an escrow or a split that who holds the money could not carry out."""
+        if command.escrow_at is not None and account.settles_to != CUSTODY:
+            raise InvalidField(
+                "the channel pays this merchant's money out itself: it cannot be held",
+                param="/escrow",
+            )
+        split, core = command.split, self._core
+        if split is None or not split.parts:
+            return
+        # A page's payer chooses the account later: any that divides may be the one.
+        for each in core.options.accounts if is_page else (account,):
+            if each.name in core.lanes.dividing:
+                charged = fee(core.options.fee_plan, command.amount)
+                refuse_indivisible(split, command.amount, charged, each, core.reference.receiver)
 
     def _intent(
         self,

@@ -26,6 +26,7 @@ def pay_order(message: LanePay) -> PayOrder:
         message.return_url,
         message.store,
         message.terminal,
+        message.is_shared,
     )
 
 

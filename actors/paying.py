@@ -66,6 +66,8 @@ class Paying:
         self.late_refund: Callable[[LivePayment, Approved | None, int], None] | None = None
         self.held: Callable[[LivePayment], None] | None = None
         """Told of a payment that succeeded and is held (`actors/escrowing.py`)."""
+        self.divided: Callable[[LivePayment, int], None] | None = None
+        """Told of a payment that the channel is to divide, and of now (`actors/dividing.py`)."""
 
     # --- sending -------------------------------------------------------------------------------
 
@@ -90,6 +92,8 @@ class Paying:
             attempt.payer or payment.payer,
         )
         lanes = self._core.lanes
+        if payment.split is not None and payment.split.parts:
+            message.is_shared = attempt.account in lanes.dividing
         if attempt.account in lanes.wired:
             message.created = attempt.sent_at
             message.payer_ip = live.payer_ip
@@ -186,6 +190,11 @@ class Paying:
             )
         except NoChannel:
             return False
+        dividing = core.lanes.dividing
+        if payment.split is not None and (account.name in dividing) is not (
+            attempt.account in dividing
+        ):
+            return False  # What it was split for, the other account could not do.
         schedule = core.options.schedule(account.name)
         facts[account.name].credits -= 1
         following = Attempt(
@@ -256,6 +265,16 @@ class Paying:
         amounts = (payment.settle_amount, payment.fee)
         account, merchant = payment.attempt.account, payment.merchant
         is_held = payment.escrow is not None
+        if (
+            shares
+            and payment.settle_amount
+            and account in self._core.lanes.dividing
+            and not payment.is_reported
+            and self.divided is not None
+        ):
+            self._book_held(live, payment, account, now)
+            self.divided(live, now)
+            return
         postings = (
             bookings.split_payment_booked(
                 account, merchant, live.partition, *amounts, shares, is_held=is_held
@@ -276,6 +295,25 @@ class Paying:
                 payment.currency,
                 postings,
             )
+
+    def _book_held(self, live: LivePayment, payment: Payment, account: str, now: int) -> None:
+        """The channel has the money and pays everybody itself: none of it is in custody."""
+        core = self._core
+        core.books.book(
+            core.batch,
+            live.partition,
+            bookings.held_entry_id(payment.id),
+            payment.id,
+            now,
+            payment.currency,
+            bookings.held_at_channel(
+                account,
+                payment.merchant,
+                live.partition,
+                payment.settle_amount or 0,
+                payment.shares,
+            ),
+        )
 
     def _book_late_success(self, live: LivePayment, payment: Payment, now: int) -> None:
         assert payment.attempt is not None

@@ -1,5 +1,6 @@
-"""Which flows go on from payments by the shard's desk: reported ones, and what is held."""
+"""Which flows go on from payments by the shard's desk: reported ones, what is held or divided."""
 
+from actors.dividing import Dividing
 from actors.escrowing import Escrowing
 from actors.home import HomeDesk
 from actors.opening import Opening
@@ -12,3 +13,4 @@ def of_payments(desk: HomeDesk, opening: Opening, paying: Paying, refunding: Ref
     """Register them, each in one line."""
     Reporting(desk.core, opening, paying, refunding).register(desk)
     Escrowing(desk, paying)
+    Dividing(desk, paying)

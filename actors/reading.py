@@ -90,7 +90,8 @@ class Reading:
             payment = decode_payment(row[8])
         self._allow(payment.merchant, payment.store, command)
         if command.kind == "splits":
-            core.say(link, command.ref, 200, splits_json(payment, core.presentation))
+            body = splits_json(payment, core.presentation, core.split_states(payment))
+            core.say(link, command.ref, 200, body)
             return
         if command.kind == "timeline":
             core.say(link, command.ref, 200, self._timeline(payment))

@@ -12,6 +12,7 @@ from payments.settlement.instruction import Instruction
 from payments.settlement.key_use import KeyUse
 from payments.settlement.party import Party
 from payments.settlement.withdrawal import Withdrawal
+from payments.splitting.dividing import Division, Known
 from payments.splitting.escrow import EscrowDue
 
 BATCH: Final = "batch"
@@ -26,6 +27,8 @@ CARRY: Final = "carry"
 ADJUSTMENT: Final = "adjustment"
 ESCROW: Final = "escrow"
 CLEARING: Final = "clearing"
+DIVISION: Final = "division"
+HOLDER: Final = "holder"
 
 KINDS: Final[dict[str, type]] = {
     BATCH: Batch,
@@ -40,4 +43,6 @@ KINDS: Final[dict[str, type]] = {
     ADJUSTMENT: Adjustment,
     ESCROW: EscrowDue,
     CLEARING: Runs,
+    DIVISION: Division,
+    HOLDER: Known,
 }

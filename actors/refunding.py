@@ -37,6 +37,7 @@ from payments.payment import Failure, Moment, Payment, Status, lengthen
 from payments.payment_events import RefundDone, RefundHeld, RefundReleased
 from payments.refund import Refund, RefundStatus
 from payments.reported import refuse_refund
+from payments.splitting.dividing import refuse_divided
 from payments.splitting.escrow import from_held
 from payments.splitting.terms import ShareBack
 from payments.storage.base import RefundRow
@@ -106,6 +107,7 @@ class Refunding:
         live = self.find_payment(command.merchant, command.payment, command.store)
         payment = live.payment
         refuse_refund(payment)
+        refuse_divided(core.division(payment), payment.id)
         if core.draining:
             raise Overloaded("the shard takes no new refunds just now", retry_after_s=1)
         if payment.status is not Status.SUCCEEDED:

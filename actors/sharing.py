@@ -66,6 +66,8 @@ def balances(core: Core, link: Link, command: ReadBalances) -> None:
     for (account, currency), minor in core.books.under(command.owner).items():
         here = sums.setdefault(currency, dict.fromkeys(BALANCES, 0))
         part = chart.parse(account).part
+        if part == "direct":
+            continue  # The channel pays it: it is never here.
         # Whoever reads it asks what it may spend: held by escrow or by order, it may not.
         here["frozen" if part == "escrow" else part] += chart.natural(account, minor)
     core.say(link, command.ref, 200, _encode(sums))

@@ -7,7 +7,7 @@ Entry ids derive from the payment's or refund's id, so booking the same event ag
 id and is refused by the store instead of doubled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -36,6 +36,19 @@ def late_refund_entry_id(refund_id: str) -> str:
 def release_entry_id(payment_id: str, number: int) -> str:
     """Of the payment's escrow, let go for the `number`th time, from 1."""
     return f"ent_{payment_id[-BODY_LENGTH:]}{number:02d}Q"
+
+
+def held_entry_id(payment_id: str) -> str:
+    """In the place of the payment's own entry, where the channel holds and divides the money."""
+    return "ent_" + payment_id[-BODY_LENGTH:] + "V"
+
+
+def parts_failed_entry_id(division_id: str) -> str:
+    return "ent_" + division_id[-BODY_LENGTH:] + "W"
+
+
+def paid_out_entry_id(division_id: str) -> str:
+    return "ent_" + division_id[-BODY_LENGTH:] + "Y"
 
 
 def payment_booked(
@@ -125,6 +138,39 @@ def refund_booked(
         (chart.receivable(account, partition), -settle_back),
         (chart.merchant_pending(merchant), settle_back - fee_back),
         (chart.fees_income(partition), fee_back),
+    )
+
+
+def held_at_channel(
+    account: str, merchant: str, partition: int, settle_amount: int, shares: Sequence[Share]
+) -> Postings:
+    """The channel holds all that it settles and will pay everybody itself. Our fee is not in it:
+    it cannot be taken off money that never comes by.
+    """
+    rest = settle_amount - sum(share.amount for share in shares)
+    return _without_zeros(
+        (chart.channel_held(account, partition), settle_amount),
+        (chart.merchant_direct(merchant), -rest),
+        *((chart.receiver_direct(s.receiver, partition), -s.amount) for s in shares),
+    )
+
+
+def parts_failed(merchant: str, partition: int, failed: Mapping[str, int]) -> Postings:
+    """Parts that the channel could not pay are the merchant's; minor units by receiver."""
+    return _without_zeros(
+        *((chart.receiver_direct(name, partition), minor) for name, minor in failed.items()),
+        (chart.merchant_direct(merchant), -sum(failed.values())),
+    )
+
+
+def paid_out(
+    account: str, merchant: str, partition: int, settle_amount: int, paid: Mapping[str, int]
+) -> Postings:
+    """The channel has paid each receiver its part, and the merchant what they leave."""
+    return _without_zeros(
+        (chart.channel_held(account, partition), -settle_amount),
+        (chart.merchant_direct(merchant), settle_amount - sum(paid.values())),
+        *((chart.receiver_direct(name, partition), minor) for name, minor in paid.items()),
     )
 
 

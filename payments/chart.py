@@ -8,17 +8,20 @@ touches only accounts of the partition it belongs to and never crosses shards. A
 is that of the payment it got a share of.
 
     channel:<account>:receivable#<partition>   asset      what the channel owes us or the merchant
+    channel:<account>:held#<partition>         asset      what the channel is to pay out itself
     custody:<bank>:<account>                   asset      money at the bank, held for merchants
     merchant:<id>:pending                      liability  sold, not yet matched at the bank
     merchant:<id>:available                    liability  matched, may be paid out
     merchant:<id>:frozen                       liability  held by order or dispute
     merchant:<id>:escrow                       liability  of a payment, until it is released
     merchant:<id>:in_transit                   liability  on its way to the merchant's bank account
+    merchant:<id>:direct                       liability  the channel is to pay it straight
     merchant:<id>:debt                         asset      what the merchant owes after refunds
     receiver:<id>:pending#<partition>          liability  shares, not yet matched at the bank
     receiver:<id>:available#<partition>        liability  matched, may be paid out
     receiver:<id>:frozen#<partition>           liability  held by order or dispute
     receiver:<id>:in_transit#<partition>       liability  on its way to the receiver's bank account
+    receiver:<id>:direct#<partition>           liability  the channel is to pay it straight
     receiver:<id>:debt#<partition>             asset      what a receiver owes after refunds
     fees:income#<partition>                    income     our fees
     fees:channel#<partition>                   expense    the channels' fees
@@ -71,17 +74,20 @@ _FEES_CHANNEL: Final = tuple("fees:channel" + stripe for stripe in STRIPES)
 _KINDS: Final[dict[tuple[str, str], tuple[Kind, bool]]] = {
     # Refunds after the channel has settled can exceed what it owes for the next sales.
     ("channel", "receivable"): (Kind.ASSET, False),
+    ("channel", "held"): (Kind.ASSET, True),
     ("custody", ""): (Kind.ASSET, True),
     ("merchant", "pending"): (Kind.LIABILITY, True),
     ("merchant", "available"): (Kind.LIABILITY, True),
     ("merchant", "frozen"): (Kind.LIABILITY, True),
     ("merchant", "in_transit"): (Kind.LIABILITY, True),
     ("merchant", "escrow"): (Kind.LIABILITY, True),
+    ("merchant", "direct"): (Kind.LIABILITY, True),
     ("merchant", "debt"): (Kind.ASSET, True),
     ("receiver", "pending"): (Kind.LIABILITY, True),
     ("receiver", "available"): (Kind.LIABILITY, True),
     ("receiver", "frozen"): (Kind.LIABILITY, True),
     ("receiver", "in_transit"): (Kind.LIABILITY, True),
+    ("receiver", "direct"): (Kind.LIABILITY, True),
     ("receiver", "debt"): (Kind.ASSET, True),
     # A day's returned fees can exceed the day's new ones.
     ("fees", "income"): (Kind.INCOME, False),
@@ -112,6 +118,10 @@ def receivable(channel_account: str, partition: int) -> str:
     return "channel:" + channel_account + ":receivable" + STRIPES[partition]
 
 
+def channel_held(channel_account: str, partition: int) -> str:
+    return "channel:" + channel_account + ":held" + STRIPES[partition]
+
+
 def suspense(channel_account: str, partition: int) -> str:
     return "suspense:" + channel_account + STRIPES[partition]
 
@@ -134,6 +144,10 @@ def merchant_in_transit(merchant: str) -> str:
 
 def merchant_escrow(merchant: str) -> str:
     return "merchant:" + merchant + ":escrow"
+
+
+def merchant_direct(merchant: str) -> str:
+    return "merchant:" + merchant + ":direct"
 
 
 def merchant_debt(merchant: str) -> str:
@@ -164,6 +178,10 @@ def receiver_frozen(receiver: str, partition: int) -> str:
 
 def receiver_in_transit(receiver: str, partition: int) -> str:
     return "receiver:" + receiver + ":in_transit" + STRIPES[partition]
+
+
+def receiver_direct(receiver: str, partition: int) -> str:
+    return "receiver:" + receiver + ":direct" + STRIPES[partition]
 
 
 def receiver_debt(receiver: str, partition: int) -> str:

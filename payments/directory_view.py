@@ -87,6 +87,15 @@ def _particulars(record: Record, real_ms: int) -> dict[str, Any]:
                 "platform": record.platform,
                 "name": record.name,
                 "status": record.status.value,
+                "channel_accounts": [
+                    {
+                        "channel": each.channel,
+                        "type": each.type,
+                        "account": each.account,
+                        "relation": each.relation,
+                    }
+                    for each in record.channel_accounts
+                ],
             }
         case SplitRule():
             return _rule(record)

@@ -125,6 +125,21 @@ class ReceiverStatus(StrEnum):
     DISABLED = "disabled"
 
 
+class ReceiverAccount(Struct, frozen=True, array_like=True, gc=False):
+    """Where a channel pays a receiver straight: in the channel's own words (docs/SPLITTING.md).
+
+    `relation`: to the merchant. `account` may be a person's id at the channel: personal data.
+    """
+
+    channel: str
+    type: str
+    account: str
+    relation: str
+
+    def __repr__(self) -> str:
+        return f"ReceiverAccount({self.channel}, {self.type})"
+
+
 class Receiver(Struct, frozen=True, array_like=True, gc=False, tag="receiver", tag_field="object"):
     """Somebody who gets shares of payments.
 
@@ -139,6 +154,7 @@ class Receiver(Struct, frozen=True, array_like=True, gc=False, tag="receiver", t
     status: ReceiverStatus = ReceiverStatus.ACTIVE
     created: int = 0
     metadata: dict[str, str] = {}
+    channel_accounts: tuple[ReceiverAccount, ...] = ()
 
 
 class SplitRuleStatus(StrEnum):

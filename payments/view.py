@@ -5,6 +5,7 @@ HTTP and by webhook cannot differ.
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Raw, Struct
@@ -14,6 +15,7 @@ from payments.calendar import rfc3339
 from payments.ids import BODY_LENGTH, derived_body
 from payments.payment import CODE_WAYS, Payment, Status
 from payments.refund import Refund
+from payments.splitting.terms import Share
 
 _encode: Final = Encoder().encode
 
@@ -235,6 +237,9 @@ def refund_json(refund: Refund, shown: Presentation) -> bytes:
     )
 
 
+NO_STATES: Final[Mapping[str, str]] = {}
+
+
 class SplitView(Struct, gc=False):
     id: str
     object: str
@@ -257,11 +262,25 @@ def split_id(payment_id: str, receiver: str) -> str:
     return "spt_" + derived_body(payment_id, digest)
 
 
-def splits_json(payment: Payment, shown: Presentation) -> bytes:
-    """The shares of a payment as a list, in the order they were served; none before success."""
-    rule = None if payment.split is None else payment.split.rule
-    created = rfc3339(payment.succeeded_at or payment.created)
+def splits_json(
+    payment: Payment, shown: Presentation, states: Mapping[str, str] = NO_STATES
+) -> bytes:
+    """The shares of a payment as a list, in the order they were served; none before success.
+
+    `states`: by receiver, where the channel divides the money.
+    """
     views = [
+        split_json(payment, share, shown, states.get(share.receiver)) for share in payment.shares
+    ]
+    return list_json(f"/v1/payments/{payment.id}/splits", views, has_more=False)
+
+
+def split_json(
+    payment: Payment, share: Share, shown: Presentation, state: str | None = None
+) -> bytes:
+    """One share of a payment. `state`: as the channel has it, where the channel divides."""
+    is_returned = share.amount and share.returned == share.amount
+    return _encode(
         SplitView(
             split_id(payment.id, share.receiver),
             "split",
@@ -271,16 +290,13 @@ def splits_json(payment: Payment, shown: Presentation) -> bytes:
             payment.currency,
             share.amount,
             share.returned,
-            "returned" if share.amount and share.returned == share.amount else "booked",
-            rule,
-            created,
+            "returned" if is_returned else state or "booked",
+            None if payment.split is None else payment.split.rule,
+            rfc3339(payment.succeeded_at or payment.created),
             {},
             shown.livemode,
         )
-        for share in payment.shares
-    ]
-    url = f"/v1/payments/{payment.id}/splits"
-    return list_json(url, [_encode(view) for view in views], has_more=False)
+    )
 
 
 EVENT_LETTER: Final = {
@@ -292,6 +308,9 @@ EVENT_LETTER: Final = {
     "payment.late_success": "T",
     "refund.succeeded": "S",
     "refund.failed": "F",
+    "split.sent": "T",
+    "split.settled": "P",
+    "split.failed": "F",
     "clearing_batch.filed": "F",
     "clearing_batch.closed": "C",
     "settlement.sent": "T",

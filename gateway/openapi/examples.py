@@ -46,6 +46,7 @@ from payments.reference import (
     MerchantStatus,
     Plate,
     Receiver,
+    ReceiverAccount,
     Record,
     SplitRule,
     Store,
@@ -304,6 +305,7 @@ _KEY: Final = Key(
     name="till",
 )
 A_KEY: Final = _record(_KEY)
+_AT_WECHAT: Final = ReceiverAccount("wechat", "MERCHANT_ID", "1900000109", "PARTNER")
 _SECRET: Final = "sk_test_…"  # noqa: S105 - shows where one would stand
 
 SHAPES: Final[dict[type[Struct], Json]] = {
@@ -314,7 +316,16 @@ SHAPES: Final[dict[type[Struct], Json]] = {
     ),
     StoreView: _record(Store(STORE, MERCHANT, "Station Road", 180, created=_EARLIER_MS)),
     TerminalView: _record(Terminal(TERMINAL, MERCHANT, STORE, "Front till", created=_EARLIER_MS)),
-    ReceiverView: _record(Receiver(RECEIVER, MERCHANT, None, "Fast Rider", created=_EARLIER_MS)),
+    ReceiverView: _record(
+        Receiver(
+            RECEIVER,
+            MERCHANT,
+            None,
+            "Fast Rider",
+            created=_EARLIER_MS,
+            channel_accounts=(_AT_WECHAT,),
+        )
+    ),
     SplitRuleView: _record(
         SplitRule(
             RULE, MERCHANT, (Part(RECEIVER, None, 200_000),), tag="delivery", created=_EARLIER_MS
@@ -432,6 +443,10 @@ ANSWERS: Final[dict[tuple[str, int], dict[str, tuple[str, Json]]]] = {
 }
 
 EVENTS: Final[dict[str, Json]] = {
+    **{
+        f"split.{status}": {**_SPLITS["data"][0], "status": status}
+        for status in ("sent", "settled", "failed")
+    },
     "payment.succeeded": PAID,
     "payment.failed": DECLINED,
     "payment.reversed": CANCELED,

@@ -78,6 +78,15 @@ class PlateView(Struct):
     image_svg_url: str
 
 
+class ReceiverAccountView(Struct):
+    """Where a channel that divides money itself pays a receiver."""
+
+    channel: str
+    type: str
+    account: str
+    relation: str
+
+
 class ReceiverView(Struct):
     """Somebody who gets shares of payments."""
 
@@ -90,6 +99,7 @@ class ReceiverView(Struct):
     platform: str | None
     name: str
     status: ReceiverStatus
+    channel_accounts: list[ReceiverAccountView]
 
 
 class MatchView(Struct):

@@ -11,7 +11,7 @@ from gateway.openapi.operation import WEBHOOKS
 from gateway.openapi.schemas import PREFIX, Schema, name_of, ref
 from payments.clearing.view import ClearingBatchView
 from payments.settlement.view import SettlementInstructionView, WithdrawalView
-from payments.view import EVENT_LETTER, PaymentView, RefundView, event_json
+from payments.view import EVENT_LETTER, PaymentView, RefundView, SplitView, event_json
 
 TEXTS: Final = {
     "payment.succeeded": "The payment is paid.",
@@ -22,6 +22,9 @@ TEXTS: Final = {
     "payment.late_success": "It turned out paid after it had ended unpaid; a refund is on its way.",
     "refund.succeeded": "The money went back.",
     "refund.failed": "The money did not go back. `failure` says why.",
+    "split.sent": "The channel that holds the money was asked to pay this part.",
+    "split.settled": "The channel has paid the part to its receiver.",
+    "split.failed": "The channel cannot pay the part: it is the merchant's.",
     "clearing_batch.filed": "A batch is added up and booked: its figures will not change.",
     "clearing_batch.closed": "Receivers' shares of a batch have arrived at their homes.",
     "settlement.sent": "An instruction is on its way to the bank.",
@@ -59,6 +62,7 @@ HEADERS: Final = {
 SHAPES: Final[dict[str, type[Struct]]] = {
     "payment": PaymentView,
     "refund": RefundView,
+    "split": SplitView,
     "clearing_batch": ClearingBatchView,
     "settlement": SettlementInstructionView,
     "withdrawal": WithdrawalView,

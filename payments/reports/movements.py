@@ -75,8 +75,10 @@ def movement_of(row: Row, party: str) -> Movement | None:
 
 def _type(step: str, is_receiver: bool) -> Type:
     """By the last letter of the entry's id: the step that it books."""
-    if step in ("P", "Q"):
+    if step in ("P", "Q", "V"):
         return Type.SPLIT if is_receiver or step == "Q" else Type.PAYMENT
+    if step in ("W", "Y"):  # The channel divided it, and has paid everybody.
+        return Type.SPLIT if step == "W" else Type.CLEARING
     if step == "R":
         return Type.REFUND
     if step in CLEARING:

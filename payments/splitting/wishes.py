@@ -15,7 +15,15 @@ from payments.directory import Id, Metadata, Name, refuse_closed
 from payments.errors import InvalidField, QuotaExceeded
 from payments.fees import PPM
 from payments.money import AMOUNT_MAX
-from payments.reference import Merchant, Receiver, ReceiverStatus, SplitRule, SplitRuleStatus, Store
+from payments.reference import (
+    Merchant,
+    Receiver,
+    ReceiverAccount,
+    ReceiverStatus,
+    SplitRule,
+    SplitRuleStatus,
+    Store,
+)
 from payments.register import Register
 from payments.splitting.rules import may_receive
 from payments.splitting.terms import RECEIVERS_MAX, TIERS_MAX, Base, FeeBearer, Part, Tier
@@ -31,12 +39,42 @@ Ratio = Annotated[int, Meta(ge=1, le=PPM)]
 Day = Annotated[int, Meta(ge=19_700_101, le=99_991_231)]
 
 
+class ReceiverAccountWish(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a channel that divides money itself pays a receiver; the words are WeChat Pay's.
+
+    `account`: a merchant's number or a person's openid. `relation`: to the merchant.
+    """
+
+    type: Literal["MERCHANT_ID", "PERSONAL_OPENID"]
+    account: Annotated[str, Meta(min_length=1, max_length=64, pattern="^[0-9A-Za-z_-]+$")]
+    relation: Literal[
+        "SERVICE_PROVIDER",
+        "STORE",
+        "STAFF",
+        "STORE_OWNER",
+        "PARTNER",
+        "HEADQUARTER",
+        "BRAND",
+        "DISTRIBUTOR",
+        "USER",
+        "SUPPLIER",
+    ]
+    channel: Literal["wechat"] = "wechat"
+
+
+CHANNEL_ACCOUNTS_MAX: Final = 1
+"""Accounts of one receiver: one for each channel that can divide money."""
+
+Accounts = Annotated[tuple[ReceiverAccountWish, ...], Meta(max_length=CHANNEL_ACCOUNTS_MAX)]
+
+
 class NewReceiver(Struct, frozen=True, forbid_unknown_fields=True):
     """POST /v1/receivers. `merchant`: whose it is; without one, the platform's that asks."""
 
     name: Name
     merchant: Id | None = None
     metadata: Metadata = {}
+    channel_accounts: Accounts = ()
 
 
 class ReceiverChange(Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +83,7 @@ class ReceiverChange(Struct, frozen=True, forbid_unknown_fields=True):
     name: Name | None = None
     status: ReceiverStatus | None = None
     metadata: Metadata | None = None
+    channel_accounts: Accounts | None = None
 
 
 class RuleMatch(Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,6 +152,13 @@ def create_receiver(
         wish.name,
         created=now_ms,
         metadata=dict(wish.metadata),
+        channel_accounts=_accounts(wish.channel_accounts),
+    )
+
+
+def _accounts(wishes: tuple[ReceiverAccountWish, ...]) -> tuple[ReceiverAccount, ...]:
+    return tuple(
+        ReceiverAccount(each.channel, each.type, each.account, each.relation) for each in wishes
     )
 
 
@@ -123,6 +169,9 @@ def change_receiver(receiver: Receiver, wish: ReceiverChange) -> Receiver:
         name=wish.name if wish.name is not None else receiver.name,
         status=wish.status if wish.status is not None else receiver.status,
         metadata=dict(wish.metadata) if wish.metadata is not None else receiver.metadata,
+        channel_accounts=_accounts(wish.channel_accounts)
+        if wish.channel_accounts is not None
+        else receiver.channel_accounts,
     )
 
 

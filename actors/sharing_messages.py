@@ -1,0 +1,33 @@
+"""Messages about money that a channel holds back and divides: shard to lane, and back.
+
+The rules of `actors/messages.py` apply.
+"""
+
+from msgspec import Struct
+
+from payments.channels.sharing import Answered, Holder, SharingOrder
+
+
+class LaneShare(Struct, array_like=True, tag=46, gc=False):
+    """`op`: register (`holder`), share or inquire_share (`order`). `id`: the shard's record."""
+
+    ref: int
+    op: str
+    id: str
+    merchant: str
+    holder: Holder | None = None
+    order: SharingOrder | None = None
+
+
+class LaneShared(Struct, array_like=True, tag=55, gc=False):
+    """What the channel said. `number`: of the order that was asked about; `holder`: as asked."""
+
+    ref: int
+    op: str
+    id: str
+    answer: Answered
+    holder: Holder | None = None
+    number: str = ""
+
+
+SharingMessage = LaneShare | LaneShared

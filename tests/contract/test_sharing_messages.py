@@ -1,0 +1,78 @@
+"""Messages about divided money are the bytes that they were: boxes are upgraded one by one."""
+
+from typing import get_args
+
+import msgspec
+import pytest
+
+from actors.messages import decoder, encoder
+from actors.sharing_messages import LaneShare, LaneShared, SharingMessage
+from payments.channels.sharing import (
+    Absent,
+    Divided,
+    Holder,
+    NotDone,
+    Portion,
+    Registered,
+    Returned,
+    SharingOrder,
+    Unclear,
+)
+
+HOLDER = Holder("MERCHANT_ID", "19", "STORE", "x")
+PART = Portion("MERCHANT_ID", "19", 5, "success")
+ORDER = SharingOrder("T1", "N1", "mch_1", (PART,), True, "d")
+
+SAMPLES = [
+    (
+        LaneShare(0, "register", "dvn_1", "mch_1", HOLDER),
+        "91972e00a87265676973746572a564766e5f31a56d63685f3194ab4d45524348414e545f4944a23139a553544f5245a178c0",
+    ),
+    (
+        LaneShare(0, "share", "dvn_1", "mch_1", None, ORDER),
+        "91972e00a57368617265a564766e5f31a56d63685f31c096a25431a24e31a56d63685f319195ab4d45524348414e545f4944a2313905a773756363657373a0c3a164",
+    ),
+    (
+        LaneShared(0, "register", "dvn_1", Registered("19"), HOLDER),
+        "91973700a87265676973746572a564766e5f319203a2313994ab4d45524348414e545f4944a23139a553544f5245a178a0",
+    ),
+    (
+        LaneShared(0, "share", "dvn_1", Divided("N1", (PART,), True), None, "N1"),
+        "91973700a57368617265a564766e5f319401a24e319195ab4d45524348414e545f4944a2313905a773756363657373a0c3c0a24e31",
+    ),
+    (
+        LaneShared(0, "share", "dvn_1", NotDone("NO_AUTH"), None, "N1"),
+        "91973700a57368617265a564766e5f319304a74e4f5f41555448c3c0a24e31",
+    ),
+    (
+        LaneShared(0, "share", "dvn_1", Absent(), None, "N1"),
+        "91973700a57368617265a564766e5f319105c0a24e31",
+    ),
+    (
+        LaneShared(0, "share", "dvn_1", Unclear("?"), None, "N1"),
+        "91973700a57368617265a564766e5f319206a13fc0a24e31",
+    ),
+    (
+        LaneShared(0, "back", "dvn_1", Returned("R1", 5, "pending"), None, "N1"),
+        "91973700a46261636ba564766e5f319502a2523105a770656e64696e67a0c0a24e31",
+    ),
+]
+
+
+@pytest.mark.parametrize(("sample", "golden"), SAMPLES)
+def test_a_message_is_these_bytes(sample, golden):
+    assert golden == encoder.encode([sample]).hex()
+    assert [sample] == decoder.decode(bytes.fromhex(golden))
+
+
+@pytest.mark.parametrize("sample", [sample for sample, _ in SAMPLES])
+def test_what_a_newer_release_adds_at_the_end_is_passed_over(sample):
+    (packed,) = msgspec.msgpack.decode(encoder.encode([sample]))
+
+    assert [sample] == decoder.decode(msgspec.msgpack.encode([[*packed, "new"]]))
+
+
+def test_every_message_has_its_tag_and_a_sample():
+    tags = {kind: kind.__struct_config__.tag for kind in get_args(SharingMessage)}
+    assert {LaneShare: 46, LaneShared: 55} == tags
+    assert set(tags) == {type(sample) for sample, _ in SAMPLES}
