@@ -19,6 +19,9 @@ unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
+# Each worker begins with tests that stand together, so that few of them start the same deployment;
+# who is done first takes from the others.
+SHARED_OUT := --dist worksteal
 # Two at a time: the figure of the smallest machine we promise to work on. Tests of whole deployments
 # mostly wait, for processes and clocks: more of them at a time.
 JOBS ?= 2
@@ -48,11 +51,11 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -n $(JOBS) -m "not slow" tests/unit tests/test_tidy.py $(SOCKETS:%=--ignore=%)
+	$(PYTEST) -n $(JOBS) $(SHARED_OUT) -m "not slow" tests/unit tests/test_tidy.py $(SOCKETS:%=--ignore=%)
 
 # Tests with Ray run alone: each starts processes of its own and is watched by the clock.
 test: check
-	$(PYTEST) -n $(WAITING_JOBS) -m "not ray and not slow" $(REST)
+	$(PYTEST) -n $(WAITING_JOBS) $(SHARED_OUT) -m "not ray and not slow" $(REST)
 	$(PYTEST) -m "ray and not slow" $(REST)
 
 prove: setup

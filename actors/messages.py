@@ -1,8 +1,7 @@
 """Every message that crosses a link: tagged arrays (msgspec), append-only, with defaults.
 
 Rules: never reorder, rename the meaning of, or remove a field; new fields go last with a default;
-a new message takes a new tag. `tests/contract` holds golden bytes of each. `ref` ties an answer to
-its question on one link; it means nothing elsewhere.
+a new message takes a new tag (golden bytes: `tests/contract`). `ref`: ties question and answer.
 """
 
 from typing import Final
@@ -343,6 +342,7 @@ class LaneBookList(Struct, array_like=True, tag=54, gc=False):
     ref: int
     books: tuple[Book, ...]
     last: bool
+    error: str = ""
 
 
 # --- front door -> lane, and back ------------------------------------------------------------

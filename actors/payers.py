@@ -9,9 +9,12 @@ from collections.abc import Awaitable, Callable, Coroutine
 from inspect import isawaitable
 from typing import Final, Protocol, runtime_checkable
 
+from msgspec import DecodeError
+
 from actors.calls import Peer
 from actors.messages import LaneAct, LaneBookList, LaneReply
 from payments.channels.base import Book, Declined, Outcome, PayOrder, Unknown
+from payments.channels.transport import NoAnswer, NotSent
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +89,12 @@ class TestPayers:
     async def _send_books(self, link: Peer, ref: int) -> None:
         books: list[Book] = []
         if self._channel is not None:
-            found = self._channel.books()
-            books = await found if isawaitable(found) else found
+            try:
+                found = self._channel.books()
+                books = await found if isawaitable(found) else found
+            except (NotSent, NoAnswer, DecodeError) as error:
+                link.send(LaneBookList(ref, (), True, f"the sandbox does not say it: {error}"))
+                return
         for start in range(0, len(books), BOOKS_PER_MESSAGE):
             last = start + BOOKS_PER_MESSAGE >= len(books)
             part = tuple(books[start : start + BOOKS_PER_MESSAGE])

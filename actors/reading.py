@@ -355,6 +355,10 @@ class Reading:
         waiting = self._books.get(message.ref)
         if waiting is None:
             return
+        if message.error:
+            del self._books[message.ref]
+            self._core.refuse(waiting[0], waiting[1], Overloaded(message.error, retry_after_s=1))
+            return
         books: list[Book] = waiting[3]
         books += message.books
         if not message.last:

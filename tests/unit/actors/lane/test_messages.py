@@ -20,6 +20,7 @@ from actors.messages import (
 )
 from payments.channels.base import Approved, Awaiting, Book, Declined, Notice, Unknown, Unpaid
 from payments.channels.simulated.settings import Latency, SimulatedSettings
+from payments.channels.transport import NotSent
 from payments.circuit import Circuit, CircuitLimits
 
 # --- the other messages --------------------------------------------------------------------------
@@ -70,6 +71,23 @@ async def test_a_channel_without_test_payers_refuses_them_and_has_no_books(make_
 
     assert isinstance(house.shard.outcomes()[1], Declined)
     assert house.shard.of(LaneBookList) == [LaneBookList(2, (), True)]
+
+
+async def test_a_sandbox_that_is_away_is_said_at_once(make_house, monkeypatch):
+    """Who asks for its books is not left waiting for their own patience to end."""
+    house = make_house()
+    channel = house.lane._payers._channel
+
+    async def away():
+        raise NotSent("nobody listens")
+
+    monkeypatch.setattr(channel, "books", away)
+    house.frame(LaneBooks(7))
+    await asyncio.sleep(0.01)
+
+    (answer,) = house.shard.of(LaneBookList)
+    assert ((), True) == (answer.books, answer.last)
+    assert "nobody listens" in answer.error
 
 
 async def test_books_come_in_parts(make_house, monkeypatch):
