@@ -10,6 +10,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -18,6 +19,8 @@ from gateway.settings import SettingsError, write_private
 from gateway.settings_home import Bank
 from gateway.settings_shape import ChannelAccount, Settings
 
+LOOPBACK: Final = "127.0.0.1"
+EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - what the demo's --lan asks for
 READY_S: Final = 30.0
 END_S: Final = 5.0
 AGAIN_S: Final = 0.5
@@ -52,6 +55,7 @@ class Sandbox:
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
+        self.host = LOOPBACK
         self.restarts = 0
         self._folder = folder
         self._port = 0
@@ -70,7 +74,7 @@ class Sandbox:
         self._process = process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "gateway.cli", "sandbox", self.name, "--json", "--with-parent"),
-            *("--port", str(self._port), "--data", str(self._folder)),
+            *("--port", str(self._port), "--data", str(self._folder), "--host", self.host),
             stdin=PIPE,
             stdout=PIPE,
             start_new_session=True,  # A Ctrl-C is the gateway's, which ends them after its drain.
@@ -80,7 +84,9 @@ class Sandbox:
         try:
             async with asyncio.timeout(READY_S):
                 line = await process.stdout.readline()
-            return msgspec.json.decode(line, type=Ready)
+            ready = msgspec.json.decode(line, type=Ready)
+            # We are on the same machine, wherever else it listens.
+            return msgspec.structs.replace(ready, url=ready.url.replace(EVERYWHERE, LOOPBACK))
         except (TimeoutError, ValueError) as error:
             await self._end()
             raise SettingsError(f"the {self.name} sandbox did not start") from error
@@ -127,11 +133,18 @@ class Sandboxes:
 
     def __init__(self, data: Path) -> None:
         self._data = data / FOLDER
+        self._lan: str | None = None
         self._children = [Sandbox(name, self._data / name) for name in (*NAMES, BANK)]
 
     async def start(self, settings: Settings) -> Settings:
         """Start all at once. The settings with an account at each. Raise SettingsError."""
         self._data.mkdir(mode=0o700, exist_ok=True)
+        if settings.http.host == EVERYWHERE:
+            self._lan = urlsplit(settings.public_url).hostname
+        for child in self._children:
+            if self._lan and child.name in OAUTH_PATHS:
+                # A phone's wallet is sent there to say who pays.
+                child.host = EVERYWHERE
         results = await asyncio.gather(
             *(child.start() for child in self._children), return_exceptions=True
         )
@@ -166,7 +179,8 @@ class Sandboxes:
             "unionpay": self._unionpay,
         }[name](ready.credentials)
         if name in OAUTH_PATHS:
-            table["oauth_url"] = ready.url + OAUTH_PATHS[name]
+            seen_at = ready.url if self._lan is None else ready.url.replace(LOOPBACK, self._lan)
+            table["oauth_url"] = seen_at + OAUTH_PATHS[name]
         ways = ("barcode", "qr", "jsapi") if name == "unionpay" else ALL_WAYS
         account = {
             "name": name,

@@ -12,6 +12,7 @@ import subprocess
 import termios
 import time
 import urllib.request
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -172,6 +173,27 @@ def demo_port():
         yield other.getsockname()[1]
 
 
+def visits(page, browser):
+    """Every address that a wallet's browser is led over once its guest wants to pay."""
+    seen = [page]
+
+    class Following(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, request, *details):
+            seen.append(details[-1])
+            return super().redirect_request(request, *details)
+
+    opener = urllib.request.build_opener(Following, urllib.request.HTTPCookieProcessor())
+    headers = {
+        "User-Agent": browser,
+        "Accept": "text/html",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    request = urllib.request.Request(f"{page}/pay", b"", headers)  # noqa: S310 - its own
+    with opener.open(request, timeout=PATIENCE_S) as answer:
+        assert answer.status == 200
+    return seen
+
+
 def test_open_to_the_local_network(kit, tmp_path):
     """It says so, names the address, pages are under it, and the admin port stays inside."""
     from actors.net import lan_address
@@ -190,12 +212,16 @@ def test_open_to_the_local_network(kit, tmp_path):
         admin = re.search(r"metrics +(http://\S+)", text)[1]
         with urllib.request.urlopen(page, timeout=PATIENCE_S) as answer:  # noqa: S310 - its own
             assert answer.status == 200
+        visited = visits(page, "Mozilla/5.0 (iPhone) MicroMessenger/8.0.50")
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=PATIENCE_S)
 
     assert process.returncode == 0
     assert "OPEN TO THE LOCAL NETWORK" in text
     assert page.startswith(f"http://{address}:")
+    # The wallet asks its channel who pays, and comes back: all of it from a phone.
+    assert any("/oauth/authorize" in url for url in visited)
+    assert {address} == {urlsplit(url).hostname for url in visited}
     assert admin.startswith("http://127.0.0.1:")
 
 
