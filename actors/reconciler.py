@@ -108,6 +108,7 @@ class Reconciler:
         self._draining = False
         self._bugs = 0
         self._heard_clock = False
+        self._met = False
         self.counts = dict.fromkeys(("compared", "refused", "not_there", "given_back"), 0)
         self._desk = Desk(self)
 
@@ -119,21 +120,27 @@ class Reconciler:
         """Work and answer until canceled."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            while not self._is_told():  # noqa: ASYNC110 - once, at the start
+            while not (self._heard_clock and self._has_met_shards()):  # noqa: ASYNC110 - once
                 await asyncio.sleep(TICK_S / 20)
             while True:
                 await self.work()
                 await asyncio.sleep(TICK_S)
 
-    def _is_told(self) -> bool:
-        """What day it is, and that every shard has opened its file: before, nothing compares."""
-        is_met = all(shard.link is not None for shard in self.carrying.shards)
-        return self._heard_clock and is_met
+    def _has_met_shards(self) -> bool:
+        """Whether every shard has opened its file once: before, nothing can be compared."""
+        if not self._met:
+            self._met = all(shard.link is not None for shard in self.carrying.shards)
+        return self._met
 
     # --- the daily round -------------------------------------------------------------------------
 
     async def work(self) -> None:
-        """Fetch and compare everything that is due, one bill after the other."""
+        """Fetch and compare everything that is due, one bill after the other.
+
+        A move of the test clock asks for it too, and may come before the shards do.
+        """
+        if not self._has_met_shards():
+            return
         async with self._working:
             for account, date in self._due():
                 if self._draining:

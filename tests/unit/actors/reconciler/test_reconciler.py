@@ -101,6 +101,7 @@ async def test_nothing_is_compared_before_the_shards_have_opened(bench):
     running = asyncio.create_task(bench.reconciler.run())
     bench.reconciler.on_messages(None, [Changes(1, (), complete=True)])
     await asyncio.sleep(0.15)
+    await bench.reconciler.work()
     before = list(bench.asked)
     door.link = object()
     while DAY not in bench.asked:  # noqa: ASYNC110 - the work is another task
