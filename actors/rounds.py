@@ -37,7 +37,7 @@ class Rounds:
     async def settle(self) -> None:
         """Wait until a round that begins from now on has ended."""
         target = self._count + (2 if self._is_working else 1)
+        self._wake.set()  # Once: a wake for each wait would leave a round that nobody awaits.
         while self._count < target:
             self._done.clear()
-            self._wake.set()
             await self._done.wait()
