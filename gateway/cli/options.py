@@ -12,6 +12,10 @@ DataDir = Annotated[
     Path | None, typer.Option("--data", help="The data directory.", show_default=False)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")]
+Modules = Annotated[
+    str | None,
+    typer.Option("--modules", help="Only these: acquiring, custody, splitting."),
+]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=100, help="How many.")]
 StartingAfter = Annotated[
     str | None, typer.Option("--starting-after", help="The last id of the page before.")
@@ -39,3 +43,8 @@ def data_files(config: Path | None, data: Path | None) -> list[Path]:
             f"{settings.data_path} holds no shards; say where with --data", param_hint="--data"
         )
     return found
+
+
+def modules_from(listed: str) -> tuple[str, ...]:
+    """The names in a list with commas, as they were given."""
+    return tuple(name.strip() for name in listed.split(","))

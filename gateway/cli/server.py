@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from gateway.cli.options import AsJson, ConfigFile, DataDir, settings_from
+from gateway.cli.options import AsJson, ConfigFile, DataDir, Modules, modules_from, settings_from
 
 RATE_MAX: Final = 10_000.0
 
@@ -19,10 +19,6 @@ ServeChannels = Annotated[
 ]
 LatencyMs = Annotated[int | None, typer.Option("--channel-latency-ms", min=0)]
 SeedFile = Annotated[Path | None, typer.Option("--seed-file", help="Merchants to start with.")]
-Modules = Annotated[
-    str | None,
-    typer.Option("--modules", help="Serve only these: acquiring, custody, splitting."),
-]
 Host = Annotated[str | None, typer.Option("--host")]
 
 
@@ -58,7 +54,7 @@ def serve(
         "runtime": runtime,
         "shards.count": shards,
         "seed_file": seed_file,
-        "modules": None if modules is None else [name.strip() for name in modules.split(",")],
+        "modules": None if modules is None else list(modules_from(modules)),
         "drain.grace_s": drain_grace,
         "drain.timeout_s": drain_timeout,
     }

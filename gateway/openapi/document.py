@@ -128,7 +128,7 @@ def document_bytes(modules: tuple[str, ...] = MODULES) -> bytes:
     return orjson.dumps(document(modules))
 
 
-def document_text() -> str:
+def document_text(modules: tuple[str, ...] = MODULES) -> str:
     """The document as it is kept in the repository: one line a member, so that changes show."""
-    text = orjson.dumps(document(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    text = orjson.dumps(document(modules), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     return text.decode()

@@ -2,10 +2,14 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
+import typer
 
+from gateway.cli.openapi import openapi
 from gateway.errors import ModuleNotServed
+from gateway.handlers.docs import serving
 from gateway.main import Gateway
 from gateway.modules import (
     ACQUIRING,
@@ -94,6 +98,41 @@ def test_the_document_tells_what_is_served_and_no_more(modules):
     assert set(described["webhooks"]) == {
         kind for kind in document()["webhooks"] if is_told(kind, modules)
     }
+
+
+@pytest.mark.parametrize("modules", [*COMBINATIONS, MODULES], ids="+".join)
+def test_the_command_prints_what_such_a_gateway_serves(modules, tmp_path):
+    """`tillway openapi --modules`: the same document, without a server."""
+    kept = tmp_path / "openapi.json"
+
+    openapi(kept, " ,".join(reversed(modules)))
+
+    assert json.loads(document_bytes(modules)) == json.loads(kept.read_text())
+
+
+def test_the_command_knows_no_other_modules(tmp_path):
+    """It says which was meant, and writes nothing."""
+    kept = tmp_path / "openapi.json"
+
+    with pytest.raises(typer.BadParameter, match="did you mean custody"):
+        openapi(kept, "acquiring,custdy")
+    with pytest.raises(typer.BadParameter, match="is no module"):
+        openapi(kept, "")
+
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize("modules", COMBINATIONS, ids="+".join)
+async def test_the_reader_shows_the_document_of_what_is_served(modules):
+    """/openapi.json answers by the settings; the page of /docs asks for that address."""
+    door = SimpleNamespace(settings=SimpleNamespace(modules=modules), reply=lambda *said, **_: said)
+    call = SimpleNamespace(door=door, headers={})
+
+    _, status, body, *_ = await serving("openapi.json")(call)
+    _, _, page, *_ = await serving("docs")(call)
+
+    assert (200, document_bytes(modules)) == (status, body)
+    assert b"/openapi.json" in page
 
 
 async def test_an_absent_path_names_its_module_and_how_to_add_it():
