@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -17,6 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from actors import agent_stand_in
+from actors.box_logs import BoxLogs
 from actors.net import SocketNetwork
 from actors.process import Boxed, Spec
 from payments.clock import SystemClock
@@ -53,12 +56,24 @@ ORPHAN_POLL_S: Final = 0.25
 ORPHANED_S: Final = 3.0
 """A box that has no link to its supervisor for so long ends: nobody would stop it."""
 
-RAY_LOGS: Final = ("gcs_server.err", "raylet.err", "dashboard_agent.err", "runtime_env_agent.err")
+PYTHON_FOR: Final = "_build_python_executable_command_memory_profileable"
+AGENT_PORTS: Final = {
+    "dashboard_agent": ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port"),
+    "runtime_env_agent": ("runtime_env_agent_port",),
+}
+"""Ray's agents of a node, and the ports that its raylet waits for."""
+
+RAY_LOGS: Final = ("gcs_server.err", "raylet.err")
 VITAL: Final = ("raylet", "gcs_server")
 WATCH_S: Final = 2.0
 LOG_TAIL_BYTES: Final = 2_000
 MIB: Final = 1024 * 1024
 EXIT_FATAL: Final = 70
+
+
+def _to_stderr(lines: str) -> None:
+    sys.stderr.write(lines)  # As it is now: the demo sends it into a file.
+    sys.stderr.flush()
 
 
 class RayFailed(RuntimeError):
@@ -143,8 +158,6 @@ def _is_agent(pid: int) -> bool:
 
 def exit_process(reason: str) -> None:
     """End this process at once: later decisions stood on what just failed."""
-    import sys
-
     sys.stderr.write(f"tillway: {reason}\n")
     sys.stderr.flush()
     os._exit(EXIT_FATAL)
@@ -198,10 +211,14 @@ class RaySystem:
         self._token_path = token_path
         # Linux ends Ray's processes with the *thread* that started them: this one stays.
         self._thread = ThreadPoolExecutor(1, "ray")
+        self._logs = BoxLogs(folder, _to_stderr)
+        self._following: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start Ray: loopback only, nothing reported to anybody. Raise RayFailed."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._start)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._start)
+        self._following = loop.create_task(self._logs.follow(), name="logs of the boxes")
 
     def _start(self) -> None:
         self._clean()
@@ -217,7 +234,7 @@ class RaySystem:
                     num_cpus=START_TOGETHER,
                     object_store_memory=self._object_store_mb * MIB,
                     include_dashboard=False,
-                    log_to_driver=True,
+                    log_to_driver=False,  # BoxLogs does.
                     logging_level=logging.ERROR,
                     configure_logging=False,
                     namespace="tillway",
@@ -281,6 +298,8 @@ class RaySystem:
 
     async def stop(self) -> None:
         """End all of Ray's processes and remove what their session left behind."""
+        if self._following is not None:
+            self._following.cancel()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._stop)
         self._thread.shutdown()
 
@@ -288,6 +307,7 @@ class RaySystem:
         import ray
 
         ray.shutdown()
+        self._logs.finish()
         self._clean()
 
     def _clean(self) -> None:
@@ -303,19 +323,32 @@ class RaySystem:
 def _without_helpers() -> Iterator[None]:
     """Leave out what a single node has no use for, and Ray has no switch for.
 
-    The autoscaler's monitor, the server behind the dashboard (started even with
-    `include_dashboard=False`) and the dashboard's part of the node's agent: together 5 of 24
-    seconds of processor time at the start, and 250 MB. A Ray without these names starts whole.
+    The autoscaler's monitor, the monitor of logs, the server behind the dashboard (started even
+    with `include_dashboard=False`) and the two agents of the node, on whose ports every start
+    waits: together 9 seconds of processor time at the start, and 500 MB. A Ray without these names
+    starts whole.
     """
-    from ray._private import node, parameter, utils
+    from ray._private import node, parameter, services
 
     def serve_nothing(self: Any, **_: Any) -> None:
         self._webui_url = ""
 
+    python_for = getattr(services, PYTHON_FOR, None)
+
+    def python_or_stand_in(component: str, *rest: Any, **options: Any) -> list[str]:
+        """The beginning of the command of one of Ray's programs in Python."""
+        if component in AGENT_PORTS:
+            stand_in = [sys.executable, "-I", "-S", agent_stand_in.__file__]
+            return [*stand_in, ",".join(AGENT_PORTS[component])]
+        assert python_for is not None
+        command: list[str] = python_for(component, *rest, **options)
+        return command
+
+    few: Any = partial(parameter.RayParams, no_monitor=True, include_log_monitor="")
     lean: list[tuple[Any, str, Any]] = [
         (node.Node, "start_api_server", serve_nothing),
-        (parameter, "RayParams", partial(parameter.RayParams, no_monitor=True)),
-        (utils, "get_dashboard_dependency_error", lambda: ImportError("not wanted")),
+        (parameter, "RayParams", few),
+        (services, PYTHON_FOR, python_or_stand_in),
     ]
     lean = [each for each in lean if hasattr(each[0], each[1])]
     before = [(place, name, getattr(place, name)) for place, name, _ in lean]

@@ -89,8 +89,9 @@ RESERVED = (
             "create_unix_connection",
             "create_datagram_endpoint",
         ),
-        # A channel's way is dialed with its own TLS and its own word for "not sent".
-        homes=("actors/net.py", "payments/channels/http.py"),
+        # A channel's way is dialed with its own TLS and its own word for "not sent"; a stand-in
+        # for a program of Ray's is a program by itself.
+        homes=("actors/net.py", "payments/channels/http.py", "actors/agent_stand_in.py"),
         instead="the dialer and listener of actors.net",
     ),
     Reserved(
