@@ -158,9 +158,9 @@ class Credits:
                 steps.append(self._credit(entry))
             elif entry.kind is Kind.RETURN:
                 number, reason = entry.end_to_end_id, entry.return_reason
-                if not self._orders.returned(number, entry.reference, reason):
+                if not self._orders.returned(number, entry.reference, reason, entry.amount_minor):
                     log.error("movement %d returns a payment that is not ours", entry.sequence)
-            elif not self._orders.paid(entry.end_to_end_id, entry.reference):
+            elif not self._orders.paid(entry.end_to_end_id, entry.reference, entry.amount_minor):
                 log.error("movement %d is a payment that is not ours", entry.sequence)
         self.counts["movements"] += len(entries)
         self.changes += 1

@@ -25,6 +25,7 @@ from payments.iso20022.fields import is_id
 from payments.iso20022.pain001 import CreditTransfer, PaymentOrder
 from payments.iso20022.trees import MessageRefused
 from payments.money import Currency
+from payments.settlement.instruction import id_of
 from payments.storage.custody import CustodyStore, ItemRow
 from payments.storage.side import Step
 
@@ -174,10 +175,7 @@ class Orders:
             return True
         if not item.message and item.amount == 0:
             item.amount = asked.amount  # Asked about before it was known here.
-        if (item.instruction, item.amount) != (asked.id, asked.amount):
-            # One number for two payments would be our bug: nothing is sent, a person looks.
-            self.counts["mismatched"] += 1
-            log.error("%s came with another payment under its number", item.instruction)
+        if self._is_another(item, asked.id, asked.amount):
             return False
         if not item.message and item.state in (SENT, "absent"):
             # Nothing of ours ever left under this number: this is its first message.
@@ -196,13 +194,29 @@ class Orders:
         item = self._find(asked.number)
         if item is None:
             # Not in our store: nothing of ours went out, unless the store is an older one.
-            row = (asked.number, asked.id, 0, 0, SENT, "", "", 0, None, None, 0, 0)
-            item = self.items[asked.number] = Item(row)
+            item = self._stranger(asked.number, asked.id, asked.amount)
+        item.amount = item.amount or asked.amount
+        if asked.amount and self._is_another(item, asked.id, asked.amount):
+            return False
         if item.state in FINAL:
             self._tell(item)
             return False
         item.due_ms = self._clock.now_ms()
         return True
+
+    def _is_another(self, item: Item, instruction: str, amount: int) -> bool:
+        """One number for two payments would be our bug: nothing is done, a person looks."""
+        if (item.instruction, item.amount) == (instruction, amount):
+            return False
+        self.counts["mismatched"] += 1
+        log.error("%s came with another payment under its number", item.instruction)
+        return True
+
+    def _stranger(self, number: str, instruction: str, amount: int) -> Item:
+        """A payment that our store does not have: it is an older one, or a new one."""
+        row = (number, instruction, 0, amount, SENT, "", "", 0, None, None, 0, 0)
+        item = self.items[number] = Item(row)
+        return item
 
     def taken(self, message: BankSaidTaken) -> None:
         """The shard has made durable what it was told."""
@@ -380,18 +394,23 @@ class Orders:
 
     # --- what the bank said --------------------------------------------------------------------
 
-    def returned(self, number: str, reference: str, reason: str) -> bool:
+    def returned(self, number: str, reference: str, reason: str, amount: int) -> bool:
         """A payment came back, by the account's own word. False for a number that is not ours."""
-        return self._booked(number, Verdict(number, State.RETURNED, reason, reference))
+        return self._booked(Verdict(number, State.RETURNED, reason, reference), amount)
 
-    def paid(self, number: str, reference: str) -> bool:
+    def paid(self, number: str, reference: str, amount: int) -> bool:
         """A payment left the account, by the account's own word."""
-        return self._booked(number, Verdict(number, State.PAID, "", reference))
+        return self._booked(Verdict(number, State.PAID, "", reference), amount)
 
-    def _booked(self, number: str, verdict: Verdict) -> bool:
+    def _booked(self, verdict: Verdict, amount: int) -> bool:
+        number = verdict.end_to_end_id
         item = self._find(number)
         if item is None:
-            return False
+            # A store that was lost is read anew from the account: the shard knows what is news.
+            identifier = id_of(number)
+            if identifier is None:
+                return False
+            item = self._stranger(number, identifier, amount)
         self.hear(item, verdict)
         return True
 

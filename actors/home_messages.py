@@ -60,11 +60,16 @@ class Instruct(Struct, array_like=True, tag=120, gc=False):
 
 
 class AskBank(Struct, array_like=True, tag=121, gc=False):
-    """What became of this number? Answered with BankSaid."""
+    """What became of this number? Answered with BankSaid.
+
+    `amount`: of the payment, minor units. A box that has lost its store has it from nowhere else,
+    and a bank's word on a number is believed only for that amount. 0: an older release asks.
+    """
 
     ref: int
     id: str
     number: str
+    amount: int = 0
 
 
 class Carry(Struct, array_like=True, tag=122, gc=False):

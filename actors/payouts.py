@@ -332,7 +332,7 @@ class Payouts:
             self._instruct(self._changed(one, again, now), is_repeat=True)
             return
         self._keep(one, now)
-        self._desk.tell_custody(AskBank(0, one.id, one.number))
+        self._desk.tell_custody(AskBank(0, one.id, one.number, one.amount))
 
     def _ask_anew(self) -> None:
         """The custody box is there again: what was sent to the old one may be lost."""
@@ -340,7 +340,7 @@ class Payouts:
             if state in UNDER_WAY:
                 one = self.get(identifier)
                 assert one is not None, identifier
-                self._desk.tell_custody(AskBank(0, one.id, one.number))
+                self._desk.tell_custody(AskBank(0, one.id, one.number, one.amount))
 
     def _said(self, link: Link, message: BankSaid) -> None:
         """What the bank says. Old news change nothing; it is taken when it is durable."""

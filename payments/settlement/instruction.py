@@ -24,7 +24,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from payments.errors import Conflict, InvalidField
-from payments.ids import BODY_LENGTH, derived_body
+from payments.ids import BODY_LENGTH, derived_body, is_body
 from payments.ledger import Postings
 from payments.money import AMOUNT_MAX
 from payments.payment import Moment, lengthen
@@ -32,6 +32,7 @@ from payments.settlement import entries
 from payments.settlement.accounts import BankAccount
 from payments.settlement.purse import Purse
 
+NUMBER_HEAD: Final = "TW"
 NUMBER_MAX: Final = 35
 """Characters of an EndToEndId in ISO 20022."""
 
@@ -109,7 +110,7 @@ class Instruction(Struct, frozen=True, array_like=True, gc=False):
     @property
     def number(self) -> str:
         """The EndToEndId: letters and digits that any bank takes, at most 35."""
-        return "TW" + self.id[-BODY_LENGTH:]
+        return NUMBER_HEAD + self.id[-BODY_LENGTH:]
 
     @property
     def total(self) -> int:
@@ -175,6 +176,12 @@ def instruction_id(source: str, attempt: int) -> str:
     """`ins_…`: made of what is paid and which attempt it is, 1 for the first."""
     digest = sha256(f"tillway instruction {source} {attempt}".encode()).digest()
     return "ins_" + derived_body(source, digest)
+
+
+def id_of(number: str) -> str | None:
+    """The instruction whose EndToEndId this is; None for a number of another shape than ours."""
+    body = number.removeprefix(NUMBER_HEAD)
+    return "ins_" + body if body != number and is_body(body) else None
 
 
 # --- Deciding --------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ SAMPLES = (
         2, "ins_1", "TW1", 3286, "cny", "Lao Wang", "6222", "icbc", "custody:icbc:01", 9,
         True,
     ),
-    AskBank(3, "ins_1", "TW1"),
+    AskBank(3, "ins_1", "TW1", 3286),
     Carry(4, "bat_1", "I", 1, "rcv_1", 500, "cny", "custody:icbc:01"),
     ClaimRows(5, (Waiting("cvr_1", "bat_1", "mch_1", CLAIM),), True),
     CreditMatched(6, ("cvr_1",), (("cvr_2", "too little"),)),
@@ -62,7 +62,7 @@ GOLDEN = (
     "725f31a57764725f32c4027b7d81a56c696d6974a131c4016bc401660708a56d63685f31",
     "919c7802a5696e735f31a3545731cd0cd6a3636e79a84c616f2057616e67a436323232a469636263af637573"
     "746f64793a696362633a303109c3",
-    "91947903a5696e735f31a3545731",
+    "91957903a5696e735f31a3545731cd0cd6",
     "91997a04a56261745f31a14901a57263765f31cd01f4a3636e79af637573746f64793a696362633a3031",
     "91947b059194a56376725f31a56261745f31a56d63685f3195a87765636861742d31cd0ed80e9292a56d6368"
     "5f31cd0cd692a57263765f31cd01f4ce013525cec3",
@@ -117,3 +117,10 @@ def test_what_a_newer_release_adds_at_the_end_is_passed_over(sample):
     (packed,) = msgspec.msgpack.decode(encoder.encode([sample]))
 
     assert [sample] == decoder.decode(msgspec.msgpack.encode([[*packed, "new"]]))
+
+
+def test_a_question_of_an_older_release_has_no_amount():
+    """As its shard sent it, before the amount was asked for."""
+    older = bytes.fromhex("91947903a5696e735f31a3545731")
+
+    assert [AskBank(3, "ins_1", "TW1", 0)] == decoder.decode(older)

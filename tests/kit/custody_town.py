@@ -33,7 +33,7 @@ from payments.storage.custody import CustodyStore
 SECRET = b"cluster" * 5
 CUSTODY = "custody:icbc:01"
 DAY = 20261117
-SOON_S = 10.0
+SOON_S = 60.0
 PARTITIONS_EACH = 100
 
 
@@ -47,7 +47,7 @@ def instruct(
     name, amount=1_000, account="6222000000000000", partition=1, holder="老王面馆", **changes
 ):
     """An order of a shard for a payment that `name` tells from others."""
-    identifier = made("stl", partition, name)
+    identifier = made("ins", partition, name)
     fields = {
         "ref": 1,
         "id": identifier,
@@ -175,7 +175,7 @@ class Directory:
 class Town:
     """`shards` of them; partitions 0-99 are shard 0's, 100-199 shard 1's and so on."""
 
-    def __init__(self, folder, shards=1, settles=None, timeout_s=0.3):
+    def __init__(self, folder, shards=1, settles=None, timeout_s=60.0):
         self.folder = folder
         self.network = LocalNetwork()
         self.shards = [Shard(self.network, number) for number in range(shards)]

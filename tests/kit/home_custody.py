@@ -92,6 +92,7 @@ class Custody:
         elif isinstance(message, AskBank):
             self.asked.append(message)
             known = self.orders.get(message.number)
+            assert known is None or (message.id, message.amount) == (known[0].id, known[0].amount)
             state = "absent" if known is None else known[1] or "unknown"
             self.say(message.id, state)
         elif isinstance(message, Carry):
