@@ -13,6 +13,9 @@ SQLITE_MIN: Final = (3, 51, 3)
 PAGE_BYTES: Final = 4096
 CACHE_KIB: Final = 64 * 1024
 READER_CACHE_KIB: Final = 16 * 1024
+SCANNER_CACHE_KIB: Final = 4 * 1024
+"""Of a connection that goes through a file once: what it has passed is not asked for again."""
+
 MMAP_BYTES: Final = 1 << 36
 BUSY_MS: Final = 5_000
 """How long a statement waits for another process (a backup, the query actor) to let go."""
@@ -41,6 +44,18 @@ def reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:
     return connection
 
 
+def scanner(path: Path, *, vfs: str | None = None) -> apsw.Connection:
+    """A connection that reads much of a file in its order, and keeps only a little in memory.
+
+    It has no memory map: every page that was passed would stay mapped and count as this process's
+    memory, gigabytes for a day of a million payments, and be no quicker (docs/BENCHMARKS.md).
+    """
+    flags = apsw.SQLITE_OPEN_READWRITE
+    connection = _opened(path, flags, SCANNER_CACHE_KIB, vfs, mmap_bytes=0)
+    connection.pragma("query_only", True)
+    return connection
+
+
 def checkpointer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
     """The connection that copies the log into the file, beside the writer."""
     return _opened(path, apsw.SQLITE_OPEN_READWRITE, 0, vfs)
@@ -57,7 +72,9 @@ def scratch(path: Path) -> apsw.Connection:
     return connection
 
 
-def _opened(path: Path, flags: int, cache_kib: int, vfs: str | None) -> apsw.Connection:
+def _opened(
+    path: Path, flags: int, cache_kib: int, vfs: str | None, mmap_bytes: int = MMAP_BYTES
+) -> apsw.Connection:
     connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=64)
     connection.set_busy_timeout(BUSY_MS)
     connection.pragma("page_size", PAGE_BYTES)
@@ -66,7 +83,7 @@ def _opened(path: Path, flags: int, cache_kib: int, vfs: str | None) -> apsw.Con
     connection.wal_autocheckpoint(0)
     # A connection that goes away says nothing about the disk: only a clean close copies the log.
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    connection.pragma("mmap_size", MMAP_BYTES)
+    connection.pragma("mmap_size", mmap_bytes)
     connection.pragma("cache_size", -cache_kib)
     connection.pragma("temp_store", "memory")
     connection.pragma("foreign_keys", False)

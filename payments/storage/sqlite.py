@@ -98,7 +98,8 @@ class SqliteStore(SqliteReads):
         self._writer = connect.writer(self.path, vfs=self._vfs)
         self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         migrate.prepare(self._writer, self._wanted)
-        self._is_fully_checked = check.quick(self._writer, self._clock)
+        self._scanner = connect.scanner(self.path, vfs=self._vfs)
+        self._is_fully_checked = check.quick(self._scanner, self._clock)
         with self._writer:
             (self._epoch,) = self._writer.execute(
                 WRITE["take_ownership"], (self._clock.real_ms(),)
@@ -139,8 +140,9 @@ class SqliteStore(SqliteReads):
             commits.shutdown(wait=True)
         if checkpointer := state.pop("_checkpointer", None):
             checkpointer.close()
-        if reader := state.pop("_reader", None):
-            reader.close()
+        for name in ("_reader", "_scanner"):
+            if reader := state.pop(name, None):
+                reader.close()
         if writer := state.pop("_writer", None):
             try:
                 if is_clean:

@@ -31,6 +31,8 @@ class SqliteReads:
     """Everything of `Store` that only reads. Each call sees the commits before it, whole."""
 
     _reader: apsw.Connection
+    _scanner: apsw.Connection
+    """For what goes through the whole file: it leaves nothing of it in memory."""
     _seek: Seek
 
     def _all(self, name: str, *values: Any) -> list[Any]:
@@ -136,7 +138,8 @@ class SqliteReads:
         return self._all("entries_after", no, limit)
 
     def clearing_rows(self, after: int, upto: int) -> list[ClearingRow]:
-        return self._all("clearing_rows", after, upto)
+        found: Any = self._scanner.execute(READ["clearing_rows"], (after, upto))
+        return cast(list[ClearingRow], found.fetchall())
 
     def events_after(self, no: int, limit: int) -> list[EventRow]:
         return self._all("events_after", no, limit)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import apsw
 import pytest
@@ -135,6 +136,40 @@ def test_the_check_at_open_ends_in_time(made):
     assert check.quick(connection, clock, budget_ms=10) is True
     assert check.quick(connection, clock, budget_ms=0) is False
     connection.close()
+
+
+def resident_kib(path):
+    """How much of a file this process has in its memory map."""
+    kib, is_ours = 0, False
+    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
+        head, *rest = line.split()
+        if not head.endswith(":"):
+            is_ours = bool(rest) and rest[-1] == str(path)
+        elif is_ours and head == "Rss:":
+            kib += int(rest[0])
+    return kib
+
+
+def test_a_scan_leaves_nothing_of_the_file_in_memory(made):
+    """A day of a million payments is gigabytes: what was passed once is let go."""
+    change(
+        made,
+        "CREATE TABLE many AS WITH RECURSIVE up (n) AS"
+        " (SELECT 1 UNION ALL SELECT n + 1 FROM up LIMIT 2000) SELECT n, zeroblob(2000) FROM up",
+    )
+    every = "SELECT * FROM many"
+
+    scanner = connect.scanner(made)
+    assert 2_000 == len(scanner.execute(every).fetchall())
+    assert 0 == resident_kib(made)
+    with pytest.raises(apsw.ReadOnlyError):
+        scanner.execute("DELETE FROM many")
+    scanner.close()
+
+    reader = connect.reader(made)
+    assert 2_000 == len(reader.execute(every).fetchall())
+    assert resident_kib(made) > 1_000
+    reader.close()
 
 
 def test_migrations_are_reported_and_applied(path, made):
