@@ -11,6 +11,7 @@ from payments.chart import UnknownAccount
 from payments.reconciliation.adjustment import (
     Adjustment,
     BadAdjustment,
+    below_floor,
     entry_id,
     partition_of_entry,
 )
@@ -41,6 +42,10 @@ class Adjusting:
         except (BadAdjustment, UnknownAccount) as error:
             core.count("adjustments_refused")
             return str(error)
+        why = below_floor(wish.postings, wish.currency, core.books.balance)
+        if why is not None:
+            core.count("adjustments_refused")
+            return why
         at = core.clock.now_ms()
         core.books.book(
             core.batch,

@@ -87,8 +87,12 @@ class Reconciler:
         clock: MovableClock,
         shard_of: Callable[[int], int],
         settles: Mapping[str, bool] | None = None,
+        custody: str = "",
     ) -> None:
-        """`settles`: channel account that pays into custody -> whether it keeps its fees."""
+        """`settles`: channel account that pays into custody -> whether it keeps its fees.
+
+        `custody`: the name of that account in our books; empty where there is no bank.
+        """
         self.accounts = {account.name: account for account in accounts}
         self.comparing = comparing
         self.clock = clock
@@ -98,6 +102,7 @@ class Reconciler:
         self.carrying = Carrying(accounts, comparing, clock, shard_of)
         self._name = name
         self._settles = settles or {}
+        self.custody = custody
         self._bank_at = 0.0
         self._keep = keep
         self._done: set[tuple[str, int]] = set()
@@ -162,7 +167,7 @@ class Reconciler:
         self._bank_at = now + BANK_S
         async with self.disk:
             try:
-                await aside(self.comparing.stand_at_bank, self._settles)
+                await aside(self.comparing.stand_at_bank, self._settles, (), self.custody)
             except StoreRefused as error:
                 log.info("the bank's credits are compared later: %s", error)
 

@@ -16,8 +16,15 @@ from actors.reconciler_carrying import NotBrought
 from payments.directory_view import wish_of
 from payments.errors import Conflict, InvalidField, NotFound, Overloaded, Unauthorized
 from payments.reconciliation.adjustment import ACTS_THAT_BOOK
-from payments.reconciliation.bank_leg import CREDITS_ACCOUNT
-from payments.reconciliation.differences import Act, Difference, Kind, Proposal, proposal_of
+from payments.reconciliation.bank import CREDITS_ACCOUNT
+from payments.reconciliation.differences import (
+    Act,
+    Difference,
+    Kind,
+    Proposal,
+    proposal_of,
+    proposal_of_credit,
+)
 from payments.reconciliation.exceptions import item_view, run_view
 from payments.reconciliation.lines import day_bounds
 from payments.reconciliation.resolving import DecisionRefused, check, propose
@@ -184,7 +191,7 @@ class Desk:
         wish = wish_of(ProposeResolution, ask.body)
         async with self._owning():
             difference, run = self._item(ask)
-            proposal = _proposal(wish.act, difference, run)
+            proposal = _proposal(wish.act, difference, run, self._reconciler.custody)
             is_again = (difference.maker, difference.maker_note) == (ask.caller, wish.note)
             if is_again and difference.proposal == proposal:
                 return self._shown(ask.target or "", difference, run)
@@ -261,14 +268,18 @@ class _Owning:
         self._disk.release()
 
 
-def _proposal(act: Act | None, difference: Difference, run: Run) -> Proposal:
+def _proposal(act: Act | None, difference: Difference, run: Run, custody: str) -> Proposal:
     """What is proposed: the comparison's own, or another act with the entry that belongs to it."""
     if act is None or act is difference.proposal.act:
         return difference.proposal
     if _ONLY_OF.get(act, difference.kind) is not difference.kind:
         raise InvalidField(f"{act} is not for a difference of {difference.kind}", param="act")
     if run.account == CREDITS_ACCOUNT and act in ACTS_THAT_BOOK:
-        raise InvalidField("nobody knows whose account it is; nothing can be booked", param="act")
+        if act is not Act.SUSPENSE or difference.names:
+            raise InvalidField("it may still be divided; nothing can be booked", param="act")
+        if not custody:
+            raise InvalidField("there is no bank in the settings to book it at", param="act")
+        return proposal_of_credit(custody, difference.amount)
     return proposal_of(run.account, act, difference.amount, difference.number)
 
 

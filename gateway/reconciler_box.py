@@ -15,6 +15,7 @@ from actors.process import Boxed, Spec
 from actors.reconciler import Reconciler
 from actors.reconciler_carrying import BillAccount
 from gateway.channels import Wired
+from gateway.home_settings import custody_of
 from gateway.processes import (
     Place,
     digests_of,
@@ -69,6 +70,7 @@ def build(spec: Spec, place: Place) -> Boxed:
         place.clock,
         lambda partition: placement.shard_of[partition],
         settles_of(settings),
+        "" if settings.bank is None else custody_of(settings),
     )
     identity = identity_of(spec, settings)
     box = Boxed(

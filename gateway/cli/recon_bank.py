@@ -25,6 +25,7 @@ def import_statement(
 
     Exit 1 when the file is refused, or a day that it names does not fit; a file is refused whole.
     """
+    from gateway.home_settings import custody_of
     from payments.clock import SystemClock
     from payments.iso20022.trees import MessageRefused
     from payments.storage.comparing import Comparing
@@ -48,7 +49,8 @@ def import_statement(
         if each.settles_to == "custody"
     }
     comparing = Comparing(paths[0].parent, paths, SystemClock(), livemode=is_live(paths[0]))
-    comparing.stand_at_bank(settles, told)
+    custody = "" if settings.bank is None else custody_of(settings)
+    comparing.stand_at_bank(settles, told, custody)
     rows = _legs(comparing, {(each.account, each.bill_date) for each in told})
     say_rows({"data": rows, "credits": len(told)}, rows, COLUMNS, as_json=as_json)
     foreign = sum(not each.account for each in told)

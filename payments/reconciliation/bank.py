@@ -28,6 +28,10 @@ ROWS_MAX: Final = 2_000
 """Bills, and credits, of one comparison: some years of one channel account."""
 
 
+CREDITS_ACCOUNT: Final = "custody:credits"
+"""In the place of a channel account, where a credit names none. No channel account has a colon."""
+
+
 class LegKind(StrEnum):
     MATCHED = "matched"
     SHORT = "short"

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from payments.bills.lines import BillKind
 from payments.calendar import DAY_MS, business_date
 from payments.reconciliation.bank import (
+    CREDITS_ACCOUNT,
     BankLeg,
     Booked,
     Credit,
@@ -32,13 +33,11 @@ from payments.reconciliation.differences import (
     Proposal,
     Standing,
     proposal_of,
+    proposal_of_credit,
 )
 from payments.reconciliation.lines import day_bounds
 from payments.reconciliation.match import Counts
 from payments.reconciliation.runs import Run, RunStatus, run_id
-
-CREDITS_ACCOUNT: Final = "custody:credits"
-"""In the place of a channel account, where a credit names none. No channel account has a colon."""
 
 BILL_PATIENCE_MS: Final = 2 * DAY_MS
 """How long after its day a bill may come before the credit of that day is unexpected."""
@@ -129,15 +128,24 @@ def _is_past(received: Received, now: int) -> bool:
     return now >= max(ended, received.booked_ms) + BILL_PATIENCE_MS
 
 
-def difference_of_credit(received: Received) -> Difference:
-    """Money that nobody expected."""
-    return _difference(
+def difference_of_credit(received: Received, custody: str) -> Difference:
+    """Money that nobody expected. `custody`: the account in our books, "" where it is not known.
+
+    Whatever names an account and a day may still be divided by the custody box: it is asked about.
+    What names none is kept in suspense.
+    """
+    found = _difference(
         Kind.UNEXPECTED_CREDIT,
         "",
         received.reference,
         received.amount,
         (received.evidence,),
     )
+    if received.account:
+        return replace(found, names=f"{received.account} {received.bill_date}")
+    if not custody:
+        return found
+    return replace(found, proposal=proposal_of_credit(custody, received.amount))
 
 
 def run_of_credits(booked_on: int, now: int) -> Run:

@@ -21,6 +21,10 @@ from payments.ledger import Postings
 from payments.reconciliation.bank import Booked
 from payments.reconciliation.lines import Ours, Theirs
 
+UNCLAIMED: Final = "_custody"
+"""In the place of a channel account's name in `suspense:…`: money at the bank that names none. No
+channel account begins with an underscore."""
+
 
 class Kind(StrEnum):
     """What is different, in the order in which one pair of lines is looked at."""
@@ -106,7 +110,8 @@ class Difference(Struct, frozen=True, array_like=True, gc=False):
       is the other half of the evidence.
     - `until`: for a line that may stand in a neighbor's bill, the first and the last such bill
       date; else (0, 0). `resolved_by`: the run whose bill had it, or the refund that gives it back.
-    - `credits`: of a difference of the bank's leg, the movements that are its evidence.
+    - `credits`: of a difference of the bank's leg, the movements that are its evidence. `names`: of
+      a credit that nobody expected, the account and day that its text names; empty for none.
     - `maker`, `checker`: who proposed and who agreed, with their words; instants in ms.
     """
 
@@ -130,6 +135,7 @@ class Difference(Struct, frozen=True, array_like=True, gc=False):
     checker_note: str = ""
     checked_at: int = 0
     credits: tuple[Booked, ...] = ()
+    names: str = ""
 
     @property
     def key(self) -> tuple[str, str, str, tuple[int, ...]]:
@@ -246,6 +252,12 @@ ACTS: Final[dict[Kind, Act]] = {
     Kind.NOT_THERE_YET: Act.WAIT_FOR_CREDIT,
 }
 """What is proposed, where the kind alone says it."""
+
+
+def proposal_of_credit(custody: str, amount: int) -> Proposal:
+    """Keep money at the bank that is nobody's, until it is known whose. `custody`: its account."""
+    suspense = chart.suspense(UNCLAIMED, 0)
+    return Proposal(Act.SUSPENSE, ((custody, amount), (suspense, -amount)))
 
 
 def _to_suspense(account: str, partition: int, amount: int) -> Postings:

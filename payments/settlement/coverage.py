@@ -41,7 +41,7 @@ class Coverage:
     def add(self, entry: Entry, owner: str | None = None) -> None:
         """Count one entry. `owner`: whose payment, refund, covered claim or advance it is about,
         where it is one: these may have no leg that says so."""
-        custody = 0
+        custody = suspended = 0
         moved: dict[str, int] = {}
         heads = set() if owner is None else {owner}
         for name, minor in entry.postings:
@@ -50,6 +50,8 @@ class Coverage:
             account = self._account(name)
             if account.family == "custody":
                 custody += minor
+            elif account.family == "suspense":
+                suspended -= minor
             elif account.family in ("merchant", "receiver"):
                 owed = -minor if account.part in MATCHED else 0
                 moved[account.owner] = moved.get(account.owner, 0) + owed
@@ -57,6 +59,8 @@ class Coverage:
                     heads.add(account.owner)
         if len(heads) > 1:
             self._faults.append(f"{entry.id} moves money between {' and '.join(sorted(heads))}")
+        if custody == suspended and not heads and not moved:
+            return  # Money of nobody: suspense has as much of it as the bank.
         self._attribute(entry, custody, moved, heads or set(moved))
 
     def _attribute(

@@ -12,8 +12,8 @@ import apsw
 from msgspec.structs import replace
 
 from payments.calendar import DAY_MS, business_date
+from payments.reconciliation.bank import CREDITS_ACCOUNT
 from payments.reconciliation.bank_leg import (
-    CREDITS_ACCOUNT,
     Received,
     by_day,
     changed,
@@ -54,11 +54,16 @@ def read_credits(path: Path, since_ms: int) -> list[Received]:
 
 
 def standing(
-    reads: Reads, received: Sequence[Received], settles: Mapping[str, bool], now: int
+    reads: Reads,
+    received: Sequence[Received],
+    settles: Mapping[str, bool],
+    now: int,
+    custody: str = "",
 ) -> Stand | None:
     """What is to be written so that days stand as they do at the bank; None when they do.
 
-    `settles`: channel account that pays into custody -> whether it keeps its fees.
+    `settles`: channel account that pays into custody -> whether it keeps its fees. `custody`: that
+    account in our books; without it a credit of nobody is only asked about.
     """
     since = business_date(now - LOOK_BACK_DAYS * DAY_MS)
     current = [
@@ -80,7 +85,7 @@ def standing(
     dates = {(run.account, run.bill_date) for run in bills}
     explained = {each.reference for day in dates for each in days.get(day, ())}
     strange = unexpected(received, settles, dates, now)
-    _look_at_credits(found, current, strange, explained, now)
+    _look_at_credits(found, current, strange, explained, custody)
     return found.write
 
 
@@ -89,16 +94,16 @@ def _look_at_credits(
     current: list[Run],
     credits: Iterable[Received],
     explained: set[str],
-    now: int,
+    custody: str,
 ) -> None:
     known = {run.bill_date: run for run in current if run.account == CREDITS_ACCOUNT}
     for each in {credit.reference: credit for credit in credits}.values():
         booked_on = business_date(each.booked_ms)
         run = known.get(booked_on)
         if run is None:
-            run = known[booked_on] = run_of_credits(booked_on, now)
+            run = known[booked_on] = run_of_credits(booked_on, found.now)
             found.runs.append(run)
-        found.look(run, each.reference, difference_of_credit(each))
+        found.look(run, each.reference, difference_of_credit(each, custody))
     for run in known.values():
         # A bill that came late explains the credit of its day.
         for identifier, was in found.reads.items(run.id):
@@ -110,7 +115,7 @@ class _Found:
     def __init__(self, reads: Reads, now: int) -> None:
         self.reads = reads
         self.runs: list[Run] = []
-        self._now = now
+        self.now = now
         self._added: list[tuple[Run, Difference]] = []
         self._changed: list[tuple[str, Difference]] = []
 
@@ -129,14 +134,14 @@ class _Found:
             self._added.append((run, self._kept(run, number, now)))
 
     def change(self, identifier: str, was: Difference, now: Difference | None) -> None:
-        after = changed(was, now, self._now)
+        after = changed(was, now, self.now)
         if after is not None:
             self._changed.append((identifier, after))
 
     def _kept(self, run: Run, number: str, now: Difference) -> Difference:
         """What people decided of the same difference, before another file took the bill's place."""
         for _, was in self.reads.about(run.supersedes, number):
-            if changed(was, now, self._now) is None:
+            if changed(was, now, self.now) is None:
                 return was
         return now
 

@@ -99,11 +99,14 @@ class Comparing:
         finally:
             store.close()
 
-    def stand_at_bank(self, settles: Mapping[str, bool], told: Sequence[Received] = ()) -> bool:
+    def stand_at_bank(
+        self, settles: Mapping[str, bool], told: Sequence[Received] = (), account: str = ""
+    ) -> bool:
         """Compare the days' bills with what the bank credited; return whether anything is new.
 
         `settles`: channel account that pays into custody -> whether it keeps its fees. `told`:
         credits of a statement that somebody has brought, beside those that the custody box knows.
+        `account`: the custody account in our books, where money of nobody is proposed to be kept.
         Before the first bill there is nothing to compare. Raise StoreRefused: try again.
         """
         now, custody = self._clock.now_ms(), self._folder / CUSTODY_FILE
@@ -116,7 +119,7 @@ class Comparing:
                 reader.close()
             return False
         try:
-            write = bank_legs.standing(reader, received, settles, now)
+            write = bank_legs.standing(reader, received, settles, now, account)
         finally:
             reader.close()
         if write is None:
@@ -124,7 +127,7 @@ class Comparing:
         store = self._open()
         try:
             # Looked at again by its owner: another bill may have come since.
-            write = bank_legs.standing(store, received, settles, now)
+            write = bank_legs.standing(store, received, settles, now, account)
             if write is not None:
                 store.stand(write)
         finally:

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from payments.calendar import DAY_MS
 from payments.clock import ManualClock
-from payments.reconciliation.bank import LegState
-from payments.reconciliation.bank_leg import CREDITS_ACCOUNT, Received, leg_of
+from payments.reconciliation.bank import CREDITS_ACCOUNT, LegState
+from payments.reconciliation.bank_leg import Received, leg_of
 from payments.reconciliation.differences import Act, Kind, Owner, Standing
 from payments.reconciliation.exceptions import item_view, run_view
 from payments.reconciliation.lines import day_bounds
@@ -99,8 +99,8 @@ class Bench:
         row = (no, f"ref-{no}", amount, PAID_AT, "text", account, day, state)
         self.custody.commit_now([("add_credit", row)])
 
-    def look(self, *told):
-        return self.comparing.stand_at_bank({ACCOUNT: False, "alipay-1": True}, told)
+    def look(self, *told, custody=""):
+        return self.comparing.stand_at_bank({ACCOUNT: False, "alipay-1": True}, told, custody)
 
     def items(self, **wanted):
         reader = self.comparing.reader()
@@ -230,3 +230,27 @@ def test_other_accounts_have_no_leg(bench):
     bench.compared(a_run(account="own"))
     bench.look()
     assert [] == bench.items()
+
+
+def test_what_names_nobody_is_proposed_for_suspense_with_its_evidence(bench):
+    """What names an account and day is not: the custody box may divide it still."""
+    custody = "custody:icbc:622200001"
+    bench.compared(a_run())
+    bench.credit(1, 1_000)
+    bench.credit(2, 70, account="", day=0)
+    bench.credit(3, 80, day=20261118)
+    bench.clock.advance(2 * DAY_MS / 1_000)
+    bench.look(custody=custody)
+    found = {each.number: (item, each, run) for item, each, run in bench.items()}
+    item, nobodys, run = found["ref-2"]
+    assert (Act.SUSPENSE, ((custody, 70), ("suspense:_custody#0", -70))) == (
+        nobodys.proposal.act,
+        nobodys.proposal.postings,
+    )
+    view = item_view(item, nobodys, run, bench.clock.now_ms())
+    assert [("ref-2", 2, 70)] == [
+        (each["reference"], each["movement"], each["amount"])
+        for each in view["evidence"]["credits"]
+    ]
+    _, named, _ = found["ref-3"]
+    assert (Act.CLAIM, f"{ACCOUNT} 20261118") == (named.proposal.act, named.names)
