@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from actors.courier_commits import Commits
 from actors.courier_desk import Desk
-from actors.courier_events import EventDesk, hears_of
+from actors.courier_events import EventDesk
 from actors.courier_lanes import DeliveryLimits, Lanes, Sender
 from actors.courier_tail import Asks, Tail, source_of
 from actors.event_index import LISTED_MAX
@@ -44,7 +44,7 @@ from payments.ids import Entropy, IdMint
 from payments.reference import Merchant
 from payments.storage.base import EventRow
 from payments.storage.courier import CourierStore, Step
-from payments.webhooks import ENABLED, Endpoint
+from payments.webhooks import ENABLED, Endpoint, platform_number
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +96,8 @@ class CourierActor:
         self._delivery_no = 0
         self._of_merchant: dict[int, list[Endpoint]] = {}
         self._of_platform: dict[str, list[Endpoint]] = {}
+        self._of_platform_no: dict[int, list[Endpoint]] = {}
+        """By the number that events of a platform's own receivers have."""
         self._tasks: asyncio.TaskGroup | None = None
         self._asks_running = 0
         self._bugs = 0
@@ -195,13 +197,16 @@ class CourierActor:
     def _sort_endpoints(self) -> None:
         self._of_merchant.clear()
         self._of_platform.clear()
+        self._of_platform_no.clear()
         for endpoint in self.endpoints.values():
             if endpoint.status != ENABLED:
                 continue
             if endpoint.merchant is not None:
                 self._of_merchant.setdefault(endpoint.merchant_no, []).append(endpoint)
             elif endpoint.platform is not None:
-                self._of_platform.setdefault(endpoint.platform, []).append(endpoint)
+                theirs = self._of_platform.setdefault(endpoint.platform, [])
+                theirs.append(endpoint)
+                self._of_platform_no[platform_number(endpoint.platform)] = theirs
 
     def positions(self) -> list[Step]:
         """How far each shard was read: what is older is not for an endpoint that changes now."""
@@ -225,7 +230,9 @@ class CourierActor:
     # --- events --------------------------------------------------------------------------------
 
     async def _wants(self, merchant_no: int, kind: str) -> bool:
-        """Whether anybody takes an event of that type of that merchant."""
+        """Whether anybody takes an event of that type of that merchant, or platform."""
+        if merchant_no < 0:
+            return bool(self._takers(merchant_no, kind))
         own = self._of_merchant.get(merchant_no)
         if own and any(endpoint.wants(kind) for endpoint in own):
             return True
@@ -265,13 +272,14 @@ class CourierActor:
         self.commits.add(after=after)
 
     def _takers(self, merchant_no: int, kind: str) -> list[Endpoint]:
+        if merchant_no < 0:
+            return [each for each in self._of_platform_no.get(merchant_no, ()) if each.wants(kind)]
         found = [each for each in self._of_merchant.get(merchant_no, ()) if each.wants(kind)]
         if self._of_platform:
             merchant = self.reference.merchant_by_number(merchant_no)
             platform = merchant.platform if merchant is not None else None
             theirs = self._of_platform.get(platform or "", ())
-            found += [each for each in theirs if merchant is not None and hears_of(each, merchant)]
-            found = [each for each in found if each.wants(kind)]
+            found += [each for each in theirs if each.wants(kind)]
         return found
 
     def _next_delivery(self) -> int:

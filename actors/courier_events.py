@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from heapq import nlargest, nsmallest
 from typing import Final
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from actors.courier_commits import Commits
 from actors.courier_tail import Away, Tail, source_of
@@ -19,11 +19,10 @@ from payments.calendar import parse_rfc3339
 from payments.clock import Clock
 from payments.errors import InvalidField, NotFound, Overloaded
 from payments.ids import BODY_LENGTH, MalformedId, partition_of
-from payments.reference import Merchant
 from payments.storage.base import EventRow
 from payments.view import EVENT_LETTER
 from payments.webhook_wishes import RESEND_MAX, ResendRange
-from payments.webhooks import Endpoint, matches
+from payments.webhooks import Endpoint, matches, platform_number
 
 URL: Final = "/v1/events"
 PREFIX: Final = "evt_"
@@ -38,7 +37,15 @@ LETTERS: Final = frozenset(EVENT_LETTER.values())
 Key = tuple[int, int, int]
 """at_ms, shard, no: the order of a list over several merchants (at_ms 0 for one alone)"""
 
-Found = tuple[EventRow, Merchant]
+
+class Owner(Struct, frozen=True):
+    """Whose an event is: a merchant's, which may be a platform's; or a platform's own."""
+
+    merchant: str | None
+    platform: str | None
+
+
+Found = tuple[EventRow, Owner]
 
 
 class EventDesk:
@@ -71,10 +78,18 @@ class EventDesk:
     async def one(self, ask: CourierAsk, identifier: str) -> Found:
         """An event of the caller's. Raise NotFound, or Overloaded while its shard is away."""
         row = await self._read(identifier)
-        merchant = None if row is None else self._reference.merchant_by_number(row[2])
-        if row is None or merchant is None or not _is_of(ask, merchant):
+        owner = None if row is None else self._owner(ask, row[2])
+        if row is None or owner is None or not _is_of(ask, owner):
             raise NotFound(f"no event {identifier[:40]!r}")
-        return row, merchant
+        return row, owner
+
+    def _owner(self, ask: CourierAsk, number: int) -> Owner | None:
+        """Whose a number is; of platforms only the caller's is known by its number."""
+        if number < 0:
+            is_caller = ask.platform is not None and platform_number(ask.platform) == number
+            return Owner(None, ask.platform) if is_caller else None
+        merchant = self._reference.merchant_by_number(number)
+        return None if merchant is None else Owner(merchant.id, merchant.platform)
 
     async def _read(self, identifier: str) -> EventRow | None:
         body = identifier.removeprefix(PREFIX)
@@ -100,8 +115,8 @@ class EventDesk:
 
     async def show(self, ask: CourierAsk, identifier: str) -> bytes:
         """The JSON of one event."""
-        row, merchant = await self.one(ask, identifier)
-        return event_json(row, merchant.id, livemode=self._livemode)
+        row, owner = await self.one(ask, identifier)
+        return event_json(row, owner.merchant, livemode=self._livemode)
 
     # --- lists ---------------------------------------------------------------------------------
 
@@ -109,21 +124,21 @@ class EventDesk:
         """A page of events, newest first, as JSON."""
         query = ask.query
         limit = int(query.get("limit", "10"))
-        merchants = self._merchants(ask)
+        owners = self._owners(ask)
         is_back = "ending_before" in query
         edge_name = "ending_before" if is_back else "starting_after"
-        edge = await self._edge(ask, query.get(edge_name), edge_name, len(merchants) > 1)
+        edge = await self._edge(ask, query.get(edge_name), edge_name, len(owners) > 1)
         if "payment" in query:
-            found = await self._of_payment(query, merchants, edge, is_back=is_back)
+            found = await self._of_payment(query, owners, edge, is_back=is_back)
         else:
             self._refuse_unread()
-            found = self._search(query, merchants, edge, limit + 1, is_back=is_back)
-        rows = await self._rows(found[: limit + 1])
+            found = self._search(query, owners, edge, limit + 1, is_back=is_back)
+        rows = await self._rows(found[: limit + 1], owners)
         has_more = len(rows) > limit
         items: list[Raw] = []
         size = 0
-        for row, merchant in rows[:limit]:
-            item = event_json(row, merchant.id, livemode=self._livemode)
+        for row, owner in rows[:limit]:
+            item = event_json(row, owner.merchant, livemode=self._livemode)
             size += len(item)
             if size > PAGE_BYTES_MAX:
                 has_more = True
@@ -133,18 +148,24 @@ class EventDesk:
             items.reverse()
         return list_json(URL, items, has_more=has_more)
 
-    def _merchants(self, ask: CourierAsk) -> dict[int, Merchant]:
+    def _owners(self, ask: CourierAsk) -> dict[int, Owner]:
+        """Whose events the caller may see, by the numbers in the events."""
         reference = self._reference
         if ask.merchant:
             merchant = reference.merchant(ask.merchant)
-            return {} if merchant is None else {merchant.number: merchant}
-        merchants = reference.merchants_of_platform(ask.platform or "")
+            if merchant is None:
+                return {}
+            return {merchant.number: Owner(merchant.id, merchant.platform)}
+        if ask.platform is None:
+            return {}
+        merchants = reference.merchants_of_platform(ask.platform)
         if len(merchants) > MERCHANTS_MAX:
             raise InvalidField(
                 f"this key has more than {MERCHANTS_MAX} merchants; name one",
                 param="Tillway-Merchant",
             )
-        return {merchant.number: merchant for merchant in merchants}
+        theirs = {one.number: Owner(one.id, one.platform) for one in merchants}
+        return {**theirs, platform_number(ask.platform): Owner(None, ask.platform)}
 
     async def _edge(
         self, ask: CourierAsk, identifier: str | None, param: str, is_merged: bool
@@ -165,7 +186,7 @@ class EventDesk:
     def _search(
         self,
         query: dict[str, str],
-        merchants: dict[int, Merchant],
+        owners: dict[int, Owner],
         edge: Key | None,
         most: int,
         *,
@@ -173,10 +194,10 @@ class EventDesk:
     ) -> list[Key]:
         """Keys of the events asked for: the nearest to the edge, in the list's direction."""
         keep = _filter(query)
-        is_merged = len(merchants) > 1
+        is_merged = len(owners) > 1
 
         def keys() -> Iterator[Key]:
-            for number in merchants:
+            for number in owners:
                 for tail in self._tails:
                     index = tail.index
                     places = index.oldest_first if is_back else index.newest_first
@@ -193,7 +214,7 @@ class EventDesk:
     async def _of_payment(
         self,
         query: dict[str, str],
-        merchants: dict[int, Merchant],
+        owners: dict[int, Owner],
         edge: Key | None,
         *,
         is_back: bool,
@@ -207,16 +228,16 @@ class EventDesk:
             return []
         except Away:
             raise Overloaded("a shard did not answer; try again", retry_after_s=1) from None
-        is_merged = len(merchants) > 1
+        is_merged = len(owners) > 1
         keys = [
             (row[5] if is_merged else 0, tail.shard, row[0])
             for row in rows
-            if row[2] in merchants and keep(row[4], row[5])
+            if row[2] in owners and keep(row[4], row[5])
         ]
         keys = [key for key in keys if edge is None or (key > edge if is_back else key < edge)]
         return sorted(keys, reverse=not is_back)
 
-    async def _rows(self, keys: list[Key]) -> list[Found]:
+    async def _rows(self, keys: list[Key], owners: dict[int, Owner]) -> list[Found]:
         """The events of keys, in their order."""
         rows: dict[tuple[int, int], EventRow] = {}
         for tail in self._tails:
@@ -226,13 +247,8 @@ class EventDesk:
                     rows[tail.shard, row[0]] = row
             except Away:
                 raise Overloaded("a shard did not answer; try again", retry_after_s=1) from None
-        found = []
-        for _, shard, no in keys:
-            row = rows[shard, no]
-            merchant = self._reference.merchant_by_number(row[2])
-            assert merchant is not None, row[3]
-            found.append((row, merchant))
-        return found
+        found = (rows[shard, no] for _, shard, no in keys)
+        return [(row, owners[row[2]]) for row in found]
 
     # --- again ---------------------------------------------------------------------------------
 
@@ -249,27 +265,27 @@ class EventDesk:
                     query[f"created[{bound}]"] = str(parse_rfc3339(text))
                 except ValueError as error:
                     raise InvalidField(str(error), param=name) from None
-        merchants = self._merchants(ask)
-        edge = await self._edge(ask, wish.after, "after", len(merchants) > 1)
+        owners = self._owners(ask)
+        edge = await self._edge(ask, wish.after, "after", len(owners) > 1)
         self._refuse_unread()
-        keys = self._search(query, merchants, edge, RESEND_MAX + 1, is_back=True)
-        rows = await self._rows(keys[:RESEND_MAX])
+        keys = self._search(query, owners, edge, RESEND_MAX + 1, is_back=True)
+        rows = await self._rows(keys[:RESEND_MAX], owners)
         return rows, len(keys) > RESEND_MAX
 
     def send_again(self, found: Iterable[Found], endpoints: list[Endpoint]) -> int:
         """Put deliveries of events to those who want them into the next commit. How many."""
         count = 0
         now = self._clock.real_ms()
-        for row, merchant in found:
+        for row, owner in found:
             takers = [
                 endpoint
                 for endpoint in endpoints
-                if endpoint.wants(row[4]) and hears_of(endpoint, merchant)
+                if endpoint.wants(row[4]) and hears_of(endpoint, owner)
             ]
             if not takers:
                 continue
             source = source_of(row)
-            event = (row[3], merchant.id, source, row[4], row[5], row[6])
+            event = (row[3], owner.merchant or "", source, row[4], row[5], row[6])
             self._commits.add(("add_event", event))
             for endpoint in takers:
                 values = (self._number(), endpoint.id, row[3], source, now)
@@ -279,17 +295,17 @@ class EventDesk:
         return count
 
 
-def hears_of(endpoint: Endpoint, merchant: Merchant) -> bool:
-    """Whether a merchant's events are an endpoint's: its own, or one of its platform's."""
+def hears_of(endpoint: Endpoint, owner: Owner) -> bool:
+    """Whether an owner's events are an endpoint's: its own, or one of its platform's."""
     if endpoint.merchant is not None:
-        return endpoint.merchant == merchant.id
-    return merchant.platform is not None and endpoint.platform == merchant.platform
+        return endpoint.merchant == owner.merchant
+    return owner.platform is not None and endpoint.platform == owner.platform
 
 
-def _is_of(ask: CourierAsk, merchant: Merchant) -> bool:
+def _is_of(ask: CourierAsk, owner: Owner) -> bool:
     if ask.merchant:
-        return merchant.id == ask.merchant
-    return ask.platform is not None and merchant.platform == ask.platform
+        return owner.merchant == ask.merchant
+    return ask.platform is not None and owner.platform == ask.platform
 
 
 def _filter(query: dict[str, str]) -> Callable[[str, int], bool]:

@@ -24,8 +24,8 @@ class _Body(Struct):
 _body: Final = Decoder(_Body).decode
 
 
-def event_json(row: EventRow, merchant: str, *, livemode: bool) -> bytes:
-    """The event object: what the webhook says, and whose it is."""
+def event_json(row: EventRow, merchant: str | None, *, livemode: bool) -> bytes:
+    """The event object: what the webhook says, and whose it is; None: a platform's own."""
     body = _body(row[6])
     return encode(
         EventView(

@@ -21,6 +21,7 @@ from payments.settlement.cover import Cover
 from payments.settlement.entries import RECEIVER_PREFIX, accounts_of, entry_id, home_of
 from payments.settlement.party import Party
 from payments.settlement.purse import Purse
+from payments.webhooks import platform_number
 
 CURRENCY: Final = "cny"
 """Of the custody account, and so of everything that goes home over it."""
@@ -82,12 +83,17 @@ class Parties:
         self.core.wake.set()
 
     def merchant_no(self, party: str) -> int | None:
-        """Whose webhooks hear of it: the merchant's, or that of a receiver that has one."""
+        """Whose webhooks hear of it: the merchant's, or that of a receiver that has one.
+
+        A platform's own receiver: the number that stands for the platform.
+        """
         reference = self.core.reference
         if party.startswith(RECEIVER_PREFIX):
             receiver = reference.receiver(party)
-            if receiver is None or receiver.merchant is None:
+            if receiver is None:
                 return None
+            if receiver.merchant is None:
+                return None if receiver.platform is None else platform_number(receiver.platform)
             party = receiver.merchant
         merchant = reference.merchant(party)
         return None if merchant is None else merchant.number

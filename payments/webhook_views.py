@@ -45,7 +45,7 @@ class EventView(Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] = {}
     type: str
     timestamp: str
-    merchant: str
+    merchant: str | None
     data: Raw
 
 

@@ -306,6 +306,7 @@ ANSWERS: Final[dict[str, Extra]] = {
     "Event.id": id_of("evt", "The event; the `webhook-id` of its messages."),
     "Event.type": one_of("What happened.", *EVENT_LETTER),
     "Event.timestamp": instant("When it happened, as the webhook says it."),
+    "Event.merchant": id_of("mch", "Whose it is; null for what a platform's own receiver is told."),
     "Event.data": {
         "description": "The object as it then was.",
         "anyOf": [

@@ -4,13 +4,14 @@ import pytest
 from msgspec import json
 from msgspec.structs import replace
 
-from actors.messages import Answer
+from actors.messages import Answer, Changes
 from home_custody import AWAY, HOME, MERCHANT, OPTIONS, RECORDS, Shop
 from payments.fees import FeePlan
 from payments.ids import partition_of
-from payments.reference import MerchantStatus
+from payments.reference import MerchantStatus, Receiver
 from payments.settlement.instruction import Policy
 from payments.settlement.withdrawal import Limits
+from payments.webhooks import platform_number
 
 KEY = b"k" * 16
 
@@ -82,6 +83,22 @@ def test_a_receiver_takes_its_share_out(shop):
     assert (0, 0, 1_500) == (shop.balance(HOME.id), shop.balance(AWAY.id), shop.balance())
     shop.assert_sound()
     shop.assert_bank_agrees()
+
+
+def test_a_platforms_receiver_is_told_to_the_platform(shop):
+    """By the number that stands for it in events: withdrawal and instruction alike."""
+    saas = Receiver(AWAY.id, None, "saas", "the platform's own")
+    shop.shard.records = (*(each for each in RECORDS if each is not AWAY), saas)
+    shop.shard.core.reference.take(Changes(2, shop.shard.records, True))
+    shop.earn(3_000, shares=((AWAY.id, 500),))
+    _paid(shop, withdraw(shop, 490, AWAY.id))
+
+    told = [row for row in shop.shard.store.events_after(0, 1_000) if row[2] < 0]
+
+    assert {platform_number("saas")} == {row[2] for row in told}
+    kinds = [row[4] for row in told]
+    assert ["withdrawal.in_transit", "withdrawal.paid"] == [k for k in kinds if k[0] == "w"]
+    assert {"settlement.sent", "settlement.paid"} == {k for k in kinds if k[0] == "s"}
 
 
 def _paid(shop, made):
