@@ -164,7 +164,7 @@ def rehearse(
     folder: Annotated[Path, typer.Argument(help="A folder to make.")],
     payments: Annotated[int, typer.Option("--payments", min=1, max=10_000_000)] = 10_000,
     share: Annotated[
-        int, typer.Option("--share", min=12, help="One payment in so many of each kind is wrong.")
+        int, typer.Option("--share", min=13, help="One payment in so many of each kind is wrong.")
     ] = 100,
     bill_date: BillDate = 20261121,
     seed: Annotated[int, typer.Option("--seed", help="The same seed, the same day.")] = 1,

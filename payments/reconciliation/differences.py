@@ -2,7 +2,7 @@
 
 `amount` is what theirs changes of what the channel owes us, less what ours does; so the differences
 of a run, summed, are exactly what the bill and our rows are apart (tests prove it). Of a fee it is
-what the channel charged more than agreed.
+what the channel charged more than agreed, of a split what the receivers have more than is due.
 
 A difference is *open* or *resolved*. Some resolve themselves: a late success whose refund exists, a
 line that turned up in the neighbor day's bill. All others need two people (resolving.py).
@@ -41,6 +41,8 @@ class Kind(StrEnum):
     AMOUNT = "amount"
     DISCOUNT = "discount"
     FEE = "fee"
+    SPLIT_MISMATCH = "split_mismatch"
+    """Its receivers have other shares than its terms give of what it settles."""
     EXPECTED_LATER = "expected_later"
     """It began or ended near midnight: a neighbor day's bill may have it."""
     BANK_SHORT = "bank_short"
@@ -234,6 +236,7 @@ OWNERS: Final[dict[Kind, Owner]] = {
     Kind.AMOUNT: Owner.FINANCE,
     Kind.DISCOUNT: Owner.FINANCE,
     Kind.FEE: Owner.FINANCE,
+    Kind.SPLIT_MISMATCH: Owner.FINANCE,
     Kind.EXPECTED_LATER: Owner.NOBODY,
     Kind.BANK_SHORT: Owner.FINANCE,
     Kind.BANK_OVER: Owner.FINANCE,
@@ -248,6 +251,7 @@ ACTS: Final[dict[Kind, Act]] = {
     Kind.STATUS: Act.ASK_CHANNEL,
     Kind.LATE_SUCCESS: Act.REFUND_LATE_SUCCESS,
     Kind.FEE: Act.ADJUST_FEE,
+    Kind.SPLIT_MISMATCH: Act.CLAIM,
     Kind.EXPECTED_LATER: Act.WAIT_FOR_BILL,
     Kind.NOT_THERE_YET: Act.WAIT_FOR_CREDIT,
 }

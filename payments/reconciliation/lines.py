@@ -42,6 +42,8 @@ class Ours(Struct, frozen=True, gc=False):
     - `began_at`, `at_ms`: when the channel was asked, and when it did it by its own time or else
       when we learned how it ended, ms.
     - `remedy`: the refund that gives a late success back, if there is one.
+    - `misshared`: what its receivers have together more than its terms give them, minor units, 0
+      where only the parts are others; None when everybody has what is due.
     """
 
     number: str
@@ -57,6 +59,7 @@ class Ours(Struct, frozen=True, gc=False):
     began_at: int
     at_ms: int
     remedy: str = ""
+    misshared: int | None = None
 
     @property
     def effect(self) -> int:

@@ -14,6 +14,7 @@ from payments.ids import BODY_LENGTH, out_trade_no
 from payments.payment import Attempt, AttemptState, Payment, Status
 from payments.reconciliation.lines import Nature, Ours
 from payments.refund import Refund, RefundStatus
+from payments.splitting.sharing import shares_of
 
 Refunds = Callable[[], Sequence[Refund]]
 """Reads the refunds of the payment in question; asked only about the few that need it."""
@@ -42,7 +43,7 @@ def charges_of(
     if attempt is None or attempt.account != account:
         running: Sequence[Ours] = ()
     elif payment.status is Status.SUCCEEDED:
-        running = (_sale(payment, attempt, plan),)
+        running = (sale_of(payment, attempt, plan),)
     elif payment.late_success:
         running = (_late(payment, attempt, plan, refunds),)
     else:
@@ -65,7 +66,7 @@ def charge_of(
         return _stray(payment, attempt, plan, refunds)
     is_running = payment.attempt is not None and payment.attempt.number == number
     if is_running and payment.status is Status.SUCCEEDED:
-        return _sale(payment, attempt, plan)
+        return sale_of(payment, attempt, plan)
     if is_running and payment.late_success:
         return _late(payment, attempt, plan, refunds)
     return Ours(
@@ -105,7 +106,8 @@ def refund_of(refund: Refund, account: str) -> Ours | None:
     )
 
 
-def _sale(payment: Payment, attempt: Attempt, plan: FeePlan | None) -> Ours:
+def sale_of(payment: Payment, attempt: Attempt, plan: FeePlan | None) -> Ours:
+    """The line of a payment that succeeded, by its running attempt."""
     settled = payment.settle_amount
     assert settled is not None, payment.id
     assert payment.succeeded_at is not None, payment.id
@@ -126,7 +128,26 @@ def _sale(payment: Payment, attempt: Attempt, plan: FeePlan | None) -> Ours:
         None if plan is None else fee(plan, settled),
         attempt.sent_at,
         _happened_at(attempt.channel_at, attempt.sent_at, payment.succeeded_at),
+        "",
+        misshared(payment, settled) if payment.shares or payment.split else None,
     )
+
+
+def misshared(payment: Payment, settled: int) -> int | None:
+    """What its receivers have together more than is due of what it settles, after our fee.
+
+    None: each has what the terms give. Of a payment whose terms nobody kept only that is asked
+    which must be so: together they have no more than there is.
+    """
+    shared = sum(share.amount for share in payment.shares)
+    if payment.split is None:
+        over = shared - (settled - payment.fee)
+        return over if over > 0 else None
+    due = shares_of(payment.split, settled, payment.fee)
+    is_same = [(share.receiver, share.amount) for share in payment.shares] == [
+        (share.receiver, share.amount) for share in due
+    ]
+    return None if is_same else shared - sum(share.amount for share in due)
 
 
 def _late(payment: Payment, attempt: Attempt, plan: FeePlan | None, refunds: Refunds) -> Ours:

@@ -18,12 +18,16 @@ from payments.payment import Attempt, AttemptState, Moment, Payment, Status, Way
 from payments.reconciliation.differences import Kind
 from payments.reconciliation.lines import day_bounds
 from payments.refund import Refund, RefundStatus
+from payments.splitting.sharing import shares_of
+from payments.splitting.terms import Part, Terms
 
 ACCOUNT: Final = "rehearsal"
 CHANNEL_ACCOUNT: Final = "1900000001"
 RATE: Final = FeePlan("rehearsal", 6_000)
 """What the channel is agreed to charge: 0.6 %, half up per payment."""
 
+SPLIT_EVERY: Final = 5
+"""One payment in so many is split, and rightly."""
 REFUND_EVERY: Final = 20
 """One payment in so many has a refund, which agrees with the bill."""
 OPENS_MS: Final = 8 * 3_600_000
@@ -31,6 +35,14 @@ TRADE_MS: Final = 14 * 3_600_000
 """The shop is open from eight to ten in the evening: nothing is near midnight unless planted."""
 LAST_MS: Final = 86_398_000
 """Of the day: what is not in this day's bill may be in the next."""
+
+_TERMS: Final = Terms(
+    (
+        Part("rcv_00000000000000000000000000", ratio_ppm=130_000),
+        Part("rcv_00000000000000000000000001", ratio_ppm=50_000),
+    )
+)
+"""What a payment that is split gives away."""
 
 PLANTED: Final = (
     Kind.OURS_ONLY,
@@ -43,6 +55,7 @@ PLANTED: Final = (
     Kind.AMOUNT,
     Kind.DISCOUNT,
     Kind.FEE,
+    Kind.SPLIT_MISMATCH,
     Kind.EXPECTED_LATER,
 )
 
@@ -107,6 +120,8 @@ class _Day:
         amount = self._random.randrange(100, 100_000)
         identifier = self._mint.new("pay", at, self._random.randrange(256))
         payment = self._paid(identifier, no, amount, at)
+        if kind is Kind.SPLIT_MISMATCH or (kind is None and no % SPLIT_EVERY == 0):
+            payment = _divided(payment)
         line = self._line(payment, amount, at)
         number = line.out_trade_no
         if kind is None:
@@ -133,6 +148,10 @@ class _Day:
                 return self._late(
                     payment, line, at, planted, is_given_back=self._random.randrange(2) == 0
                 )
+            case Kind.SPLIT_MISMATCH:
+                first, last = payment.shares
+                wrong = (replace(first, amount=first.amount + 1), last)
+                return Made(replace(payment, shares=wrong), (), (line,), planted)
             case _:
                 return Made(payment, (), (_changed(line, kind),), planted)
 
@@ -254,6 +273,13 @@ class _Day:
             payer_amount=amount,
             fee=0,
         )
+
+
+def _divided(payment: Payment) -> Payment:
+    """Split between a courier and a brand, as its terms say."""
+    assert payment.settle_amount is not None
+    shares = shares_of(_TERMS, payment.settle_amount, payment.fee)
+    return replace(payment, split=_TERMS, shares=shares)
 
 
 def _changed(line: BillLine, kind: Kind) -> BillLine:

@@ -31,7 +31,7 @@ def test_it_is_measured_and_audited(small):
     code, figure = small()
 
     assert (bench.EXIT_OK, "reconciliation") == (code, figure["name"])
-    assert (66, 66, 0, 0, 0, True) == tuple(
+    assert (72, 72, 0, 0, 0, True) == tuple(
         figure["audit"][name]
         for name in ("acknowledged", "in_ledger", "doubled", "lost", "trial_balance", "passed")
     )
