@@ -100,6 +100,12 @@ class Custody:
         elif isinstance(message, Landed) and message.ref == 7:
             self.hear(Landed(8, message.source))
 
+    def overhear(self):
+        """Orders that were on their way when the shard died are here nevertheless."""
+        for message in self.shop.shard.custody.take(Instruct):
+            self.instructed.append(message)
+            self.orders.setdefault(message.number, [message, None])
+
     def hear(self, message):
         self.shop.shard.hear(self.shop.shard.custody, message)
 

@@ -4,10 +4,13 @@ What was asked is asked again under the same id, as front doors do; what the sha
 custody box is lost with the link, and the bank keeps what it knows.
 """
 
+from collections import Counter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import crash_points
 from actors.messages import Answer
 from home_custody import AWAY, HOME, MERCHANT, Shop
 from home_shard import Died
@@ -19,7 +22,8 @@ PARTIES = (MERCHANT.id, HOME.id, AWAY.id)
 class Ordeal:
     """One story of a shop's money, told step by step; each step can be taken again."""
 
-    def __init__(self, path=None):
+    def __init__(self, path=None, is_heard=False):
+        self.is_heard = is_heard
         self.shop = shop = Shop(path)
         self.claims = [shop.sell(10_000, shares=SHARES, fee=40), shop.sell(900, date=20260228)]
         self.ids = iter(range(100))
@@ -29,6 +33,8 @@ class Ordeal:
         try:
             step()
         except Died:
+            if self.is_heard:
+                self.shop.custody.overhear()
             self.shop.restart()
             step()
 
@@ -151,6 +157,51 @@ def test_so_it_is_on_a_file(tmp_path, commit, is_written):
     found, _, is_dead = told(tmp_path / "shard-0.db", (commit, is_written))
 
     assert is_dead
+    assert CALM == found
+
+
+def told_and_ended(point, count, is_heard):
+    """The story with an end right after a message had left; whether the box had it or not.
+
+    Returns what was found, and how often each point was passed.
+    """
+    ordeal, passed = Ordeal(is_heard=is_heard), Counter()
+    shard = ordeal.shop.shard
+    commits = shard._reached
+
+    def reached(name):
+        passed[name] += 1
+        if (name, passed[name]) == (point, count):
+            raise Died
+        commits(name)
+
+    shard._reached = shard.core.reach = reached
+    try:
+        ordeal.run()
+        return ordeal.found(), passed
+    finally:
+        ordeal.shop.close()
+
+
+SENT = ("after_Instruct_sent", "after_AskBank_sent", "after_Carry_sent", "after_answer")
+PASSED = told_and_ended(None, 0, False)[1]
+TELLINGS = [(point, n) for point in SENT for n in range(1, PASSED[point] + 1)]
+
+
+def test_the_story_passes_every_point_of_the_way_home():
+    """Whatever a shard says to custody, it says here; the rest are its commits."""
+    assert {f"after_{kind}_sent" for kind in crash_points.told()} == set(SENT[:3])
+    assert all(PASSED[point] for point in SENT)
+    assert PASSED["before_record_commit"] == PASSED["after_record_commit"] == COMMITS
+
+
+@pytest.mark.parametrize("is_heard", [False, True])
+@pytest.mark.parametrize(("point", "count"), TELLINGS)
+def test_a_crash_after_anything_was_said_leaves_the_same_books(point, count, is_heard):
+    """W12: `sent` is durable, and the order is lost with the process, or is at the bank."""
+    found, passed = told_and_ended(point, count, is_heard)
+
+    assert passed[point] >= count
     assert CALM == found
 
 
