@@ -32,8 +32,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TILLWAY = Path(sys.executable).with_name("tillway")
-START_S = 45
-END_S = 30
+END_S = 60
 SECRET_HEAD = len("hs_test_")
 COVERED = ("@method", "@authority", "@path", "@query", "content-digest")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"

@@ -20,8 +20,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 TILLWAY = Path(sys.executable).with_name("tillway")
 OPERATIONS = Path(__file__).parents[2] / "docs" / "OPERATIONS.md"
-START_S = 60
-REPORT_S = 1.0
+START_S = 120
+PATIENCE_S = 60
+GRACE_S = 100
+"""Longer than anybody's patience here: who ends sooner did not wait for it."""
 
 NEEDS_A_BANK = ("tillway_custody_", "tillway_reconciliation", "tillway_bill_")
 """Names of boxes that a deployment of the simulated channel alone does not have:
@@ -80,7 +82,7 @@ class Deployed:
     def ask(
         self, address: str, path: str, method: str = "GET", body: Any = None, **headers: str
     ) -> tuple[int, str, http.client.HTTPMessage]:
-        connection = http.client.HTTPConnection(address, timeout=20)
+        connection = http.client.HTTPConnection(address, timeout=PATIENCE_S)
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
@@ -123,7 +125,16 @@ class Deployed:
     def signal(self, number: int = signal.SIGTERM) -> None:
         os.kill(self.process.pid, number)
 
-    def ends(self, within_s: float) -> int:
+    def unready(self) -> str:
+        """What it says when it has begun to end."""
+        until = time.monotonic() + PATIENCE_S
+        while (told := self.look("/readyz?verbose"))[0] == 200:
+            assert time.monotonic() < until, told
+            time.sleep(0.02)
+        assert told[0] == 503, told
+        return told[1]
+
+    def ends(self, within_s: float = PATIENCE_S) -> int:
         """The exit code."""
         return self.process.wait(within_s)
 
@@ -181,11 +192,9 @@ def test_the_admin_port_is_small(shop):
 def test_a_slow_request_does_not_stay(shop):
     """Who does not finish its request is hung up on, so that nobody can fill the port."""
     host, port = shop.admin.split(":")
-    with socket.create_connection((host, int(port)), timeout=15) as slow:
+    with socket.create_connection((host, int(port)), timeout=60) as slow:
         slow.sendall(b"GET /livez HTTP/1.1\r\nHost:")
-        began = time.monotonic()
         assert slow.recv(4096).startswith(b"HTTP/1.1 408")
-        assert time.monotonic() - began < 10
     assert shop.look("/livez")[0] == 200
 
 
@@ -210,7 +219,7 @@ def test_every_documented_metric_exists_and_moves(deploy):
     assert code[0] in (201, 202), code
     idle = http.client.HTTPConnection(shop.api)
     idle.connect()
-    deadline = time.monotonic() + 5 * REPORT_S
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         found = shop.metrics()
         still = [name for name in documented if not found.get(name) and name not in AT_REST]
@@ -250,16 +259,14 @@ def test_promtool_has_nothing_to_say_about_a_live_deployment(shop):
 
 def test_readiness_fails_first_and_liveness_never(deploy):
     """In the grace time the balancer looks elsewhere while requests are still answered."""
-    gateway = deploy("--drain-grace", "2").ready()
+    gateway = deploy("--drain-grace", "6").ready()
 
     gateway.signal()
-    time.sleep(0.3)
 
-    status, text = gateway.look("/readyz?verbose")
-    assert (status, "[-]accepting failed" in text) == (503, True)
+    assert "[-]accepting failed" in gateway.unready()
     assert gateway.look("/livez") == (200, "ok\n")
     assert gateway.ask(gateway.api, "/v1/status")[0] in (200, 401)
-    assert gateway.ends(within_s=10) == 0
+    assert gateway.ends() == 0
 
 
 def test_what_is_in_flight_is_answered(deploy):
@@ -267,10 +274,11 @@ def test_what_is_in_flight_is_answered(deploy):
     gateway = deploy("--drain-grace", "0", name="shop").ready()
     gateway.line["api_key"] = _merchant_key(gateway)
     made = gateway.pay(1, way="qr", wallet="wechat")[1]
-    connection = http.client.HTTPConnection(gateway.api, timeout=20)
+    connection = http.client.HTTPConnection(gateway.api, timeout=PATIENCE_S)
     key = {"Authorization": f"Bearer {gateway.line['api_key']}"}
     connection.request("GET", f"/v1/payments/{made['id']}?wait=2", headers=key)
-    time.sleep(0.3)
+    for _ in range(3):  # Who came later has its answer: that one is being waited with.
+        gateway.ask(gateway.api, "/v1/status")
 
     gateway.signal()
     answer = connection.getresponse()
@@ -278,7 +286,7 @@ def test_what_is_in_flight_is_answered(deploy):
     assert (answer.status, answer.headers["Connection"]) == (200, "close")
     assert json.loads(answer.read())["id"] == made["id"]
     connection.close()
-    assert gateway.ends(within_s=10) == 0
+    assert gateway.ends() == 0
 
 
 def test_idle_connections_do_not_hold_the_end(deploy):
@@ -291,21 +299,21 @@ def test_idle_connections_do_not_hold_the_end(deploy):
 
     gateway.signal()
 
-    assert gateway.ends(within_s=5) == 0
+    assert gateway.ends() == 0
     for connection in idle:
         connection.close()
 
 
 def test_a_second_signal_ends_at_once(deploy):
     """Whatever was acknowledged is durable, so impatience costs nothing."""
-    gateway = deploy("--drain-grace", "60").ready()
+    gateway = deploy("--drain-grace", str(GRACE_S)).ready()
     gateway.signal()
-    time.sleep(0.3)
+    gateway.unready()
     assert gateway.process.poll() is None
 
     gateway.signal(signal.SIGINT)
 
-    assert gateway.ends(within_s=2) == 1
+    assert gateway.ends(within_s=GRACE_S - 10) == 1
 
 
 def test_a_signal_during_the_start_ends_it(deploy):
@@ -315,7 +323,7 @@ def test_a_signal_during_the_start_ends_it(deploy):
 
     gateway.signal()
 
-    assert gateway.ends(within_s=10) in (0, -signal.SIGTERM)
+    assert gateway.ends() in (0, -signal.SIGTERM)
 
 
 # --- the copy ------------------------------------------------------------------------------------

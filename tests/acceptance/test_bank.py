@@ -21,7 +21,7 @@ from payments.clock import SystemClock
 from payments.ids import Entropy
 
 TILLWAY = Path(sys.executable).parent / "tillway"
-END_S = 20
+END_S = 60
 
 
 class Process:

@@ -21,7 +21,7 @@ PAST_EXPIRY_S = 100
 def fetched(url):
     """Status, type and body of what a browser gets without any key."""
     split = urlsplit(url)
-    connection = http.client.HTTPConnection(split.netloc, timeout=10)
+    connection = http.client.HTTPConnection(split.netloc, timeout=60)
     try:
         connection.request("GET", split.path)
         reply = connection.getresponse()
@@ -111,7 +111,7 @@ def test_the_picture_shows_the_payload(shown):
 def test_a_picture_may_be_kept_for_a_minute(shown):
     """What it says never changes; only the one who asked may keep it."""
     split = urlsplit(shown["code"]["image_svg_url"])
-    connection = http.client.HTTPConnection(split.netloc, timeout=10)
+    connection = http.client.HTTPConnection(split.netloc, timeout=60)
     try:
         connection.request("GET", split.path)
         assert "private, max-age=60" == connection.getresponse().headers["Cache-Control"]

@@ -22,13 +22,40 @@ lanes = {lanes}
 capacity = {capacity}
 latency_ms = {latency_ms}
 """
-BOTH_S = 4.0
+BOTH_S = 9.0
+"""Sooner than a deployment hangs up that was told no deadline."""
+
+PATIENCE_S = 60
+LONG_S = 30
+BUSY_MS = 3_000
+"""How long a channel thinks where a test does something meanwhile."""
 
 
 def channel(name="simulated", account=None, **settings):
     """The settings of one account of the simulated channel."""
     fields = {"priority": 100, "lanes": 1, "capacity": 1024, "latency_ms": 0, **settings}
     return CHANNEL.format(name=name, account=account or name, **fields)
+
+
+def until(condition):
+    """Wait for what somebody else does."""
+    ends = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+def under_way(deployment, call, *args, **words):
+    """`later`, once it stands in the books as a payment or a refund: the channel has it."""
+
+    def written():
+        counts = deployment.counts()
+        return counts["payments"] + counts["refunds"]
+
+    before = written()
+    running = later(call, *args, **words)
+    until(lambda: written() > before)
+    return running
 
 
 def later(call, *args, **words):
@@ -192,17 +219,16 @@ def test_a_drain_answers_what_is_in_flight(deploy):
     """SIGTERM while the channel thinks: the payment is answered, then the program ends with 0."""
     deployment = deploy(config=channel(latency_ms=1500))
     shop = deployment.new_shop()
-    thread, results = later(shop.pay)
-    time.sleep(0.5)
+    thread, results = under_way(deployment, shop.pay)
 
     began = time.monotonic()
     code = deployment.stop()
 
-    thread.join(10)
+    thread.join(PATIENCE_S)
     (answer,) = results
     assert (201, "succeeded") == (answer.status, answer["status"]), answer
     assert code == 0
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < PATIENCE_S
     deployment.start()
     move(shop, deployment)
     assert shop.read(answer["id"])["status"] == "succeeded"
@@ -212,16 +238,15 @@ def test_a_drain_does_not_wait_for_a_payer(deploy):
     """Who waits for a PIN is told how it stands: 202, and after the restart it goes on."""
     deployment = deploy()
     shop = deployment.new_shop()
-    thread, results = later(shop.pay, ending="9002", wait=30)
-    time.sleep(0.5)
+    thread, results = under_way(deployment, shop.pay, ending="9002", wait=LONG_S)
 
     began = time.monotonic()
     code = deployment.stop()
 
-    thread.join(30)
+    thread.join(PATIENCE_S)
     (answer,) = results
     assert (202, "processing", 0) == (answer.status, answer["status"], code)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < LONG_S - 5
 
 
 # --- neighbors ------------------------------------------------------------------------------
@@ -233,7 +258,7 @@ def test_two_owners_of_a_data_directory_are_refused(deploy):
     shop = deployment.new_shop()
 
     second = deployment.launch()
-    output, _ = second.communicate(timeout=30)
+    output, _ = second.communicate(timeout=PATIENCE_S)
 
     assert second.returncode != 0
     assert "ready" not in output
@@ -248,7 +273,7 @@ def test_two_deployments_never_share_a_port(deploy, kit, tmp_path):
     other = kit.Deployment(tmp_path / "other", "local")
 
     second = other.launch(port)
-    output, _ = second.communicate(timeout=30)
+    output, _ = second.communicate(timeout=PATIENCE_S)
 
     assert second.returncode != 0
     assert "ready" not in output
@@ -261,16 +286,15 @@ def test_two_deployments_never_share_a_port(deploy, kit, tmp_path):
 
 def test_no_credit_is_said_before_anything_is_written(deploy, expect_problem):
     """One call at a time: the second payment hears 503 no_channel, and its key stays free."""
-    deployment = deploy(config=channel(latency_ms=1500, capacity=1))
+    deployment = deploy(config=channel(latency_ms=BUSY_MS, capacity=1))
     shop = deployment.new_shop()
-    thread, results = later(shop.pay)
-    time.sleep(0.5)
+    thread, results = under_way(deployment, shop.pay)
     before = deployment.counts()
 
     expect_problem(shop.pay(key="k", order_no="B"), 503, "no_channel")
 
     assert before == deployment.counts()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert results[0].status == 201
     assert shop.paid(key="k", order_no="B")
 
@@ -278,16 +302,15 @@ def test_no_credit_is_said_before_anything_is_written(deploy, expect_problem):
 def test_too_many_requests_at_once_are_turned_away(deploy, expect_problem):
     """503 overloaded beyond the limit of a front door; GETs too; then it is as before."""
     http = "[http]\nmax_in_flight = 2\nfront_doors = 1\n"
-    deployment = deploy(config=http + channel(latency_ms=1500))
+    deployment = deploy(config=http + channel(latency_ms=BUSY_MS))
     shop = deployment.new_shop()
-    waiting = [later(shop.pay) for _ in range(2)]
-    time.sleep(0.5)
+    running = [later(shop.pay) for _ in range(3)]
+    for thread, _ in running:
+        thread.join(PATIENCE_S)
+    answers = sorted((results[0] for _, results in running), key=lambda answer: answer.status)
 
-    expect_problem(shop.pay(), 503, "overloaded")
-
-    for thread, results in waiting:
-        thread.join(10)
-        assert results[0].status == 201
+    assert [201, 201] == [answer.status for answer in answers[:2]]
+    expect_problem(answers[2], 503, "overloaded")
     assert shop.paid()
 
 
@@ -297,7 +320,7 @@ def test_a_request_that_never_ends_is_hung_up_on(deploy):
     host, port = deployment.api.removeprefix("http://").split(":")
     head = b"POST /v1/payments HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n"
     for said in (head, head + b"\r\n{"):
-        with socket.create_connection((host, int(port)), timeout=6) as talk:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as talk:
             talk.sendall(said)
             heard = b""
             began = time.monotonic()
@@ -317,7 +340,7 @@ def test_a_request_that_never_ends_is_hung_up_on(deploy):
 @pytest.fixture(scope="module")
 def two(kit, tmp_path_factory):
     """Two accounts; the first is asked first, and has room for one call at a time."""
-    config = channel("first", priority=1, capacity=1, latency_ms=1000)
+    config = channel("first", priority=1, capacity=1, latency_ms=BUSY_MS)
     config += channel("second", priority=2)
     data = tmp_path_factory.mktemp("two") / "data"
     deployment = kit.Deployment(data, "local", config).start()
@@ -348,13 +371,12 @@ def test_the_first_by_priority_is_asked(two, kit):
 def test_without_a_credit_the_second_takes_it(two, kit):
     """A full first account is passed over."""
     shop = two.new_shop()
-    thread, results = later(shop.pay)
-    time.sleep(0.3)
+    thread, results = under_way(two, shop.pay)
 
     made = shop.paid()
 
     assert made["channel"] == "second"
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert charged_where(two, kit, made["id"]) == ["second"]
     assert charged_where(two, kit, results[0]["id"]) == ["first"]
 
@@ -363,14 +385,13 @@ def test_refused_for_its_own_reasons_the_second_takes_it(two, kit):
     """The first says that it is busy, having taken nothing: another attempt, one charge."""
     shop = two.new_shop()
     paid = shop.paid()
-    thread, refunds = later(shop.refund, paid["id"], 100)
-    time.sleep(0.3)
+    thread, refunds = under_way(two, shop.refund, paid["id"], 100)
 
     made = shop.paid()
 
     assert made["channel"] == "second"
     assert charged_where(two, kit, made["id"]) == ["second"]
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert refunds[0]["status"] == "succeeded"
 
 

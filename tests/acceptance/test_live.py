@@ -100,7 +100,7 @@ def test_a_live_store_is_no_test_store(live, kit):
     other = kit.Deployment(deployment.data, "local")
 
     process = other.launch()
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=60)
 
     assert process.returncode != 0
     assert "ready" not in output

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 KIT = ROOT / "load_tests"
 RUN_S = 8
 """Locust counts from its own start, imports included."""
-PATIENCE_S = 40
+PATIENCE_S = 60
 NAMES = {
     "POST barcode",
     "POST barcode, double tap",

@@ -29,7 +29,7 @@ def phone():
 def plain(method, url, body=None, **headers):
     """Status, headers and body, as a program sees them."""
     split = urlsplit(url)
-    connection = http.client.HTTPConnection(split.netloc, timeout=20)
+    connection = http.client.HTTPConnection(split.netloc, timeout=60)
     try:
         connection.request(method, split.path, body, headers)
         reply = connection.getresponse()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+import urllib.request
 from urllib.parse import urlsplit
 
 import psutil
@@ -52,6 +53,15 @@ def settled(shop, payment, statuses=("succeeded",)):
     return found
 
 
+def callbacks_taken(deployment, channel):
+    """How many callbacks of a channel were heard, made durable and acknowledged."""
+    with urllib.request.urlopen(f"{deployment.admin}/metrics", timeout=PATIENCE_S) as reply:  # noqa: S310 - loopback
+        lines = reply.read().decode().splitlines()
+    counted = [line for line in lines if line.startswith("tillway_channel_callbacks_total{")]
+    mine = [line for line in counted if f'"{channel}"' in line and '"taken"' in line]
+    return sum(float(line.rpartition(" ")[2]) for line in mine)
+
+
 @pytest.mark.parametrize("wallet", WALLETS)
 def test_a_code_goes_to_its_wallets_channel(shop, wallet):
     """The prefix decides the wallet, the wallet the channel, and its books have the payment."""
@@ -92,18 +102,21 @@ def test_no_channel_serves_the_digital_yuan_yet(shop, expect_problem):
 
 
 @pytest.mark.parametrize("wallet", WALLETS)
-def test_a_shown_code_is_paid_by_callback(shop, wallet):
-    """Long before anybody would have asked: the channel told us, and we told it that we know."""
+def test_a_shown_code_is_paid_by_callback(demo, shop, wallet):
+    """The channel told us, and we told it that we know."""
+    before = callbacks_taken(demo, wallet)
     made = shop.pay(way="qr", wallet=wallet)
     assert (made.status, made["status"]) == (201, "requires_payer"), made
-    began = time.monotonic()
 
     acted = shop.client.post(f"/v1/test_helpers/payments/{made['id']}/pay", {})
     paid = settled(shop, made["id"])
 
     assert acted.status == 200, acted
     assert paid["status"] == "succeeded"
-    assert time.monotonic() - began < 4.5, "it was a query that found it"
+    until = time.monotonic() + PATIENCE_S
+    while callbacks_taken(demo, wallet) == before:  # Boxes report their counts now and then.
+        assert time.monotonic() < until, "it was a query that found it"
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("wallet", WALLETS)

@@ -13,7 +13,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 ON_RAY_TOO = True
-SOON_S = 20.0
+SOON_S = 60.0
 
 
 class Hook:

@@ -20,8 +20,8 @@ CHROMIUM = shutil.which("chromium") or "chromium"
 """The distribution's own: its package brings the libraries that it needs."""
 
 PHONE = {"width": 360, "height": 640}
-END_S = 30
-PATIENCE_MS = 30_000
+END_S = 60
+PATIENCE_MS = 60_000
 
 # What a wallet's app puts into its browser: the script that opens its payment sheet. Opening it is
 # written down, and answered when the test says so.

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 BIN = Path(sys.executable).parent
-END_S = 30
+END_S = 60
 FLAGS = ["--json", "--runtime", "local", "--rate", "2", "--port", "0", "--admin-port", "0"]
 
 

@@ -42,7 +42,7 @@ def order(*items, number="M1", **changes):
 class Bank:
     """One sandbox and its customer. `clock` is the sandbox's and the client's."""
 
-    def __init__(self, folder=None, timeout_s=5.0, late_s=0.5):
+    def __init__(self, folder=None, timeout_s=60.0, late_s=0.5):
         self.clock = ManualClock()
         self.folder, self.timeout_s, self.late_s = folder, timeout_s, late_s
         self.pool = SigningPool("bank-test")

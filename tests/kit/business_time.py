@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-STUCK_S = 30
+STUCK_S = 60
 STEP = timedelta(milliseconds=50)
 """What a clock that only runs, and does not step, never gains on ours."""
 

@@ -277,7 +277,7 @@ class Inbox:
             status=reply.status, body=reply.body, headers={"Content-Type": reply.content_type}
         )
 
-    async def wait(self, count: int, seconds: float = 20) -> list[Heard]:
+    async def wait(self, count: int, seconds: float = 60) -> list[Heard]:
         """Until so many have come."""
         async with asyncio.timeout(seconds), self._more:
             await self._more.wait_for(lambda: len(self.came) >= count)
@@ -404,7 +404,7 @@ class Stand:
         if opening is not None:
             await opening(self, order)
 
-    async def until(self, true: Callable[[], bool], seconds: float = 20) -> None:
+    async def until(self, true: Callable[[], bool], seconds: float = 60) -> None:
         """Until something is so at the channel, which nobody here can wait for."""
         async with asyncio.timeout(seconds):
             while not true():  # noqa: ASYNC110 - the other side has no event to wait for

@@ -27,7 +27,7 @@ from payments.clock import SystemClock
 from rigs import rsa_key
 
 CODE = "28763443825664394"
-HEARD_S = 20
+HEARD_S = 60
 
 
 class Shop(BaseHTTPRequestHandler):

@@ -18,7 +18,7 @@ from payments.channels.sandbox.app import SandboxSettings, serve
 from payments.channels.wechat.sandbox import WeChatSandbox
 from payments.clock import SystemClock
 
-WAIT_S = 20
+WAIT_S = 60
 NUMBER, REFUND = "order-0001", "refund-0001"
 CODE = {"payer": {"auth_code": "130000000000000000"}, "scene_info": {"store_info": {"id": "1"}}}
 MODES = [False, True]

@@ -130,7 +130,7 @@ class World:
             asks.append(DirectoryAsk(self.ref, op, body=raw, **known))
         self.directory.on_messages(self.front, asks)
         wanted = {ask.ref for ask in asks}
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 answers = {m.ref: m for m in self.front.sent if getattr(m, "ref", None) in wanted}
                 if len(answers) == len(wanted):
@@ -153,7 +153,7 @@ def an_operator(identifier: str) -> Key:
 
 async def until(condition: Any) -> None:
     """Let the loop turn until something is so."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             if condition():
                 return

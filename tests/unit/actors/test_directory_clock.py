@@ -21,7 +21,7 @@ async def advanced(world, body):
     clock = await a_clock(world)
     answer = await world.ask("clocks.advance", body, target=clock["id"])
     assert (202, "advancing") == (answer.status, json.loads(answer.body)["status"])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (now := await a_clock(world))["status"] != "ready":
             pass
     return now

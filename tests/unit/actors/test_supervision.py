@@ -79,7 +79,7 @@ class World:
 
 async def until(condition: Callable[[], Any]) -> None:
     """Wait for something that the supervisor does by itself."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - nobody would set an event for it
             await asyncio.sleep(0.005)
 

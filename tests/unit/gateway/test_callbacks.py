@@ -13,7 +13,7 @@ from payments.errors import Overloaded
 from payments.idempotency import Digests
 
 DIGESTS = Digests(b"a secret for tests, no more")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 WECHAT = Wechat(
     mchid="1", appid="a", merchant_serial="s", merchant_private_key="env:K", api_v3_key="env:A"
 )

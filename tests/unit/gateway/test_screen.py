@@ -172,7 +172,7 @@ async def test_the_live_line_has_rate_success_latency_and_the_ledger(imbalance, 
         return readings.pop(0) if len(readings) > 1 else readings[0]
 
     watching = asyncio.create_task(screen.watch(look))
-    await asyncio.wait_for(enough.wait(), 30)
+    await asyncio.wait_for(enough.wait(), 60)
     watching.cancel()
     await asyncio.wait([watching])
     text = paper.getvalue()

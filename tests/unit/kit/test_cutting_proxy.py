@@ -19,7 +19,7 @@ from cutting_proxy import (
     read_message,
 )
 
-SOON_S = 10
+SOON_S = 60
 BLINK_S = 0.05
 
 

@@ -29,7 +29,7 @@ def test_orphans_are_ended_too(tmp_path):
     with Server([sys.executable, "-c", PARENT], tmp_path / "log") as server:
         family = cpu.snapshot([server.pid])
 
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while any(alive := [pid for pid in family if _runs(pid)]) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert 2 == len(family)
@@ -61,7 +61,7 @@ def test_a_server_that_never_gets_ready_is_ended(tmp_path):
             ready_timeout_s=0.3,
         )
 
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50
 
 
 def test_a_server_that_ignores_the_request_to_end_is_killed(tmp_path, monkeypatch):

@@ -5,6 +5,8 @@ from custody_town import instruct
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+HASTY_S = 1.5
+"""How long the box waits where the bank is silent: real time."""
 
 
 async def test_an_order_is_paid_and_its_shard_hears_of_it(town):
@@ -38,7 +40,7 @@ ENDINGS = {
 
 async def test_every_ending_of_the_bank_reaches_the_shard(make_town):
     """Whatever the bank does with answers, two days later all is known, and nothing paid twice."""
-    town = await make_town()
+    town = await make_town(timeout_s=HASTY_S)
     await town.bank.fund()
     shard = town.shards[0]
     orders = {}
@@ -58,8 +60,9 @@ async def test_every_ending_of_the_bank_reaches_the_shard(make_town):
     assert 0 == town.custody.stats()["custody_orders_unknown"]
 
 
-async def test_what_the_bank_never_took_is_absent_until_the_shard_repeats_it(town):
+async def test_what_the_bank_never_took_is_absent_until_the_shard_repeats_it(make_town):
     """The same bytes are sent again, and only when the shard says so."""
+    town = await make_town(timeout_s=HASTY_S)
     await town.bank.fund()
     shard, order = town.shards[0], instruct("lost", account="6222000000008011")
     shard.tell(order)
@@ -138,8 +141,9 @@ async def test_who_asks_is_told_again_what_is_known(town):
     assert "paid" == shard.states(stranger)[-1]
 
 
-async def test_a_bank_that_is_away_leaves_everything_in_doubt_and_nothing_lost(town):
+async def test_a_bank_that_is_away_leaves_everything_in_doubt_and_nothing_lost(make_town):
     """Orders of an hour without the bank are known to it once after it is back."""
+    town = await make_town(timeout_s=HASTY_S)
     await town.bank.fund()
     await town.bank.faults(hang_ppm=1_000_000, operations=["payments", "status"])
     shard, order = town.shards[0], instruct("one")

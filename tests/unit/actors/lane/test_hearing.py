@@ -19,7 +19,7 @@ from payments.channels.transport import CallbackAnswer, Heard
 TAKEN = CallbackAnswer(200, "text/plain", b"success")
 LATER = CallbackAnswer(503, "text/plain", b"later")
 FORGED = CallbackAnswer(401, "text/plain", b"signature")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Talking:

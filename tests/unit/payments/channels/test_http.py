@@ -25,7 +25,7 @@ from cutting_proxy import (
 from payments.channels.http import HttpSettings, PooledClient
 from payments.channels.transport import HttpRequest, NoAnswer, NotSent
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 

@@ -11,7 +11,7 @@ from payments.channels.alipay import wire
 from payments.channels.alipay.sandbox import RETRIES_S
 
 CLOSE = "alipay.trade.close"
-HEARD_S = 20
+HEARD_S = 60
 
 
 class Shop:

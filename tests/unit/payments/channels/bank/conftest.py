@@ -23,8 +23,8 @@ async def kept(tmp_path):
 
 @pytest.fixture
 async def hasty():
-    """A bank whose customer waits for a quarter of a second at most."""
-    made = await Bank(timeout_s=0.25).start()
+    """A bank whose customer waits for a second at most, and which can take longer."""
+    made = await Bank(timeout_s=1.0, late_s=2.0).start()
     yield made
     await made.stop()
 

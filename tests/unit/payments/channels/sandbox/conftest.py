@@ -163,7 +163,7 @@ class Receiver:
         return web.Response(status=status, text=text, headers=headers)
 
     async def next(self) -> dict[str, object]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.heard.get()
 
 
@@ -211,7 +211,7 @@ class Town:
         self.clock: MovableClock = ManualClock()
         self.served: Served | None = None
         self.sandbox: Example | None = None
-        self.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20))
+        self.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60))
         self.runners: list[web.AppRunner] = []
 
     async def start(

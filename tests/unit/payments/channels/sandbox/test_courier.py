@@ -13,7 +13,7 @@ from payments.channels.sandbox.courier import notify_url_refusal
 
 async def settled(town: Any) -> Any:
     """The courier's state once nothing is left to bring."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await town.sandbox.courier.idle()
     return await town.client.get("callbacks")
 

@@ -37,7 +37,7 @@ from payments.payment import Way
 
 TRADE = "0ABCDEFGHJKMNPQRSTVWXYZ001"
 CODES = {"wechat": "13123456789012", "alipay": "28123456789012", "unionpay": "621234567890123"}
-WAIT_S = 20
+WAIT_S = 60
 
 
 @cache

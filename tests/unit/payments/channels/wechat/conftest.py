@@ -22,7 +22,7 @@ from payments.channels.wechat.sandbox import WeChatSandbox
 from payments.channels.wechat.sandbox_keys import KEYS_FILE, Keyring
 from payments.clock import ManualClock, SystemClock
 
-WAIT_S = 20
+WAIT_S = 60
 
 LOADED: dict = {}
 """RSA keys by name: reading one checks it, which takes longer than a test."""

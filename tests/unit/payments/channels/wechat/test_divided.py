@@ -25,7 +25,7 @@ ORDER = "01M7Y4WH5A000W7H0V64525C00"
 RIDER = Holder("MERCHANT_ID", "1900000201", "PARTNER", "河边餐饮有限公司")
 CLOSED = Holder("MERCHANT_ID", "1900009401", "STORE", "店")
 GUEST = Holder("PERSONAL_OPENID", "openid-of-a-rider", "STAFF")
-WAIT_S = 20
+WAIT_S = 60
 
 
 class Peer:
