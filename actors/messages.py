@@ -185,8 +185,7 @@ class PageAsk(Struct, array_like=True, tag=18, gc=False):
 
     `op`: view; authorize (`text`: where to return to, `state` comes back with it); choose (`text`:
     the OAuth code); act (`text`: pay or decline; test mode). `consent`: digest that stands for this
-    browser's choice. `account`: where the wallet was asked who pays. `wait_ms`: how long to wait
-    for what starts the wallet.
+    browser's choice. `account`: where the wallet was asked who pays. `wait_ms`: for its answer.
     """
 
     ref: int
@@ -198,6 +197,7 @@ class PageAsk(Struct, array_like=True, tag=18, gc=False):
     consent: bytes | None = None
     account: str | None = None
     wait_ms: int = 0
+    payer_ip: str | None = None
 
 
 # --- shard (or directory) -> front door ------------------------------------------------------

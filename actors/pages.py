@@ -287,6 +287,7 @@ class Paging:
         if trouble is not None:
             self._tell(link, command, live, trouble)
             return
+        live.payer_ip = command.payer_ip
         self._wish(live, Choice(command.wallet or "", payer, account, command.consent))
         self._watch(link, command, live)
 

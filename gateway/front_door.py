@@ -27,6 +27,7 @@ from gateway.errors import BodyTooLarge, Bug, EdgeError, from_refusal, problem
 from gateway.handlers.payments import PATH, answer_lines, prepared
 from gateway.logs import get_logger
 from gateway.modules import CUSTODY, is_served
+from gateway.payer.address import networks_of
 from gateway.routes import Call, Route, Router
 from gateway.settings_shape import Settings
 from gateway.signatures import Headers, split_target
@@ -104,6 +105,7 @@ class FrontDoor:
         self.auth = Authenticator(self.reference, clock, settings.mode == "live")
         self.placement = placement
         self.livemode = settings.mode == "live"
+        self.proxies = networks_of(settings.http.trusted_proxies)
         self._router = router
         self.asker = Asker(self, identity, network, address, placement)
         self.ask = self.asker.ask
@@ -227,6 +229,7 @@ class FrontDoor:
             self._next_id(),
             keep_alive=request.keep_alive,
             version=request.version,
+            peer=request.remote or "",
         )
         route: Route | None = None
         self._in_flight += 1

@@ -19,8 +19,8 @@ class Call:
     """One request on its way through: what handlers need, and nothing of aiohttp's."""
 
     __slots__ = (
-        "body", "caller", "door", "headers", "keep_alive", "method", "params", "path", "query",
-        "request_id", "version",
+        "body", "caller", "door", "headers", "keep_alive", "method", "params", "path", "peer",
+        "query", "request_id", "version",
     )  # fmt: skip
 
     caller: Caller
@@ -36,13 +36,16 @@ class Call:
         *,
         keep_alive: bool = True,
         version: tuple[int, int] = (1, 1),
+        peer: str = "",
     ) -> None:
+        """`peer`: the address of who is connected, which may be a proxy's."""
         self.door = door
         self.method = method
         self.headers = headers
         self.keep_alive = keep_alive
         self.version = version
         self.path = path
+        self.peer = peer
         self.query = query
         self.body = b""
         self.params: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, field
 
 from gateway import settings_home
 from gateway.modules import ACQUIRING, MODULES, refuse_unknown
+from gateway.payer.address import networks_of
 from gateway.settings_fields import (
     Address,
     CallMs,
@@ -47,6 +48,7 @@ class Http(Section, frozen=True, kw_only=True):
     """The front doors and the admin port. Two instances never share a port.
 
     `admin_host`: where the admin port listens, which asks nobody for a key; empty: like `host`.
+    `trusted_proxies`: addresses and networks of your own proxies, of which `forwarded` is believed.
     """
 
     host: str = "127.0.0.1"
@@ -57,6 +59,11 @@ class Http(Section, frozen=True, kw_only=True):
     max_in_flight: Annotated[int, Meta(ge=1, le=100_000)] = 2_048
     body_max_bytes: Annotated[int, Meta(ge=1_024, le=1_048_576)] = 65_536
     receive_deadline_s: Annotated[int, Meta(ge=1, le=120)] = 10
+    trusted_proxies: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
+    forwarded: Literal["X-Forwarded-For", "Forwarded"] = "X-Forwarded-For"
+
+    def __post_init__(self) -> None:
+        networks_of(self.trusted_proxies)
 
 
 class Shards(Section, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from gateway import qr
 from gateway.edge import Reply
 from gateway.handlers.plates import picture, plate_of, show_plate, start
 from gateway.payer import html
+from gateway.payer.address import payer_address
 from gateway.payer.show import form_targets, message_page, payment_page
 from gateway.payer.tokens import PAYMENT, object_of, token_of
 from gateway.payer.visit import (
@@ -64,6 +65,12 @@ async def code_svg(call: Call) -> Reply:
     return door.reply(call, 200, qr.svg(code["payload"]), qr.SVG, cache=PICTURE_CACHE)
 
 
+def payer_ip(call: Call) -> str | None:
+    """Where the payer is, as far as the proxies say that the settings trust."""
+    name = call.door.settings.http.forwarded
+    return payer_address(call.peer, call.headers.getall(name, ()), call.door.proxies, name)
+
+
 # --- The page of a payment ------------------------------------------------------------------
 
 
@@ -113,6 +120,7 @@ async def _returned(call: Call, visit: Visit, identifier: str, code: str, state:
         consent=consent,
         account=account,
         wait_ms=SHEET_WAIT_MS,
+        payer_ip=payer_ip(call),
     )
     if visit.browser and view.trouble is None:
         return _redirect(call, f"/p/{call.params[0]}")  # The code is used: out of the address.
@@ -199,6 +207,7 @@ async def pay_for(call: Call, visit: Visit, identifier: str, form: dict[str, str
         state=state_for(door.digests, token, wallet or ""),
         consent=visit.consent(door.digests, browser),
         wait_ms=SHEET_WAIT_MS,
+        payer_ip=payer_ip(call),
     )
     line = cookie_line(browser, secure=door.options.public_url.startswith("https:"))
     if view.authorize_url is not None and visit.wants_html:

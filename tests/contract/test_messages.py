@@ -151,7 +151,7 @@ SAMPLES = (
     ReadBooks(7, "sim", "N1"),
     ReadStatus(8, "stats"),
     ReadBalances(38, "receiver:rcv_1:"),
-    PageAsk(31, "pay_1", "choose", "wechat", "code", "state", b"c", "wechat-1", 3000),
+    PageAsk(31, "pay_1", "choose", "wechat", "code", "state", b"c", "wechat-1", 3000, "8.8.8.8"),
     Answer(9, 201, b"{}", True, 1),
     Refusal(10, "not_found", "no", "id", 1),
     LanePay(
@@ -319,8 +319,8 @@ GOLDEN = (
     "91941007a373696da24e31",
     "91931108a57374617473",
     "91931326af72656365697665723a7263765f313a",
-    "919a121fa57061795f31a663686f6f7365a6776563686174a4636f6465a57374617465c40163a8776563686174"
-    "2d31cd0bb8",
+    "919b121fa57061795f31a663686f6f7365a6776563686174a4636f6465a57374617465c40163a8776563686174"
+    "2d31cd0bb8a7382e382e382e38",
     "91961e09ccc9c4027b7dc301",
     "91961f0aa96e6f745f666f756e64a26e6fa2696401",
     "91dc0012280ba24e31cd0ed8a3636e79a7626172636f6465a56d63685f31a6776563686174a23133a3746561"
