@@ -17,6 +17,7 @@ from actors.home import HomeDesk
 from actors.parties import CURRENCY, Parties
 from actors.record_kinds import BATCH, CLEARING
 from actors.records import Kept
+from payments import chart
 from payments.clearing import batch as batches
 from payments.clearing import runs as rules
 from payments.clearing import stripes
@@ -28,7 +29,7 @@ from payments.clearing.stripes import Cleared
 from payments.clearing.view import batch_json
 from payments.errors import Conflict
 from payments.ids import partition_of
-from payments.settlement import cover
+from payments.settlement import cover, entries
 from payments.settlement.carried import Carried
 from payments.settlement.entries import ARRIVED, CLEARED, accounts_of, home_of
 
@@ -222,12 +223,16 @@ class Clearing:
         assert filed is not None, batch
         known = parties.cover(merchant)
         moved = [(each.party, each.moved) for each in cleared]
-        queued = cover.queue(known, batch.id, netted.claims, moved)
+        after = batches.apply(batch, filed)
+        queued = cover.queue(known, batch.id, after.claims, moved)
         # Nothing is refused from here on.
-        batch = batches.apply(batch, filed)
+        batch = after
         parties.put_cover(cover.apply(known, queued))
         parties.filed(merchant)
         self._emit(batch)
+        assert batch.netted is not None
+        outside = entries.settled_outside(merchant, batch.netted.outside)
+        parties.book(batch.id, entries.OUTSIDE, at, outside)
         away = self._leave(batch, at)
         if away:
             due = at + LOOK_AGAIN_MS
@@ -238,7 +243,9 @@ class Clearing:
     def _clear(self, batch: Batch, due: stripes.Due) -> Cleared:
         names = accounts_of(due.party, partition_of(batch.id))
         books = self.core.books
-        there = (-books.balance(names.pending, CURRENCY), books.balance(names.debt, CURRENCY))
+        there = [-books.balance(names.pending, CURRENCY), books.balance(names.debt, CURRENCY)]
+        if due.party == batch.merchant:
+            there.append(books.balance(chart.merchant_fees_due(due.party), CURRENCY))
         return stripes.clear(batch.id, due, *there)
 
     def _leave(self, batch: Batch, at: int) -> bool:

@@ -259,7 +259,12 @@ class Core:
         )
 
     def merchant_back(self, payment: Payment, amount: int) -> int:
-        """What the merchant gives back of `amount` more, out of pending and available."""
+        """What the merchant gives back of `amount` more, out of pending and available.
+
+        Nothing where the channel pays the merchant itself: there it takes refunds itself, too.
+        """
+        if payment.attempt is not None and payment.attempt.is_outside:
+            return 0
         back = self.own_back(payment, amount)
         return back - from_held(payment.escrow, back)
 

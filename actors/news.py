@@ -97,7 +97,9 @@ class News:
         is_first = not (payment.late_success or payment.has_stray)
         stray = StrayPaid(now, attempt.number, outcome.channel_trade_no, outcome.channel_at)
         self._paying.fold(live, Decision((stray,)), now)
-        postings = bookings.late_success_booked(attempt.account, live.partition, settled)
+        postings = bookings.late_success_booked(
+            attempt.account, live.partition, settled, is_outside=attempt.is_outside
+        )
         if postings:
             core.books.book(
                 core.batch,

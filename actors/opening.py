@@ -12,6 +12,7 @@ from actors.link import Link
 from actors.live import LivePayment, decode_payment, decode_refund
 from actors.merchant import MerchantEntity
 from actors.messages import Pay
+from actors.outside import route_of
 from actors.paying import Paying
 from actors.stats import SAMPLE_MASK
 from payments.calendar import business_date
@@ -29,7 +30,7 @@ from payments.payment import Assessment, Attempt, AttemptState, Moment, Payment,
 from payments.reference import Merchant, MerchantStatus, SplitRule
 from payments.refund import Refund
 from payments.risk import REJECT, Facts, assess, failure_of
-from payments.routing import CUSTODY, ChannelAccount
+from payments.routing import ChannelAccount
 from payments.splitting.dividing import refuse_indivisible
 from payments.splitting.escrow import Escrow
 from payments.splitting.rules import TAG, choose, terms_of
@@ -207,7 +208,15 @@ class Opening:
         if is_page:
             wallet = None
         asked = Way.JSAPI if is_page else way
-        route, account = router.plan(asked, wallet, facts, command.channel_hint)
+        route, account = route_of(
+            core.lanes,
+            asked,
+            wallet,
+            facts,
+            command.channel_hint,
+            is_held=command.escrow_at is not None,
+            is_split=command.split is not None and bool(command.split.parts),
+        )
         self._refuse_unable(command, account, is_page=is_page)
         if is_timed:
             began = core.numbers.stage("route", began)
@@ -251,12 +260,7 @@ class Opening:
         self._paying.wait(live, link, command.ref, command.wait_ms, None, False)
 
     def _refuse_unable(self, command: Pay, account: ChannelAccount, *, is_page: bool) -> None:
-        """InvalidField for an escrow or a split that who holds the money could not carry out."""
-        if command.escrow_at is not None and account.settles_to != CUSTODY:
-            raise InvalidField(
-                "the channel pays this merchant's money out itself: it cannot be held",
-                param="/escrow",
-            )
+        """InvalidField for a split that the channel that holds the money could not carry out."""
         split, core = command.split, self._core
         if split is None or not split.parts:
             return
@@ -294,7 +298,14 @@ class Opening:
             Status.FAILED if rejected else Status.PROCESSING,
             None
             if rejected
-            else Attempt(0, account.channel, account.name, AttemptState.SENDING, now),
+            else Attempt(
+                0,
+                account.channel,
+                account.name,
+                AttemptState.SENDING,
+                now,
+                is_outside=account.pays_merchant,
+            ),
             now,
             date,
             command.key_digest,

@@ -15,6 +15,7 @@ from actors.core import Core
 from actors.link import Link
 from actors.live import LivePayment
 from actors.messages import Act, LaneAct, LaneIdentify, PageAsk
+from actors.outside import unable
 from actors.paying import Paying
 from payments.channels.base import Declined, Elsewhere, Known, Outcome
 from payments.choosing import choose
@@ -189,7 +190,8 @@ class Paging:
         """The account that would take this wallet now. Raise NoChannel, WalletNotSupported."""
         lanes = self._core.lanes
         facts = lanes.facts(live.partition)
-        _, account = lanes.router.plan(Way.JSAPI, wallet or "", facts, hint)
+        unfit = unable(lanes, live.payment)
+        _, account = lanes.router.plan(Way.JSAPI, wallet or "", facts, hint, unfit)
         if hint is not None and account.name != hint:
             # The wallet named the payer to one account; another would not know them.
             raise NoChannel("the channel is down just now", retry_after_s=1)
@@ -325,7 +327,8 @@ class Paging:
             self._paying.fold(live, Decision((dropped,)), now)
             return
         at = first_look(now, core.options.schedule(account.name))
-        sent = begin(live.payment, account.channel, account.name, now, at)
+        channel, is_outside = account.channel, account.pays_merchant
+        sent = begin(live.payment, channel, account.name, now, at, is_outside=is_outside)
         core.lanes.facts(live.partition)[account.name].credits -= 1
         live.lane_ref = True
         self._paying.fold(live, Decision((sent,)), now)

@@ -109,7 +109,8 @@ class Parties:
                 if batch.state not in (BatchState.FILED, BatchState.CLOSED):
                     return party
                 owed = sum(due.amount for due in batch.dues if due.party == merchant)
-                owed -= sum(each.to_debt for each in batch.cleared if each.party == merchant)
+                own = (each for each in batch.cleared if each.party == merchant)
+                owed -= sum(each.to_debt + each.to_fees for each in own)
                 party = parties.owe(party, batch.id, batch.business_date, owed, kept.no)
         return party
 

@@ -13,6 +13,7 @@ from actors.core import Core
 from actors.link import Link
 from actors.live import LivePayment, Waiter
 from actors.messages import LaneAsk, LanePay
+from actors.outside import unable
 from payments import bookings
 from payments.channel_time import believed
 from payments.channels.base import Approved, Declined, Outcome, Unknown
@@ -183,6 +184,7 @@ class Paying:
         if payment.way is Way.BARCODE and live.auth_code is None:
             return False
         tried = (*(earlier.account for earlier in payment.earlier), attempt.account)
+        tried += unable(core.lanes, payment)
         facts = core.lanes.facts(live.partition)
         try:
             _, account = core.lanes.router.plan(
@@ -198,7 +200,12 @@ class Paying:
         schedule = core.options.schedule(account.name)
         facts[account.name].credits -= 1
         following = Attempt(
-            attempt.number + 1, account.channel, account.name, AttemptState.SENDING, now
+            attempt.number + 1,
+            account.channel,
+            account.name,
+            AttemptState.SENDING,
+            now,
+            is_outside=account.pays_merchant,
         )
         self.fold(live, Decision((Sent(now, following, first_look(now, schedule)),)), now)
         live.lane_ref = True
@@ -275,13 +282,13 @@ class Paying:
             self._book_held(live, payment, account, now)
             self.divided(live, now)
             return
-        postings = (
-            bookings.split_payment_booked(
-                account, merchant, live.partition, *amounts, shares, is_held=is_held
-            )
-            if shares or is_held
-            else bookings.payment_booked(account, merchant, live.partition, *amounts)
-        )
+        about = (account, merchant, live.partition, *amounts)
+        if payment.attempt.is_outside:
+            postings = bookings.outside_payment_booked(*about)
+        elif shares or is_held:
+            postings = bookings.split_payment_booked(*about, shares, is_held=is_held)
+        else:
+            postings = bookings.payment_booked(*about)
         if is_held and self.held is not None:
             self.held(live)
         if postings:
@@ -318,7 +325,10 @@ class Paying:
     def _book_late_success(self, live: LivePayment, payment: Payment, now: int) -> None:
         assert payment.attempt is not None
         postings = bookings.late_success_booked(
-            payment.attempt.account, live.partition, payment.settle_amount or 0
+            payment.attempt.account,
+            live.partition,
+            payment.settle_amount or 0,
+            is_outside=payment.attempt.is_outside,
         )
         if postings:
             core = self._core

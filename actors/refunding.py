@@ -16,6 +16,7 @@ from actors.key_uses import key_id, taken
 from actors.link import Link
 from actors.live import LivePayment, LiveRefund, Waiter, decode_refund
 from actors.messages import LaneRefund, MakeRefund
+from actors.outside import is_outside, refund_postings
 from actors.paying import CANCEL, REF_BITS, REFUND, Paying
 from actors.sharing import draw, out_of_what_there_is
 from payments import bookings, chart
@@ -354,23 +355,19 @@ class Refunding:
             settle_back, fee_back = payment.settle_amount or 0, 0
             if refund.stray is not None:
                 settle_back = refund.stray
-            postings = bookings.late_refund_booked(refund.account, live.partition, settle_back)
+            postings = bookings.late_refund_booked(
+                refund.account,
+                live.partition,
+                settle_back,
+                is_outside=is_outside(payment, refund.attempt_no),
+            )
             entry_id = bookings.late_refund_entry_id(refund.id)
         else:
             settle_back, fee_back = core.give_back(payment, refund.amount)
             drawn = draw(core, payment, live.partition, settle_back, fee_back)
-            amounts = (settle_back, fee_back)
             own = settle_back - fee_back - sum(each.amount for each in drawn)
             held = from_held(payment.escrow, own)
-            postings = (
-                bookings.split_refund_booked(
-                    refund.account, payment.merchant, live.partition, *amounts, drawn, held
-                )
-                if drawn or held
-                else bookings.refund_booked(
-                    refund.account, payment.merchant, live.partition, *amounts
-                )
-            )
+            postings = refund_postings(core, live, refund, settle_back, fee_back, drawn, held)
             entry_id = bookings.refund_entry_id(refund.id)
         entry.refund = refund = replace(
             refund,

@@ -13,6 +13,7 @@ from actors.link import Link
 from actors.live import LivePayment
 from actors.messages import MakeRefund, Pay
 from actors.opening import NOTHING_FOUND, Found, Opening
+from actors.outside import refuse_uncarried
 from actors.paying import Paying
 from actors.refunding import Refunding
 from actors.reported_messages import ReportPayment, ReportRefund
@@ -87,10 +88,13 @@ class Reporting:
         rules = core.split_rules(merchant.id)
         if rules or asked.split is not None:
             asked.split = opening.terms(asked, merchant, rules, date, (settles, command.fee))
+        is_split = asked.split is not None and bool(asked.split.parts)
+        refuse_uncarried(account, is_held=False, is_split=is_split)
         core.payment_no += 1
         live = LivePayment(
             self._payment(asked, now, date, Attempt(
-                0, account.channel, account.name, AttemptState.SENDING, paid_at
+                0, account.channel, account.name, AttemptState.SENDING, paid_at,
+                is_outside=account.pays_merchant,
             )),
             core.payment_no,
             merchant.number,

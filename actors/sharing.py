@@ -20,6 +20,8 @@ from payments.splitting.returning import drawn
 BALANCES: Final = ("pending", "available", "frozen", "in_transit", "debt")
 """What an answer about balances says, by the accounts' last words."""
 
+PAST_US: Final = frozenset({"direct", "outside"})
+_SHOWN_AS: Final = {"escrow": "frozen", "fees_due": "debt", "owed": "debt"}
 _encode: Final = Encoder().encode
 
 
@@ -66,8 +68,8 @@ def balances(core: Core, link: Link, command: ReadBalances) -> None:
     for (account, currency), minor in core.books.under(command.owner).items():
         here = sums.setdefault(currency, dict.fromkeys(BALANCES, 0))
         part = chart.parse(account).part
-        if part == "direct":
+        if part in PAST_US:
             continue  # The channel pays it: it is never here.
         # Whoever reads it asks what it may spend: held by escrow or by order, it may not.
-        here["frozen" if part == "escrow" else part] += chart.natural(account, minor)
+        here[_SHOWN_AS.get(part, part)] += chart.natural(account, minor)
     core.say(link, command.ref, 200, _encode(sums))

@@ -141,6 +141,38 @@ def refund_booked(
     )
 
 
+def outside_payment_booked(
+    account: str, merchant: str, partition: int, settle_amount: int, fee: int
+) -> Postings:
+    """The channel pays the merchant itself: of the amount, nothing comes into custody. Our fee
+    cannot be taken off it, so the merchant owes it.
+    """
+    return _without_zeros(
+        (chart.channel_outside(account, partition), settle_amount),
+        (chart.merchant_outside(merchant), -settle_amount),
+        (chart.merchant_fees_due(merchant), fee),
+        (chart.fees_income(partition), -fee),
+    )
+
+
+def outside_refund_booked(
+    account: str, merchant: str, partition: int, settle_back: int, fee_back: int, fees_due: int
+) -> Postings:
+    """The channel takes a refund from the merchant itself; our fee is given back.
+
+    `fees_due`: what the merchant owes of our fees. What is given back is first taken off that; the
+    merchant had paid the rest, and has it pending.
+    """
+    off = min(fee_back, fees_due)
+    return _without_zeros(
+        (chart.channel_outside(account, partition), -settle_back),
+        (chart.merchant_outside(merchant), settle_back),
+        (chart.merchant_fees_due(merchant), -off),
+        (chart.merchant_pending(merchant), off - fee_back),
+        (chart.fees_income(partition), fee_back),
+    )
+
+
 def held_at_channel(
     account: str, merchant: str, partition: int, settle_amount: int, shares: Sequence[Share]
 ) -> Postings:
@@ -182,18 +214,27 @@ def released(merchant: str, amount: int) -> Postings:
     )
 
 
-def late_success_booked(account: str, partition: int, settle_amount: int) -> Postings:
-    """Money turned up that nobody sold anything for: held in suspense, never the merchant's."""
+def late_success_booked(
+    account: str, partition: int, settle_amount: int, *, is_outside: bool = False
+) -> Postings:
+    """Money turned up that nobody sold anything for: held in suspense, never the merchant's.
+
+    `is_outside`: the channel pays the merchant itself, so custody has no claim on it.
+    """
+    owed = chart.channel_outside if is_outside else chart.receivable
     return _without_zeros(
-        (chart.receivable(account, partition), settle_amount),
+        (owed(account, partition), settle_amount),
         (chart.suspense(account, partition), -settle_amount),
     )
 
 
-def late_refund_booked(account: str, partition: int, settle_back: int) -> Postings:
+def late_refund_booked(
+    account: str, partition: int, settle_back: int, *, is_outside: bool = False
+) -> Postings:
     """The money of a late success went back to its payer."""
+    owed = chart.channel_outside if is_outside else chart.receivable
     return _without_zeros(
-        (chart.receivable(account, partition), -settle_back),
+        (owed(account, partition), -settle_back),
         (chart.suspense(account, partition), settle_back),
     )
 

@@ -9,6 +9,7 @@ is that of the payment it got a share of.
 
     channel:<account>:receivable#<partition>   asset      what the channel owes us or the merchant
     channel:<account>:held#<partition>         asset      what the channel is to pay out itself
+    channel:<account>:outside#<partition>      asset      what it owes to merchants, past custody
     custody:<bank>:<account>                   asset      money at the bank, held for merchants
     merchant:<id>:pending                      liability  sold, not yet matched at the bank
     merchant:<id>:available                    liability  matched, may be paid out
@@ -16,7 +17,9 @@ is that of the payment it got a share of.
     merchant:<id>:escrow                       liability  of a payment, until it is released
     merchant:<id>:in_transit                   liability  on its way to the merchant's bank account
     merchant:<id>:direct                       liability  the channel is to pay it straight
+    merchant:<id>:outside                      liability  the mirror of a channel's outside
     merchant:<id>:debt                         asset      what the merchant owes after refunds
+    merchant:<id>:fees_due                     asset      our fees on what came past custody
     receiver:<id>:pending#<partition>          liability  shares, not yet matched at the bank
     receiver:<id>:available#<partition>        liability  matched, may be paid out
     receiver:<id>:frozen#<partition>           liability  held by order or dispute
@@ -76,6 +79,9 @@ _KINDS: Final[dict[tuple[str, str], tuple[Kind, bool]]] = {
     ("channel", "receivable"): (Kind.ASSET, False),
     ("channel", "held"): (Kind.ASSET, True),
     ("custody", ""): (Kind.ASSET, True),
+    # Refunds after a day was cleared are below zero until the next batch takes them off.
+    ("channel", "outside"): (Kind.ASSET, False),
+    ("merchant", "outside"): (Kind.LIABILITY, False),
     ("merchant", "pending"): (Kind.LIABILITY, True),
     ("merchant", "available"): (Kind.LIABILITY, True),
     ("merchant", "frozen"): (Kind.LIABILITY, True),
@@ -84,6 +90,7 @@ _KINDS: Final[dict[tuple[str, str], tuple[Kind, bool]]] = {
     ("merchant", "direct"): (Kind.LIABILITY, True),
     ("merchant", "debt"): (Kind.ASSET, True),
     ("receiver", "pending"): (Kind.LIABILITY, True),
+    ("merchant", "fees_due"): (Kind.ASSET, True),
     ("receiver", "available"): (Kind.LIABILITY, True),
     ("receiver", "frozen"): (Kind.LIABILITY, True),
     ("receiver", "in_transit"): (Kind.LIABILITY, True),
@@ -128,6 +135,10 @@ def suspense(channel_account: str, partition: int) -> str:
 
 def merchant_pending(merchant: str) -> str:
     return "merchant:" + merchant + ":pending"
+def channel_outside(channel_account: str, partition: int) -> str:
+    return "channel:" + channel_account + ":outside" + STRIPES[partition]
+
+
 
 
 def merchant_available(merchant: str) -> str:
@@ -156,6 +167,14 @@ def merchant_debt(merchant: str) -> str:
 
 def merchant_prefix(merchant: str) -> str:
     """What the names of all accounts of a merchant begin with."""
+def merchant_outside(merchant: str) -> str:
+    return "merchant:" + merchant + ":outside"
+
+
+def merchant_fees_due(merchant: str) -> str:
+    return "merchant:" + merchant + ":fees_due"
+
+
     return "merchant:" + merchant + ":"
 
 

@@ -213,6 +213,32 @@ def of_escrow(payment: Payment, postings: Iterable[Postings]) -> Iterator[str]:
         yield f"holds {held} and the entries say {booked}"
 
 
+def of_outside(payment: Payment, postings: Iterable[Postings]) -> Iterator[str]:
+    """Complaints about the entries of a payment that the channel pays to the merchant itself.
+
+    Of its money nothing may be a claim on custody; what is left of it is what was not refunded.
+    Only a payment that succeeded has such money, and nothing else where no attempt went astray.
+    """
+    attempt = payment.attempt
+    if attempt is None or not attempt.is_outside or payment.has_stray:
+        return
+    if payment.status is not Status.SUCCEEDED:
+        return
+    left = 0
+    for legs in postings:
+        for name, minor in legs:
+            account = chart.parse(name)
+            if account.family == "channel":
+                is_outside = account.part == "outside"
+                left += minor if is_outside else 0
+                if not is_outside:
+                    yield "is paid past custody and its entries say otherwise"
+                    return
+    expected = (payment.settle_amount or 0) - payment.settle_returned
+    if left != expected:
+        yield f"is paid past custody with {expected} and the entries say {left}"
+
+
 def expected_entries(payment: Payment, refunds: Collection[Refund]) -> set[str]:
     """The ids of all entries that a payment and its refunds have, by their states."""
     expected = set()

@@ -72,8 +72,16 @@ def is_ready(payment: Payment, now: int) -> bool:
     )
 
 
-def begin(payment: Payment, channel: str, account: str, now: int, next_action_at: int) -> Sent:
-    """The attempt that the payer wants, under the next number."""
+def begin(
+    payment: Payment,
+    channel: str,
+    account: str,
+    now: int,
+    next_action_at: int,
+    *,
+    is_outside: bool = False,
+) -> Sent:
+    """The attempt that the payer wants, under the next number. `is_outside`: as the attempt's."""
     assert is_ready(payment, now), payment.id
     page = payment.page
     assert page is not None
@@ -89,6 +97,7 @@ def begin(payment: Payment, channel: str, account: str, now: int, next_action_at
         way=Way.JSAPI,
         payer=choice.payer,
         consent=choice.consent,
+        is_outside=is_outside,
     )
     return Sent(now, attempt, next_action_at)
 

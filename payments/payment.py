@@ -156,6 +156,8 @@ class Attempt(Struct, frozen=True, array_like=True, gc=False):
     """It was charged after it had ended: the money goes back by a refund of its own."""
     channel_at: int | None = None
     """When the channel says that it took the money; None: it did not say, or not believably."""
+    is_outside: bool = False
+    """The channel pays the merchant itself: the money never comes into custody."""
 
 
 class Choice(Struct, frozen=True, array_like=True, gc=False):

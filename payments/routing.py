@@ -46,13 +46,19 @@ class ChannelAccount(Struct, frozen=True, array_like=True, gc=False):
         if self.mode not in MODES or self.settles_to not in DESTINATIONS:
             raise ValueError(f"channel account {self.name}: {self.mode}, {self.settles_to}")
 
+    @property
+    def pays_merchant(self) -> bool:
+        """Whether the channel pays the merchant itself, past custody."""
+        return self.settles_to == MERCHANT
+
 
 MODES: Final = frozenset({"direct", "partner", "acquirer"})
 CUSTODY: Final = "custody"
+MERCHANT: Final = "merchant"
 CHANNEL_FROZEN: Final = "channel_frozen"
 """The channel holds the money back, pays receivers, and lets the merchant have the rest."""
 
-DESTINATIONS: Final = frozenset({CUSTODY, "merchant", CHANNEL_FROZEN})
+DESTINATIONS: Final = frozenset({CUSTODY, MERCHANT, CHANNEL_FROZEN})
 # The name is part of account names in the books, which `:` and `#` take apart.
 _NAME: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 

@@ -18,7 +18,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from payments.clearing.netting import Netted, Window
+from payments.clearing.netting import Claim, Netted, Window
 from payments.clearing.stripes import Cleared, Due, due_parties
 from payments.clearing.workdays import cut_off_ms
 from payments.errors import Conflict
@@ -73,6 +73,28 @@ class Batch(Struct, frozen=True, array_like=True, gc=False):
         """What each receiver's share comes to, with what earlier batches brought."""
         assert self.netted is not None, self.id
         return due_parties(self.merchant, self.netted.pending, self.brought)
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """What waits for credits: of each, the fees that were netted from it are ours.
+
+        They come with the credits of the claims that they are taken off, and not before.
+        """
+        assert self.netted is not None, self.id
+        left = sum(each.to_fees for each in self.cleared)
+        if not left:
+            return self.netted.claims
+        found = []
+        for claim in self.netted.claims:
+            parts = dict(claim.parts)
+            taken = max(0, min(left, parts.get(self.merchant, 0)))
+            if taken:
+                left -= taken
+                parts[self.merchant] -= taken
+                claim = replace(claim, fee=claim.fee + taken, parts=tuple(sorted(parts.items())))
+            found.append(claim)
+        assert not left, self.id
+        return tuple(found)
 
 
 class Opened(Struct, frozen=True, array_like=True, tag="opened", gc=False):

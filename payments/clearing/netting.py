@@ -100,12 +100,14 @@ class Netted(Struct, frozen=True, array_like=True, gc=False):
     """What one pass found for one merchant.
 
     `left_seq`: the lowest sequence of an entry that is dated after the batch, so that the next pass
-    begins there; 0 if there is none.
+    begins there; 0 if there is none. `outside`: (channel account, minor units) that channels pay
+    this merchant themselves, in order of account; it is in the totals and in no claim.
     """
 
     totals: Totals
     claims: tuple[Claim, ...] = ()
     left_seq: int = 0
+    outside: tuple[tuple[str, int], ...] = ()
 
     @property
     def pending(self) -> dict[str, int]:
@@ -127,8 +129,8 @@ class _Tally:
     """Sums of one merchant while its lines pass. `parts` and the like: by account and day."""
 
     __slots__ = (
-        "fees", "gross", "items", "last", "left", "net", "parts", "receivables", "refunds",
-        "window",
+        "fees", "fees_due", "gross", "items", "last", "left", "net", "outside", "parts",
+        "receivables", "refunds", "window",
     )  # fmt: skip
 
     def __init__(self, window: Window) -> None:
@@ -137,10 +139,12 @@ class _Tally:
         self.receivables: dict[_Day, int] = {}
         self.fees: dict[_Day, int] = {}
         self.parts: dict[_Day, dict[str, int]] = {}
+        self.outside: dict[str, int] = {}
+        self.fees_due = 0
 
     def netted(self) -> Netted:
-        settle = sum(self.receivables.values())
-        fees = sum(self.fees.values())
+        settle = sum(self.receivables.values()) + sum(self.outside.values())
+        fees = sum(self.fees.values()) + self.fees_due
         totals = Totals(
             gross=self.gross,
             refunds=self.refunds,
@@ -154,7 +158,8 @@ class _Tally:
             Claim(day[0], owed, self.fees[day], tuple(sorted(self.parts[day].items())), day[1])
             for day, owed in sorted(self.receivables.items())
         )
-        return Netted(totals, claims, self.left)
+        outside = tuple((account, minor) for account, minor in sorted(self.outside.items()))
+        return Netted(totals, claims, self.left, outside)
 
 
 class _Role(Struct, frozen=True, gc=False):
@@ -240,7 +245,8 @@ def _count(
     elif step == REFUND:
         tally.refunds += asked
     channel_account = ""
-    settle = fee = 0
+    settle = fee = due = 0
+    is_outside = False
     pending = []
     for account, minor in unpack_postings(packed):
         role = roles.get(account)
@@ -256,11 +262,21 @@ def _count(
                 tally.net -= minor
             if role.part == "pending":
                 pending.append((role.owner, minor))
+            elif role.part == "fees_due":
+                due = minor
+            elif role.part == "outside" and not role.is_merchant:
+                is_outside = True
+                tally.outside[role.owner] = tally.outside.get(role.owner, 0) + minor
+    if is_outside:
+        # Our fee on it is the merchant's debt, not part of any credit.
+        tally.fees_due += due
+        if not pending:
+            return
     # An entry without a receivable has no money to wait for: a fee given back on a free sale.
     day = channel_account, bill_date if channel_account else 0
     parts = tally.parts.setdefault(day, {})
     tally.receivables[day] = tally.receivables.get(day, 0) + settle
-    tally.fees[day] = tally.fees.get(day, 0) - fee
+    tally.fees[day] = tally.fees.get(day, 0) - fee - due
     for party, minor in pending:
         parts[party] = parts.get(party, 0) - minor
 

@@ -32,7 +32,8 @@ class Cleared(Struct, frozen=True, array_like=True, gc=False):
     """What was booked for one party when its batch was filed, minor units.
 
     `departure`, `arrival`: the sources of the two steps. `to_debt`: netted against what it owes.
-    `moved`: sent home; 0 for who is at home. `left`: for the next batch.
+    `moved`: sent home; 0 for who is at home. `left`: for the next batch. `to_fees`: netted against
+    what a merchant owes of our fees on money that came past custody.
     """
 
     party: str
@@ -42,11 +43,12 @@ class Cleared(Struct, frozen=True, array_like=True, gc=False):
     to_debt: int = 0
     moved: int = 0
     left: int = 0
+    to_fees: int = 0
 
     @property
     def postings(self) -> Postings:
         """The first step, in the batch's partition. Empty if there is nothing to book."""
-        return entries.cleared(self.party, self.partition, self.to_debt, self.moved)
+        return entries.cleared(self.party, self.partition, self.to_debt, self.moved, self.to_fees)
 
     @property
     def arrival_postings(self) -> Postings:
@@ -66,10 +68,11 @@ def due_parties(
     return tuple(Due(party, sums[party]) for party in parties)
 
 
-def clear(batch: str, due: Due, pending: int, debt: int) -> Cleared:
+def clear(batch: str, due: Due, pending: int, debt: int, fees_due: int = 0) -> Cleared:
     """Decide what one party's entry says, from its balances in the batch's partition now.
 
-    `pending`, `debt`: as people read them, never below zero. Never takes more than there is.
+    `pending`, `debt`, `fees_due` (a merchant's): as people read them, never below zero. Never takes
+    more than there is; a debt comes before fees.
     """
     assert pending >= 0, (batch, due, pending)
     assert debt >= 0, (batch, due, debt)
@@ -78,9 +81,11 @@ def clear(batch: str, due: Due, pending: int, debt: int) -> Cleared:
     departure, arrival = (_source(batch, due.party, step) for step in ("out", "in"))
     taken = max(0, min(due.amount, pending))
     to_debt = min(debt, taken)
+    to_fees = min(fees_due, taken - to_debt)
     if home == partition:
         # Its share stays where it is; only cover moves it on.
-        return Cleared(due.party, partition, departure, arrival, to_debt)
+        return Cleared(due.party, partition, departure, arrival, to_debt, to_fees=to_fees)
+    assert not to_fees, due.party  # A merchant is always at home.
     left = due.amount - taken
     return Cleared(due.party, partition, departure, arrival, to_debt, taken - to_debt, left)
 

@@ -23,8 +23,11 @@ class Type(StrEnum):
 
 
 CLEARING: Final = frozenset(
-    {entries.CLEARED, entries.ARRIVED, entries.COVERED, entries.MONEY_ARRIVED}
-)
+    {
+        entries.CLEARED, entries.ARRIVED, entries.COVERED, entries.MONEY_ARRIVED,
+        entries.OUTSIDE,
+    }
+)  # fmt: skip
 PAYOUTS: Final = frozenset(
     {
         entries.HELD, entries.LET_GO, entries.SENT, entries.PAID, entries.REJECTED,

@@ -196,11 +196,18 @@ def _parts(
         rest -= gross - fee
         if rest:
             yield SPLIT, rest, 0
-    elif rest and any(account.startswith("custody:") for account, _ in postings):
+    elif rest and any(map(_pays, (account for account, _ in postings))):
         fee = -sum(minor for account, minor in postings if account.startswith("fees:income"))
         yield PAYOUT, rest + fee, fee
     elif rest:
         yield ADJUSTMENT, rest, 0
+
+
+def _pays(account: str) -> bool:
+    """Whether money leaves for a merchant by it: the bank's, or what a channel pays itself."""
+    return account.startswith("custody:") or (
+        account.startswith("channel:") and ":outside#" in account
+    )
 
 
 def _about(row: EntryRow, source: Source) -> _About:

@@ -32,6 +32,7 @@ SENT: Final = "S"
 PAID: Final = "D"
 REJECTED: Final = "X"
 RETURNED: Final = "N"
+OUTSIDE: Final = "O"
 """The steps after P, R, L and B of `payments.bookings`; two steps of one object never share one."""
 
 
@@ -78,13 +79,30 @@ def accounts_of(party: str, partition: int) -> Accounts:
 # --- Clearing --------------------------------------------------------------------------------
 
 
-def cleared(party: str, partition: int, to_debt: int, moved: int) -> Postings:
-    """A batch is filed: the party's debt here is netted, and a share leaves for its home."""
+def cleared(party: str, partition: int, to_debt: int, moved: int, to_fees: int = 0) -> Postings:
+    """A batch is filed: the party's debt here is netted, and a share leaves for its home.
+
+    `to_fees`: what a merchant owes of our fees on money that came past custody is netted too.
+    """
     names = accounts_of(party, partition)
+    owed = ((chart.merchant_fees_due(party), -to_fees),) if to_fees else ()
     return _without_zeros(
-        (names.pending, to_debt + moved),
+        (names.pending, to_debt + to_fees + moved),
         (names.debt, -to_debt),
+        *owed,
         (chart.transit(partition, home_of(party)), -moved),
+    )
+
+
+def settled_outside(merchant: str, outside: tuple[tuple[str, int], ...]) -> Postings:
+    """A batch is filed: what channels pay this merchant themselves is nobody's business here.
+
+    `outside`: (channel account, minor units), below zero where refunds were more.
+    """
+    partition = home_of(merchant)
+    return _without_zeros(
+        *((chart.channel_outside(account, partition), -minor) for account, minor in outside),
+        (chart.merchant_outside(merchant), sum(minor for _, minor in outside)),
     )
 
 

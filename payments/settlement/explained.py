@@ -23,10 +23,14 @@ FINAL = frozenset({BatchState.FILED, BatchState.CLOSED})
 
 
 def departures(batch: Batch) -> Explained:
-    """The first steps of a batch, in its own partition."""
+    """The first steps of a batch, in its own partition, and what channels pay past custody."""
     for each in batch.cleared:
         if each.postings:
             yield entry_id(each.departure, entries.CLEARED), each.postings
+    if batch.netted is not None and batch.state in FINAL:
+        outside = entries.settled_outside(batch.merchant, batch.netted.outside)
+        if outside:
+            yield entry_id(batch.id, entries.OUTSIDE), outside
 
 
 def arrivals(batch: Batch) -> Explained:
@@ -40,7 +44,7 @@ def claims(batch: Batch) -> tuple[Waiting, ...]:
     """What the channels owe for a filed batch, each with the id that its cover is about."""
     if batch.netted is None or batch.state not in FINAL:
         return ()
-    return cover.queue(Cover(batch.merchant), batch.id, batch.netted.claims, ()).waiting
+    return cover.queue(Cover(batch.merchant), batch.id, batch.claims, ()).waiting
 
 
 def of_instruction(one: Instruction) -> Explained:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.msgpack import Decoder
 
 from payments.bookings import payment_entry_id
-from payments.invariants import of_escrow, of_payment, of_shares
+from payments.invariants import of_escrow, of_outside, of_payment, of_shares
 from payments.ledger import (
     BrokenChain,
     Postings,
@@ -200,6 +200,8 @@ def _check_payments(connection: apsw.Connection, found: Audit) -> None:
         if payment.escrow is not None:
             for complaint in of_escrow(payment, _postings(connection, sources)):
                 _break(found, f"{identifier} {complaint}")
+        for complaint in of_outside(payment, _postings(connection, sources)):
+            _break(found, f"{identifier} {complaint}")
 
 
 def _postings(connection: apsw.Connection, sources: list[str]) -> Iterator[Postings]:
