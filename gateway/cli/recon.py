@@ -83,7 +83,8 @@ def import_(
     paths = data_files(config, data)
     try:
         rate_of = _rate_of(rate_ppm, config, data)
-        view = _compared(file, dialect, bill_date, account, rate_of, paths, quiet=as_json)
+        others = _others(config, data)
+        view = _compared(file, dialect, bill_date, account, rate_of, paths, others, quiet=as_json)
     except BillRefused as error:
         complain(f"{file.name} is refused: {error}")
         raise typer.Exit(EXIT_CHECK_FAILED) from error
@@ -212,6 +213,12 @@ def _rate_of(rate_ppm: int | None, config: Any, data: Any) -> Callable[[str], in
     return lambda account: rates.get(account) if rate_ppm is None else rate_ppm
 
 
+def _others(config: Any, data: Any) -> frozenset[str]:
+    """The channel accounts on which somebody else's gateway takes payments."""
+    channels = settings_from(config, {"data_dir": data}).channels
+    return frozenset(each.account for each in channels if each.is_external)
+
+
 def _compared(
     file: Path,
     dialect: str,
@@ -219,6 +226,7 @@ def _compared(
     account: str | None,
     rate_of: Callable[[str], int | None],
     paths: list[Path],
+    others: frozenset[str],
     *,
     quiet: bool,
 ) -> dict[str, Any]:
@@ -242,7 +250,8 @@ def _compared(
             progress("reading and comparing the bill", None, quiet=quiet) as step,
         ):
             bill = Bill(name, dialect, date, file.name, digest)
-            run = comparing.compare(bill, content, _reader_of(dialect), plan, step)
+            reader_of = _reader_of(dialect)
+            run = comparing.compare(bill, content, reader_of, plan, step, is_others=name in others)
     finally:
         gc.enable()
     reader = comparing.reader()

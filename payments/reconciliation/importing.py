@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from payments.bills.lines import BillLine, BillRefused
 from payments.clock import Clock
 from payments.reconciliation.differences import Difference
-from payments.reconciliation.lines import Ours, Theirs, theirs_of
+from payments.reconciliation.lines import Ours, Theirs, theirs_of, theirs_of_others
 from payments.reconciliation.match import Books, Elsewhere, Found, Matcher
 from payments.reconciliation.runs import Run, RunStatus
 
@@ -58,18 +58,21 @@ def reconcile(
     keeper: Keeper,
     clock: Clock,
     progress: Callable[[int], None] = lambda done: None,
+    *,
+    is_others: bool = False,
 ) -> Run:
     """Compare one bill; return the comparison as it is kept. Raise BillRefused.
 
     `asked`: account, day and file, with the id that they give. If that comparison finished before,
     nothing is read and it is returned as it was, also when another file has superseded it since.
-    `progress` is told the number of lines read so far.
+    `progress` is told the number of lines read so far. `is_others`: the bill is of somebody else's
+    gateway, and its lines go by the channel's numbers.
     """
     known = keeper.run(asked.id)
     if known is not None and known.status is not RunStatus.RUNNING:
         return known
     keeper.begin(asked)
-    told = _Told(progress)
+    told = _Told(progress, theirs_of_others if is_others else theirs_of)
     sorter.put(told.lines(bill))
     matcher = Matcher(
         asked.account,
@@ -101,12 +104,13 @@ def reconcile(
 class _Told:
     """Passes the lines of a bill on, and remembers whose they are."""
 
-    def __init__(self, progress: Callable[[int], None]) -> None:
+    def __init__(self, progress: Callable[[int], None], made: Callable[[BillLine], Theirs]) -> None:
         self.account = ""
+        self._made = made
         self._progress = progress
 
     def lines(self, bill: Iterable[BillLine]) -> Iterator[Theirs]:
-        done = 0
+        done, made = 0, self._made
         for done, line in enumerate(bill, 1):
             if line.account != self.account:
                 if self.account:
@@ -114,7 +118,7 @@ class _Told:
                 self.account = line.account
             if done % TOLD_EVERY == 0:
                 self._progress(done)
-            yield theirs_of(line)
+            yield made(line)
         self._progress(done)
 
 

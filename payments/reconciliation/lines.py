@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from payments.bills.lines import BillKind, BillLine, BillState
 from payments.calendar import CHINA_OFFSET_MINUTES, DAY_MS
@@ -27,6 +28,9 @@ class Nature(StrEnum):
     SALE = "sale"
     LATE = "late"
     """Paid after we had said that it was not, or a second charge: it belongs to no sale."""
+    REPORTED = "reported"
+    """Taken or given back by somebody else's gateway, which told us. Who funded a coupon it did not
+    say."""
     REFUND = "refund"
     LATE_REFUND = "late_refund"
     """What gives a late success back."""
@@ -103,6 +107,12 @@ class Theirs(Struct, frozen=True, array_like=True, gc=False):
     def is_reversal(self) -> bool:
         """Whether it undoes a payment whole: such a line is sorted beside its payment."""
         return self.state is BillState.REVERSED
+
+
+def theirs_of_others(line: BillLine) -> Theirs:
+    """A line of somebody else's bill, under the channel's own number: ours it does not know."""
+    line = replace(line, out_trade_no=line.channel_trade_no, out_refund_no=line.channel_refund_no)
+    return theirs_of(line)
 
 
 def theirs_of(line: BillLine) -> Theirs:

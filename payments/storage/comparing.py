@@ -8,6 +8,7 @@ takes, so that a bill can be imported by hand beside a running gateway.
 import asyncio
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
@@ -20,7 +21,7 @@ from payments.fees import FeePlan
 from payments.payment import Payment
 from payments.reconciliation.bank_leg import Received
 from payments.reconciliation.differences import Difference
-from payments.reconciliation.importing import reconcile
+from payments.reconciliation.importing import DayBooks, reconcile
 from payments.reconciliation.lines import Ours
 from payments.reconciliation.resolving import Event
 from payments.reconciliation.runs import Run, RunStatus, run_id
@@ -29,6 +30,7 @@ from payments.storage import bank_legs
 from payments.storage.custody import FILE_NAME as CUSTODY_FILE
 from payments.storage.expected import ShardBooks
 from payments.storage.reconciliation import FILE_NAME, ReconciliationReader, ReconciliationStore
+from payments.storage.reported import ReportedBooks
 from payments.storage.sorting import SortedBill
 
 Read = Callable[[BinaryIO, int | None], Iterable[BillLine]]
@@ -71,10 +73,13 @@ class Comparing:
         read: Read,
         plan: FeePlan | None = None,
         step: Callable[[int], None] = lambda done: None,
+        *,
+        is_others: bool = False,
     ) -> Run:
         """Compare one bill; the same file again changes nothing. Raise BillRefused, StoreRefused.
 
-        StoreRefused also says that somebody else is comparing just now: try again.
+        `is_others`: of somebody else's gateway, whose payments are told to us. StoreRefused also
+        says that somebody else is comparing just now: try again.
         """
         asked = Run(
             run_id(bill.account, bill.bill_date, bill.sha256),
@@ -89,13 +94,17 @@ class Comparing:
         )
         store = self._open()
         try:
-            books = ShardBooks(self._paths, bill.account, plan)
-            try:
-                with SortedBill(self._folder / f"{FILE_NAME}.sorting") as sorter:
-                    lines = read(content, bill.bill_date)
-                    return reconcile(asked, lines, books, sorter, store, self._clock, step)
-            finally:
-                books.close()
+            with (
+                closing(ShardBooks(self._paths, bill.account, plan)) as shards,
+                SortedBill(self._folder / f"{FILE_NAME}.sorting") as sorter,
+            ):
+                books: DayBooks = shards
+                if is_others:
+                    books = ReportedBooks(self._paths, bill.account, bill.bill_date, plan)
+                lines = read(content, bill.bill_date)
+                return reconcile(
+                    asked, lines, books, sorter, store, self._clock, step, is_others=is_others
+                )
         finally:
             store.close()
 

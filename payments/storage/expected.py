@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import apsw
 from msgspec.msgpack import Decoder
+from msgspec.structs import replace
 
 from payments.bills.lines import BillState
 from payments.calendar import DAY_MS
@@ -116,6 +117,28 @@ class ShardBooks:
                 continue
             if begins <= line.at_ms < ends:
                 yield line
+
+    # --- what others took -----------------------------------------------------------------------
+
+    def reported_charges(self, from_ms: int, to_ms: int) -> Iterator[Ours]:
+        """Payments that were reported between two instants, under the channel's own numbers."""
+        for shard in self._shards:
+            for _, _, body in _pages(shard, "payments_between", "pay", from_ms, to_ms):
+                payment = _payment(body)
+                attempt = payment.attempt
+                if attempt is None or not payment.is_reported or attempt.account != self._account:
+                    continue
+                line = sale_of(payment, attempt, self._plan)
+                yield replace(line, number=attempt.channel_trade_no or line.number)
+
+    def reported_refunds(self, from_ms: int, to_ms: int) -> Iterator[Ours]:
+        """Refunds that were reported between two instants, under the channel's own numbers."""
+        for shard in self._shards:
+            for _, _, body in _pages(shard, "refunds_between", "rfd", from_ms, to_ms):
+                refund = _refund(body)
+                line = refund_of(refund, self._account)
+                if line is not None and line.state is BillState.SUCCEEDED:
+                    yield replace(line, number=refund.channel_refund_no or line.number)
 
     # --- single numbers ------------------------------------------------------------------------
 
