@@ -26,6 +26,7 @@ is that of the payment it got a share of.
     receiver:<id>:in_transit#<partition>       liability  on its way to the receiver's bank account
     receiver:<id>:direct#<partition>           liability  the channel is to pay it straight
     receiver:<id>:debt#<partition>             asset      what a receiver owes after refunds
+    receiver:<id>:owed#<partition>             asset      the same, to a merchant the channel pays
     fees:income#<partition>                    income     our fees
     fees:channel#<partition>                   expense    the channels' fees
     suspense:<account>#<partition>             liability  late success, until it went back
@@ -78,10 +79,10 @@ _KINDS: Final[dict[tuple[str, str], tuple[Kind, bool]]] = {
     # Refunds after the channel has settled can exceed what it owes for the next sales.
     ("channel", "receivable"): (Kind.ASSET, False),
     ("channel", "held"): (Kind.ASSET, True),
-    ("custody", ""): (Kind.ASSET, True),
     # Refunds after a day was cleared are below zero until the next batch takes them off.
     ("channel", "outside"): (Kind.ASSET, False),
     ("merchant", "outside"): (Kind.LIABILITY, False),
+    ("custody", ""): (Kind.ASSET, True),
     ("merchant", "pending"): (Kind.LIABILITY, True),
     ("merchant", "available"): (Kind.LIABILITY, True),
     ("merchant", "frozen"): (Kind.LIABILITY, True),
@@ -89,13 +90,14 @@ _KINDS: Final[dict[tuple[str, str], tuple[Kind, bool]]] = {
     ("merchant", "escrow"): (Kind.LIABILITY, True),
     ("merchant", "direct"): (Kind.LIABILITY, True),
     ("merchant", "debt"): (Kind.ASSET, True),
-    ("receiver", "pending"): (Kind.LIABILITY, True),
     ("merchant", "fees_due"): (Kind.ASSET, True),
+    ("receiver", "pending"): (Kind.LIABILITY, True),
     ("receiver", "available"): (Kind.LIABILITY, True),
     ("receiver", "frozen"): (Kind.LIABILITY, True),
     ("receiver", "in_transit"): (Kind.LIABILITY, True),
     ("receiver", "direct"): (Kind.LIABILITY, True),
     ("receiver", "debt"): (Kind.ASSET, True),
+    ("receiver", "owed"): (Kind.ASSET, True),
     # A day's returned fees can exceed the day's new ones.
     ("fees", "income"): (Kind.INCOME, False),
     ("fees", "channel"): (Kind.EXPENSE, False),
@@ -133,12 +135,12 @@ def suspense(channel_account: str, partition: int) -> str:
     return "suspense:" + channel_account + STRIPES[partition]
 
 
-def merchant_pending(merchant: str) -> str:
-    return "merchant:" + merchant + ":pending"
 def channel_outside(channel_account: str, partition: int) -> str:
     return "channel:" + channel_account + ":outside" + STRIPES[partition]
 
 
+def merchant_pending(merchant: str) -> str:
+    return "merchant:" + merchant + ":pending"
 
 
 def merchant_available(merchant: str) -> str:
@@ -165,8 +167,6 @@ def merchant_debt(merchant: str) -> str:
     return "merchant:" + merchant + ":debt"
 
 
-def merchant_prefix(merchant: str) -> str:
-    """What the names of all accounts of a merchant begin with."""
 def merchant_outside(merchant: str) -> str:
     return "merchant:" + merchant + ":outside"
 
@@ -175,6 +175,8 @@ def merchant_fees_due(merchant: str) -> str:
     return "merchant:" + merchant + ":fees_due"
 
 
+def merchant_prefix(merchant: str) -> str:
+    """What the names of all accounts of a merchant begin with."""
     return "merchant:" + merchant + ":"
 
 
@@ -205,6 +207,10 @@ def receiver_direct(receiver: str, partition: int) -> str:
 
 def receiver_debt(receiver: str, partition: int) -> str:
     return "receiver:" + receiver + ":debt" + STRIPES[partition]
+
+
+def receiver_owed(receiver: str, partition: int) -> str:
+    return "receiver:" + receiver + ":owed" + STRIPES[partition]
 
 
 def fees_income(partition: int) -> str:
