@@ -81,8 +81,6 @@ class Canceling:
         core = self._core
         payment = live.payment
         refuse_cancel(payment)
-        if core.division(payment) is not None:
-            raise NotCancelable("the channel divides its money among the receivers")
         now = core.clock.now_ms()
         if payment.cancel_requested or payment.amount_refunded == payment.amount:
             core.say(link, command.ref, 200, core.render(live))

@@ -292,7 +292,8 @@ class Core:
         """Other refunds of the merchant must leave alone what this payment's will take."""
         payment = live.payment
         held = 0
-        if payment.refunding and payment.status == "succeeded":
+        is_paid = payment.refunding and payment.status == "succeeded"
+        if is_paid and self.division(payment) is None:
             # All together: one by one, their parts would depend on which of them ends first.
             held = max(0, self.merchant_back(payment, payment.refunding))
         before = self.held.pop(live.no, 0)

@@ -2,9 +2,10 @@
 
 The record is in the commit of the payment's success and due at once. Each step is durable before
 the lane hears of it, and its number is made of payment and step: a crash anywhere means that the
-same number is asked about, or sent again.
+same number is asked about, or sent again. Refunds in between: `actors/taking_back.py`.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from msgspec.structs import replace
@@ -16,17 +17,25 @@ from actors.link import Link
 from actors.live import LivePayment
 from actors.messages import Message
 from actors.paying import Paying
-from actors.record_kinds import DIVISION, HOLDER
+from actors.record_kinds import DIVISION, HOLDER, OWED
 from actors.records import Kept
 from actors.sharing_messages import LaneShare, LaneShared
 from payments import bookings
 from payments.channels.sharing import Holder, NotDone, Registered
 from payments.splitting import dividing as rules
-from payments.splitting.dividing import Division, Known, PieceState, Stage, known_id
+from payments.splitting.dividing import Division, Known, Piece, PieceState, Stage, known_id
+from payments.splitting.taking_back import Owed, owed_id, owing
 from payments.view import split_id, split_json
 
 LANE_DOWN_MS: Final = 2_000
 """How soon a lane that is away is looked for again."""
+
+TURN_MS: Final = 60_000
+"""How soon is looked again while a refund has its turn; its end is told at once."""
+
+TAKE_BACK: Final = "take_back"
+INQUIRE_RETURN: Final = "inquire_return"
+BACK_OPS: Final = frozenset({TAKE_BACK, INQUIRE_RETURN})
 
 NO_RELATION: Final = "NO_RELATION"
 """The channel's word for a receiver that it does not know (any more)."""
@@ -45,6 +54,10 @@ class Dividing:
         self._desk = desk
         self._core: Core = desk.core
         self._paying = paying
+        self.returned: Callable[[Kept, LaneShared, int], None] | None = None
+        """Told of the channel's answers about return orders (`actors/taking_back.py`)."""
+        self.over: Callable[[LivePayment, int], None] | None = None
+        """Told of a payment that the channel has divided."""
         paying.divided = self._begin
         desk.does(DIVISION, self._due)
         desk.hears(LaneShared, self._heard)
@@ -65,26 +78,34 @@ class Dividing:
 
     def _due(self, kept: Kept, now: int) -> None:
         division: Division = kept.value
+        if division.is_untouched and division.turn is not None:
+            self.keep(kept, division, now + TURN_MS)
+            return
+        if division.is_untouched and not division.settled:
+            self.keep(kept, rules.nothing_left(division), None)
+            return
         core = self._core
         peer = core.lanes.peer(division.account, kept.partition)
         if peer is None or peer.link is None:
-            self._keep(kept, division, now + LANE_DOWN_MS)
+            self.keep(kept, division, now + LANE_DOWN_MS)
             return
         stranger = self._stranger(division)
         division, wait = rules.asked(division)
         if stranger is not None:
-            self._keep(kept, division, now + wait)
+            self.keep(kept, division, now + wait)
             message = LaneShare(0, "register", kept.id, division.merchant, stranger)
         elif division.stage is Stage.READY:
+            if division.is_untouched:
+                division = rules.netted(division, self._owing(division))
             division = rules.sent(division)
             self._changed(kept, division, now, now + wait)
             order = rules.order_of(division)
             message = LaneShare(0, "share", kept.id, division.merchant, None, order)
         else:
-            self._keep(kept, division, now + wait)
+            self.keep(kept, division, now + wait)
             order = rules.order_of(division)
             message = LaneShare(0, "inquire_share", kept.id, division.merchant, None, order)
-        self._tell(division.account, kept.partition, message.op, message)
+        self.tell(division.account, kept.partition, message.op, message)
 
     def _stranger(self, division: Division) -> Holder | None:
         """A receiver of the order under way that the channel was not told of yet."""
@@ -112,7 +133,7 @@ class Dividing:
         )
         self._core.wake.set()
 
-    def _tell(self, account: str, partition: int, op: str, message: Message) -> None:
+    def tell(self, account: str, partition: int, op: str, message: Message) -> None:
         """Say it to the lane once what led to it is durable; what is lost is due again."""
         core = self._core
 
@@ -133,6 +154,9 @@ class Dividing:
         now = self._core.clock.now_ms()
         if message.op == "register":
             self._registered(kept, message, now)
+        elif message.op in BACK_OPS:
+            if self.returned is not None:
+                self.returned(kept, message, now)
         else:
             self._answered(kept, message, now)
 
@@ -143,7 +167,7 @@ class Dividing:
             return
         if isinstance(answer, Registered):
             self._remember(kept, holder, is_registered=True)
-            self._keep(kept, replace(division, tries=0), now)
+            self.keep(kept, replace(division, tries=0), now)
             self._due(kept, now)
         elif isinstance(answer, NotDone) and answer.is_final:
             refused = rules.unregistered(division, holder, answer.channel_code)
@@ -171,17 +195,16 @@ class Dividing:
         """The channel has paid everybody: what it held is gone, and with it what was to come."""
         live = self._paying.find(division.payment)
         assert live is not None, division.payment
-        currency, shares = live.payment.currency, live.payment.shares
-        failed = {
-            piece.receiver: piece.amount
-            for piece in division.pieces
-            if piece.state is PieceState.FAILED and piece.amount
-        }
+        currency = live.payment.currency
+        failed = _amounts(division, PieceState.FAILED, lambda piece: piece.amount)
+        netted = _amounts(division, PieceState.SETTLED, lambda piece: piece.netted)
+        paid = _amounts(division, PieceState.SETTLED, lambda piece: piece.amount - piece.netted)
         entries = (
             (
                 bookings.parts_failed_entry_id(kept.id),
                 bookings.parts_failed(division.merchant, kept.partition, failed),
             ),
+            (bookings.netted_entry_id(kept.id), bookings.netted(kept.partition, netted)),
             (
                 bookings.paid_out_entry_id(kept.id),
                 bookings.paid_out(
@@ -189,7 +212,7 @@ class Dividing:
                     division.merchant,
                     kept.partition,
                     division.settled,
-                    {s.receiver: s.amount for s in shares if s.receiver not in failed},
+                    paid,
                 ),
             ),
         )
@@ -200,11 +223,13 @@ class Dividing:
                     core.batch, kept.partition, entry_id, kept.id, now, currency, postings
                 )
         core.count("divisions_over")
+        if self.over is not None:
+            self.over(live, now)
         core.forget(live)
 
     # --- keeping -------------------------------------------------------------------------------
 
-    def _keep(self, kept: Kept, division: Division, due_ms: int | None) -> None:
+    def keep(self, kept: Kept, division: Division, due_ms: int | None) -> None:
         core = self._core
         core.records.put(DIVISION, kept.id, kept.owner, kept.partition, division, due_ms)
         core.wake.set()
@@ -212,13 +237,37 @@ class Dividing:
     def _changed(self, kept: Kept, division: Division, now: int, due_ms: int | None) -> None:
         """Keep it, and tell of each part that stands elsewhere now."""
         before: Division = kept.value
-        self._keep(kept, division, due_ms)
+        self.keep(kept, division, due_ms)
         for old, new in zip(before.pieces, division.pieces, strict=True):
+            if old.netted != new.netted:
+                self.owe(kept, new.receiver, old.netted - new.netted)
             if old.state is new.state:
                 continue
             if new.reason == NO_RELATION and new.holder is not None:
                 self._remember(kept, new.holder, is_registered=False)
             self._emit(division, new.receiver, new.state, now)
+
+    def owe(self, kept: Kept, receiver: str, minor: int) -> None:
+        """The receiver owes the merchant so much more, or less."""
+        division: Division = kept.value
+        before = self._owing(division)(receiver)
+        assert before + minor >= 0, (division.payment, receiver, before, minor)
+        identifier = owed_id(division.merchant, receiver, self._currency(division))
+        owed = Owed(receiver, before + minor)
+        self._core.records.put(OWED, identifier, division.merchant, kept.partition, owed, None)
+
+    def _owing(self, division: Division) -> Callable[[str], int]:
+        records = self._core.records
+        return owing(
+            lambda name: records.get(name, Owed), division.merchant, self._currency(division)
+        )
+
+    def _currency(self, division: Division) -> str:
+        live = self._paying.find(division.payment)
+        assert live is not None, division.payment
+        currency = live.payment.currency
+        self._core.forget(live)
+        return currency
 
     def _emit(self, division: Division, receiver: str, state: PieceState, now: int) -> None:
         live = self._paying.find(division.payment)
@@ -229,3 +278,10 @@ class Dividing:
         source = split_id(payment.id, receiver)
         self._desk.emit(division.merchant_no, source, EVENTS[state], now, body)
         self._core.forget(live)
+
+
+def _amounts(
+    division: Division, state: PieceState, amount: Callable[[Piece], int]
+) -> dict[str, int]:
+    """receiver -> minor units, of the pieces that stand so."""
+    return {piece.receiver: amount(piece) for piece in division.pieces if piece.state is state}

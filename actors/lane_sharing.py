@@ -74,6 +74,8 @@ class LaneSharing:
     @staticmethod
     def _say(link: Peer, message: LaneShare, answer: Answered) -> None:
         number = "" if message.order is None else message.order.number
+        if message.back is not None:
+            number = message.back.return_no
         link.send(LaneShared(message.ref, message.op, message.id, answer, message.holder, number))
 
     def close(self) -> None:
@@ -86,6 +88,10 @@ def _call(shares: SharesMoney, message: LaneShare) -> Awaitable[Answered]:
     if message.op == "register":
         assert message.holder is not None
         return shares.register(message.holder, message.merchant)
+    if message.back is not None:
+        assert message.op in ("take_back", "inquire_return"), message.op
+        is_new = message.op == "take_back"
+        return shares.take_back(message.back) if is_new else shares.inquire_return(message.back)
     assert message.order is not None
     if message.op == "share":
         return shares.share(message.order)

@@ -7,10 +7,11 @@ from actors.opening import Opening
 from actors.paying import Paying
 from actors.refunding import Refunding
 from actors.reporting import Reporting
+from actors.taking_back import TakingBack
 
 
 def of_payments(desk: HomeDesk, opening: Opening, paying: Paying, refunding: Refunding) -> None:
     """Register them, each in one line."""
     Reporting(desk.core, opening, paying, refunding).register(desk)
     Escrowing(desk, paying)
-    Dividing(desk, paying)
+    TakingBack(Dividing(desk, paying), desk.core, refunding)

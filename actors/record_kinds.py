@@ -14,6 +14,7 @@ from payments.settlement.party import Party
 from payments.settlement.withdrawal import Withdrawal
 from payments.splitting.dividing import Division, Known
 from payments.splitting.escrow import EscrowDue
+from payments.splitting.taking_back import Owed
 
 BATCH: Final = "batch"
 COVER: Final = "cover"
@@ -29,6 +30,7 @@ ESCROW: Final = "escrow"
 CLEARING: Final = "clearing"
 DIVISION: Final = "division"
 HOLDER: Final = "holder"
+OWED: Final = "owed"
 
 KINDS: Final[dict[str, type]] = {
     BATCH: Batch,
@@ -45,4 +47,5 @@ KINDS: Final[dict[str, type]] = {
     CLEARING: Runs,
     DIVISION: Division,
     HOLDER: Known,
+    OWED: Owed,
 }

@@ -14,10 +14,12 @@ from actors import crash
 from actors.core import Core
 from actors.key_uses import key_id, taken
 from actors.link import Link
-from actors.live import LivePayment, LiveRefund, Waiter, decode_refund
+from actors.live import LivePayment, LiveRefund, decode_refund
 from actors.messages import LaneRefund, MakeRefund
 from actors.outside import is_outside, refund_postings
-from actors.paying import CANCEL, REF_BITS, REFUND, Paying
+from actors.paying import REF_BITS, REFUND, Paying
+from actors.refund_waiting import RefundWaiting
+from actors.returning import Turns, tell_returned
 from actors.sharing import draw, out_of_what_there_is
 from payments import bookings, chart
 from payments.bookings import Drawn
@@ -38,7 +40,6 @@ from payments.payment import Failure, Moment, Payment, Status, lengthen
 from payments.payment_events import RefundDone, RefundHeld, RefundReleased
 from payments.refund import Refund, RefundStatus
 from payments.reported import refuse_refund
-from payments.splitting.dividing import refuse_divided
 from payments.splitting.escrow import from_held
 from payments.splitting.terms import ShareBack
 from payments.storage.base import RefundRow
@@ -55,12 +56,13 @@ REFUNDS_OPEN_MAX: Final = 100_000
 """Refunds under way that a shard takes up when it opens; the scan finds others when due."""
 
 
-class Refunding:
+class Refunding(RefundWaiting):
     """The flow of refunds and cancels."""
 
     def __init__(self, core: Core, paying: Paying) -> None:
-        self._core = core
+        super().__init__(core)
         self._paying = paying
+        self.turns: Turns | None = None
         paying.late_refund = self.begin_automatic
 
     # --- asked by a merchant ---------------------------------------------------------------------
@@ -108,7 +110,6 @@ class Refunding:
         live = self.find_payment(command.merchant, command.payment, command.store)
         payment = live.payment
         refuse_refund(payment)
-        refuse_divided(core.division(payment), payment.id)
         if core.draining:
             raise Overloaded("the shard takes no new refunds just now", retry_after_s=1)
         if payment.status is not Status.SUCCEEDED:
@@ -167,7 +168,8 @@ class Refunding:
     def hold(self, live: LivePayment, refund: Refund, now: int) -> LiveRefund:
         """Write the intent and hold the amount; or a refund that failed before it was asked."""
         core = self._core
-        if not refund.automatic and not self._covered(live, refund.amount):
+        is_divided = not refund.automatic and core.division(live.payment) is not None
+        if not refund.automatic and not is_divided and not self._covered(live, refund.amount):
             refund = replace(
                 refund,
                 status=RefundStatus.FAILED,
@@ -175,13 +177,10 @@ class Refunding:
                     "insufficient_balance", "The merchant's balance does not cover it."
                 ),
             )
+        elif is_divided:
+            refund = replace(refund, next_action_at=now, history=(Moment(now, "refund_waiting"),))
         else:
-            refund = replace(
-                refund,
-                next_action_at=now + FIRST_LOOK_MS,
-                asked=1,
-                history=(Moment(now, "refund_sending", refund.account),),
-            )
+            refund = _sending(refund, now)
         entry = core.add_refund(live, refund)
         if refund.status is RefundStatus.FAILED:
             body = refund_json(refund, core.presentation)
@@ -192,7 +191,10 @@ class Refunding:
                 held = RefundHeld(now, refund.amount, refund.id)
                 self._paying.fold(live, Decision((held,)), now)
                 core.rehold(live)
-            self._ask(entry, "refund")
+            if is_divided and self.turns is not None:
+                self.turns.look(entry, now)
+            else:
+                self._ask(entry, "refund")
         core.wake.set()
         return entry
 
@@ -331,7 +333,7 @@ class Refunding:
         elif isinstance(outcome, Approved):
             self.succeeded(entry, outcome, now)
         elif isinstance(outcome, Declined) and not outcome.not_sent and not refund.automatic:
-            self._failed(entry, outcome, now)
+            self.failed(entry, outcome, now)
         elif isinstance(outcome, Unpaid) and outcome.state == "absent":
             self._again(entry, "refund", now)
         else:
@@ -362,6 +364,10 @@ class Refunding:
                 is_outside=is_outside(payment, refund.attempt_no),
             )
             entry_id = bookings.late_refund_entry_id(refund.id)
+        elif self.turns is not None and core.division(payment) is not None:
+            settle_back, fee_back = core.give_back(payment, refund.amount)
+            drawn, postings = self.turns.give(entry, settle_back, fee_back, now)
+            entry_id = bookings.held_refund_entry_id(refund.id)
         else:
             settle_back, fee_back = core.give_back(payment, refund.amount)
             drawn = draw(core, payment, live.partition, settle_back, fee_back)
@@ -385,6 +391,7 @@ class Refunding:
             backs = tuple(each.amount for each in drawn)
             done = RefundDone(now, refund.amount, settle_back, fee_back, refund.id, backs, held)
             self._paying.fold(live, Decision((done,)), now)
+            tell_returned(core, live, payment.shares, now)
         if postings:
             postings = out_of_what_there_is(core, payment, postings)
             core.books.book(
@@ -393,7 +400,7 @@ class Refunding:
             core.follow(postings, payment.merchant)
         self._ended(entry, now)
 
-    def _failed(self, entry: LiveRefund, outcome: Declined, now: int) -> None:
+    def failed(self, entry: LiveRefund, outcome: Declined, now: int) -> None:
         refund = entry.refund
         entry.refund = replace(
             refund,
@@ -410,6 +417,8 @@ class Refunding:
         core = self._core
         refund = entry.refund
         core.rehold(entry.of)
+        if self.turns is not None:
+            self.turns.end(entry, now)
         body = refund_json(refund, core.presentation)
         core.emit(entry.of, f"refund.{refund.status}", refund.id, now, body)
         core.count(f"refund_{refund.status}")
@@ -450,8 +459,25 @@ class Refunding:
 
     def due(self, entry: LiveRefund, now: int) -> None:
         """Its time has come: look before asking again."""
-        if entry.refund.status is RefundStatus.PROCESSING:
+        if entry.refund.status is not RefundStatus.PROCESSING:
+            return
+        if not entry.refund.asked and self.turns is not None:
+            self.turns.look(entry, now)
+        else:
             self._again(entry, "inquire_refund", now)
+
+    def send(self, entry: LiveRefund, now: int) -> None:
+        """Nothing is in its way any more: ask the channel for the first time, durable first."""
+        entry.refund = _sending(entry.refund, now)
+        self._core.touch_refund(entry)
+        self.schedule(entry)
+        self._ask(entry, "refund")
+
+    def put_off(self, entry: LiveRefund, at: int) -> None:
+        """Look at it then. It was not asked for yet."""
+        entry.refund = replace(entry.refund, next_action_at=at)
+        self._core.touch_refund(entry)
+        self.schedule(entry)
 
     def schedule(self, entry: LiveRefund) -> None:
         at = entry.refund.next_action_at
@@ -459,35 +485,12 @@ class Refunding:
             entry.due_at = at
             heapq.heappush(self._core.timers, (at, 1, entry.no))
 
-    # --- waiting ---------------------------------------------------------------------------------
 
-    def wait(
-        self,
-        entry: LiveRefund,
-        link: Link,
-        ref: int,
-        wait_ms: int,
-        seen: str | None,
-        *,
-        replayed: bool,
-    ) -> None:
-        core = self._core
-        waiter = Waiter(link, ref, core.clock.monotonic() + wait_ms / 1000, seen, replayed)
-        if entry.refund.status is not RefundStatus.PROCESSING:
-            self.tell(entry, waiter)
-            return
-        entry.waiters = [*(entry.waiters or ()), waiter]
-        core.waiting[entry.no << 1 | 1] = entry
-
-    def tell(self, entry: LiveRefund, waiter: Waiter) -> None:
-        core = self._core
-        processing = entry.refund.status is RefundStatus.PROCESSING
-        if waiter.seen == CANCEL:
-            body = core.render(entry.of)
-            core.say(
-                waiter.link, waiter.ref, 202 if processing else 200, body, replayed=waiter.replayed
-            )
-            return
-        status = 200 if waiter.seen is not None else 202 if processing else 201
-        body = refund_json(entry.refund, core.presentation)
-        core.say(waiter.link, waiter.ref, status, body, replayed=waiter.replayed)
+def _sending(refund: Refund, now: int) -> Refund:
+    """The refund, about to be asked for."""
+    return replace(
+        refund,
+        next_action_at=now + FIRST_LOOK_MS,
+        asked=1,
+        history=lengthen(refund.history, Moment(now, "refund_sending", refund.account)),
+    )

@@ -5,11 +5,13 @@ The rules of `actors/messages.py` apply.
 
 from msgspec import Struct
 
-from payments.channels.sharing import Answered, Holder, SharingOrder
+from payments.channels.sharing import Answered, Holder, SharingOrder, SharingReturn
 
 
 class LaneShare(Struct, array_like=True, tag=46, gc=False):
-    """`op`: register (`holder`), share or inquire_share (`order`). `id`: the shard's record."""
+    """`op`: register (`holder`), share or inquire_share (`order`), take_back or inquire_return
+    (`back`). `id`: the shard's record.
+    """
 
     ref: int
     op: str
@@ -17,10 +19,13 @@ class LaneShare(Struct, array_like=True, tag=46, gc=False):
     merchant: str
     holder: Holder | None = None
     order: SharingOrder | None = None
+    back: SharingReturn | None = None
 
 
 class LaneShared(Struct, array_like=True, tag=55, gc=False):
-    """What the channel said. `number`: of the order that was asked about; `holder`: as asked."""
+    """What the channel said. `number`: of the order or return that was asked about; `holder`: as
+    asked.
+    """
 
     ref: int
     op: str

@@ -51,6 +51,19 @@ def paid_out_entry_id(division_id: str) -> str:
     return "ent_" + division_id[-BODY_LENGTH:] + "Y"
 
 
+def held_refund_entry_id(refund_id: str) -> str:
+    """In the place of the refund's own entry, where the channel holds or divided the money."""
+    return "ent_" + refund_id[-BODY_LENGTH:] + "T"
+
+
+def came_back_entry_id(turn_id: str) -> str:
+    return "ent_" + turn_id[-BODY_LENGTH:] + "Z"
+
+
+def netted_entry_id(division_id: str) -> str:
+    return "ent_" + division_id[-BODY_LENGTH:] + "M"
+
+
 def payment_booked(
     account: str, merchant: str, partition: int, settle_amount: int, fee: int
 ) -> Postings:
@@ -203,6 +216,45 @@ def paid_out(
         (chart.channel_held(account, partition), -settle_amount),
         (chart.merchant_direct(merchant), settle_amount - sum(paid.values())),
         *((chart.receiver_direct(name, partition), minor) for name, minor in paid.items()),
+    )
+
+
+def held_refund(
+    account: str, merchant: str, partition: int, settle_back: int, backs: Mapping[str, int]
+) -> Postings:
+    """The channel gives back to the payer out of what it holds; `backs`: receivers' parts of it."""
+    return _without_zeros(
+        (chart.channel_held(account, partition), -settle_back),
+        (chart.merchant_direct(merchant), settle_back - sum(backs.values())),
+        *((chart.receiver_direct(name, partition), minor) for name, minor in backs.items()),
+    )
+
+
+def came_back(
+    account: str,
+    merchant: str,
+    partition: int,
+    settle_back: int,
+    backs: Mapping[str, int],
+    owed: Mapping[str, int],
+) -> Postings:
+    """What the channel had paid out is back there, to be refunded. `owed`: what receivers could
+    not give back of their parts; the merchant did, and has it from their next ones.
+    """
+    own = settle_back - sum(backs.values())
+    return _without_zeros(
+        (chart.channel_held(account, partition), settle_back),
+        (chart.merchant_direct(merchant), -own - sum(owed.values())),
+        *((chart.receiver_direct(name, partition), -minor) for name, minor in backs.items()),
+        *((chart.receiver_owed(name, partition), minor) for name, minor in owed.items()),
+    )
+
+
+def netted(partition: int, parts: Mapping[str, int]) -> Postings:
+    """What receivers owed their merchant is paid by parts that the channel leaves to it."""
+    return _without_zeros(
+        *((chart.receiver_direct(name, partition), minor) for name, minor in parts.items()),
+        *((chart.receiver_owed(name, partition), -minor) for name, minor in parts.items()),
     )
 
 

@@ -62,6 +62,10 @@ def of_payment(
     if held in entries and payment.shares:
         # The channel holds this one and divides it: one entry in the place of the other.
         expected = expected - {bookings.payment_entry_id(payment.id)} | {held}
+        expected -= {bookings.refund_entry_id(refund.id) for refund in refunds}
+        expected |= {
+            bookings.held_refund_entry_id(refund.id) for refund in refunds if refund.settle_back
+        }
     yield from _differences("entry", expected, entries)
     yield from _differences("event", expected_events(payment, refunds), events)
 

@@ -311,6 +311,7 @@ EVENT_LETTER: Final = {
     "split.sent": "T",
     "split.settled": "P",
     "split.failed": "F",
+    "split.returned": "B",
     "clearing_batch.filed": "F",
     "clearing_batch.closed": "C",
     "settlement.sent": "T",
@@ -324,6 +325,9 @@ EVENT_LETTER: Final = {
     "withdrawal.rejected": "J",
     "withdrawal.returned": "B",
     "withdrawal.unknown": "U",
+    "reconciliation.opened": "N",
+    "reconciliation.resolved": "D",
+    "reconciliation.finished": "E",
 }
 """Each type happens at most once in an object's life, so that an event's id needs no counter."""
 

@@ -447,6 +447,11 @@ EVENTS: Final[dict[str, Json]] = {
         f"split.{status}": {**_SPLITS["data"][0], "status": status}
         for status in ("sent", "settled", "failed")
     },
+    "split.returned": {
+        **_SPLITS["data"][0],
+        "returned": _SPLITS["data"][0]["amount"],
+        "status": "returned",
+    },
     "payment.succeeded": PAID,
     "payment.failed": DECLINED,
     "payment.reversed": CANCELED,

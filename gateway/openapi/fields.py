@@ -18,6 +18,7 @@ from payments.view import EVENT_LETTER
 FAILURE_CODES: Final = (
     "declined", "insufficient_funds", "auth_code_expired", "auth_code_used", "payer_canceled",
     "payer_timeout", "limit_exceeded", "risk_rejected", "channel_error", "expired",
+    "insufficient_balance", "split_in_progress",
 )  # fmt: skip
 WALLETS: Final = ("alipay", "wechat", "unionpay", "ecny")
 BUSINESS_DATE: Final = (

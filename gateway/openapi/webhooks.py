@@ -25,6 +25,7 @@ TEXTS: Final = {
     "split.sent": "The channel that holds the money was asked to pay this part.",
     "split.settled": "The channel has paid the part to its receiver.",
     "split.failed": "The channel cannot pay the part: it is the merchant's.",
+    "split.returned": "Refunds have taken back all of the part, wherever its money was.",
     "clearing_batch.filed": "A batch is added up and booked: its figures will not change.",
     "clearing_batch.closed": "Receivers' shares of a batch have arrived at their homes.",
     "settlement.sent": "An instruction is on its way to the bank.",

@@ -8,6 +8,8 @@ an answer does to our record is decided here; who sends and keeps it is `actors/
     sent  --explicit refusal-->  all parts have failed: let go of everything, under a second number
     sent  --no answer to believe, or not finished--> asked about by the same number
     sent  --the channel has no such number--> ready: sent again, under the same number
+
+Refunds have their turns in between, one after the other: `payments/splitting/taking_back.py`.
 """
 
 from collections.abc import Callable
@@ -28,7 +30,7 @@ from payments.channels.sharing import (
     SharingOrder,
 )
 from payments.channels.wechat.sharing_wire import MERCHANT_ID, SHARING_DAYS_MAX, share_max
-from payments.errors import InvalidField, NotRefundable
+from payments.errors import InvalidField
 from payments.ids import BODY_LENGTH, derived_body
 from payments.payment import Payment
 from payments.reference import Receiver
@@ -65,20 +67,54 @@ class PieceState(StrEnum):
 
 
 class Piece(Struct, frozen=True, array_like=True, gc=False):
-    """One receiver's part; minor units. `reason`: why it failed, in the channel's word."""
+    """One receiver's part; minor units. `reason`: why it failed, in the channel's word.
+
+    `netted`: so much of it the merchant keeps, for the receiver owed it that. `back`: taken back
+    from the receiver at the channel in all; `at_hand`: of that, what no refund has used yet.
+    """
 
     receiver: str
     amount: int
     holder: Holder | None
     state: PieceState = PieceState.BOOKED
     reason: str = ""
+    netted: int = 0
+    back: int = 0
+    at_hand: int = 0
+
+
+class BackState(StrEnum):
+    """Of one return order: `done` the money came back, `failed` it did not and will not."""
+
+    READY = "ready"
+    SENT = "sent"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Back(Struct, frozen=True, array_like=True, gc=False):
+    """A return order: `amount` minor units from the receiver of the piece number `at`, from 0."""
+
+    at: int
+    amount: int
+    state: BackState = BackState.READY
+    reason: str = ""
+
+
+class Turn(Struct, frozen=True, array_like=True, gc=False):
+    """The refund whose turn it is, and what it takes back first. `tries`: as of a division."""
+
+    refund: str
+    backs: tuple[Back, ...] = ()
+    tries: int = 0
 
 
 class Division(Struct, frozen=True, array_like=True, gc=False):
     """One payment's money at the channel: a shard's record. `settled`: all of it, minor units.
 
     `step`: which order is under way, 1 the parts, 2 letting go of everything. `tries`: how often
-    it was asked without an end. `paid_at`: business ms.
+    it was asked without an end. `paid_at`: business ms. What is refunded before it is over is
+    taken off `settled` and off the pieces.
     """
 
     payment: str
@@ -92,6 +128,13 @@ class Division(Struct, frozen=True, array_like=True, gc=False):
     step: int = 1
     stage: Stage = Stage.READY
     tries: int = 0
+    turn: Turn | None = None
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether the channel was never asked to divide it, so that amounts may still change."""
+        is_first = self.stage is Stage.READY and self.step == 1
+        return is_first and not any(each.state is PieceState.SENT for each in self.pieces)
 
 
 class Known(Struct, frozen=True, array_like=True, gc=False):
@@ -152,17 +195,6 @@ def refuse_indivisible(
         raise InvalidField(f"the channel shares {most} of this amount at the most", param="/splits")
 
 
-def refuse_divided(division: Division | None, payment: str) -> None:
-    """NotRefundable for a payment whose money the channel divides.
-
-    Its parts would have to be taken back from the receivers first, which is not built yet.
-    """
-    if division is not None:
-        raise NotRefundable(
-            f"{payment} is divided by the channel among its receivers: parts cannot be taken back"
-        )
-
-
 def begun(
     payment: Payment, merchant_no: int, holder: Callable[[str], Holder | None], now: int
 ) -> Division:
@@ -184,9 +216,11 @@ def begun(
 def order_of(division: Division) -> SharingOrder:
     """What is asked under the number of this step: the same whenever it is asked again."""
     portions = tuple(
-        Portion(piece.holder.kind, piece.holder.account, piece.amount)
+        Portion(piece.holder.kind, piece.holder.account, piece.amount - piece.netted)
         for piece in division.pieces
-        if piece.holder is not None and piece.amount and piece.state is not PieceState.FAILED
+        if piece.holder is not None
+        and piece.amount > piece.netted
+        and piece.state is not PieceState.FAILED
     )
     return SharingOrder(
         division.trade_no,
@@ -196,6 +230,21 @@ def order_of(division: Division) -> SharingOrder:
         True,
         DESCRIPTION,
     )
+
+
+def netted(division: Division, owed: Callable[[str], int]) -> Division:
+    """Of what receivers owe the merchant (minor units), what their parts pay. Before it is sent."""
+    pieces = tuple(
+        each if each.holder is None else replace(each, netted=min(each.amount, owed(each.receiver)))
+        for each in division.pieces
+    )
+    return replace(division, pieces=pieces)
+
+
+def nothing_left(division: Division) -> Division:
+    """All was refunded before anything was divided: there is nothing to ask for."""
+    pieces = tuple(replace(each, state=PieceState.SETTLED) for each in division.pieces)
+    return replace(division, pieces=pieces, stage=Stage.OVER)
 
 
 def sent(division: Division) -> Division:
@@ -262,4 +311,5 @@ def _finished(division: Division, portions: tuple[Portion, ...]) -> Division:
 
 
 def _fail(piece: Piece, reason: str) -> Piece:
-    return replace(piece, state=PieceState.FAILED, reason=piece.reason or reason)
+    # What it owed it owes again: nothing was kept of a part that is nobody's but the merchant's.
+    return replace(piece, state=PieceState.FAILED, reason=piece.reason or reason, netted=0)

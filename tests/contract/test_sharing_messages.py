@@ -16,21 +16,27 @@ from payments.channels.sharing import (
     Registered,
     Returned,
     SharingOrder,
+    SharingReturn,
     Unclear,
 )
 
 HOLDER = Holder("MERCHANT_ID", "19", "STORE", "x")
 PART = Portion("MERCHANT_ID", "19", 5, "success")
 ORDER = SharingOrder("T1", "N1", "mch_1", (PART,), True, "d")
+BACK = SharingReturn("N1", "R1", "mch_1", "19", 5, "d")
 
 SAMPLES = [
     (
         LaneShare(0, "register", "dvn_1", "mch_1", HOLDER),
-        "91972e00a87265676973746572a564766e5f31a56d63685f3194ab4d45524348414e545f4944a23139a553544f5245a178c0",
+        "91982e00a87265676973746572a564766e5f31a56d63685f3194ab4d45524348414e545f4944a23139a553544f5245a178c0c0",
     ),
     (
         LaneShare(0, "share", "dvn_1", "mch_1", None, ORDER),
-        "91972e00a57368617265a564766e5f31a56d63685f31c096a25431a24e31a56d63685f319195ab4d45524348414e545f4944a2313905a773756363657373a0c3a164",
+        "91982e00a57368617265a564766e5f31a56d63685f31c096a25431a24e31a56d63685f319195ab4d45524348414e545f4944a2313905a773756363657373a0c3a164c0",
+    ),
+    (
+        LaneShare(0, "take_back", "dvn_1", "mch_1", back=BACK),
+        "91982e00a974616b655f6261636ba564766e5f31a56d63685f31c0c096a24e31a25231a56d63685f31a2313905a164",
     ),
     (
         LaneShared(0, "register", "dvn_1", Registered("19"), HOLDER),
@@ -63,6 +69,16 @@ SAMPLES = [
 def test_a_message_is_these_bytes(sample, golden):
     assert golden == encoder.encode([sample]).hex()
     assert [sample] == decoder.decode(bytes.fromhex(golden))
+
+
+def test_a_question_of_an_older_release_is_understood():
+    """It had no returns."""
+    golden = (
+        "91972e00a57368617265a564766e5f31a56d63685f31c096a25431a24e31a56d63685f319195ab4d45524348414e"
+        "545f4944a2313905a773756363657373a0c3a164"
+    )
+
+    assert [SAMPLES[1][0]] == decoder.decode(bytes.fromhex(golden))
 
 
 @pytest.mark.parametrize("sample", [sample for sample, _ in SAMPLES])

@@ -30,6 +30,7 @@ from payments.limits import Counters
 from payments.payment import UNPAID, Payment, Status
 from payments.refund import Refund
 from payments.storage.memory import Disk
+from payments.view import split_id
 from world import World
 
 
@@ -169,11 +170,23 @@ def _each(rows: Rows, payments: dict[str, Payment], refunds: dict[str, Refund]) 
         entries.setdefault(about, []).append(row[3])
         postings.setdefault(about, []).append(unpack_postings(row[7]))
     events: dict[str, list[str]] = {}
+    splits: dict[str, list[str]] = {
+        split_id(payment.id, share.receiver)[-24:]: []
+        for payment in payments.values()
+        for share in payment.shares
+    }
     for row in rows.events:
+        if row[3][4:28] in splits:
+            splits[row[3][4:28]].append(row[4])
+            continue
         events.setdefault(source.get(row[3][4:28], "?"), []).append(row[3])
     yield from (f"18: {row} is about nothing" for row in events.get("?", ()))
     yield from (f"4: {row} is about nothing" for row in entries.get("?", ()))
     for identifier, payment in payments.items():
+        for share in payment.shares:
+            told = splits[split_id(identifier, share.receiver)[-24:]].count("split.returned")
+            if told != (0 < share.amount == share.returned):
+                yield f"18: {identifier}: {share} and {told} events that it came back"
         mine = of.get(identifier, [])
         found = invariants.of_payment(
             payment, mine, entries.get(identifier, []), events.get(identifier, [])

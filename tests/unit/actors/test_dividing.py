@@ -1,8 +1,7 @@
 """Money that the channel holds and divides: asked once, whatever dies; the books come to nothing.
 
-The channel's side is a double that keeps to the words of `payments/channels/sharing.py`: a number
-is one order, an order that is made is done when it is asked about. The sandbox's own books are
-asked in tests/unit/payments/channels/wechat/test_divided.py.
+The channel's side is a double (tests/kit/held_money.py). The sandbox's own books are asked in
+tests/unit/payments/channels/wechat/test_divided.py.
 """
 
 import pytest
@@ -11,156 +10,13 @@ from hypothesis import strategies as st
 
 from actors.live import decode_payment
 from actors.messages import Changes, ReadBalances
-from oracle import judge, rows_of
+from held_money import PLATFORM, RIDER, Divides, account_at, complaints, fields_of
+from oracle import rows_of
 from payments import chart
-from payments.channels.sharing import (
-    Absent,
-    Divided,
-    NotDone,
-    Portion,
-    Registered,
-    Unclear,
-)
-from payments.reference import ReceiverAccount
 from payments.reports.movements import movement_of
-from payments.splitting.dividing import DAY_MS, division_id
+from payments.splitting.dividing import DAY_MS
 from payments.splitting.terms import Part, Terms
-from payments.testing import an_account
-from world import ACCOUNTS, World
-
-RIDER, PLATFORM = "1900000201", "1900000202"
-
-
-class Books:
-    """What the channel holds, and what it paid. `lose`: operations whose next answer is lost;
-    `refuse`: codes that the next sharing order is refused with; `closed`: accounts it cannot pay.
-    """
-
-    def __init__(self):
-        self.orders = {}
-        self.known = set()
-        self.lose, self.refuse, self.closed = [], [], set()
-        self.is_strange = False
-        self.asked = []
-
-    async def register(self, holder, merchant):
-        self.asked.append("register")
-        if holder.account in self.closed and self.is_strange:
-            return NotDone("PARAM_ERROR")
-        self.known.add(holder.account)
-        return self._said("register", Registered(holder.account))
-
-    async def share(self, order):
-        self.asked.append("share")
-        if order.number not in self.orders:
-            if self.refuse:
-                return NotDone(*self.refuse.pop(0))
-            assert all(each.account in self.known for each in order.portions)
-            self.orders[order.number] = order
-        assert order == self.orders[order.number], "one number, two orders"
-        return self._said("share", Divided(order.number, order.portions, False))
-
-    async def inquire_share(self, order):
-        self.asked.append("inquire_share")
-        made = self.orders.get(order.number)
-        if made is None:
-            return self._said("inquire_share", Absent())
-        parts = tuple(
-            Portion(p.kind, p.account, p.amount, *self._end(p.account)) for p in made.portions
-        )
-        return self._said("inquire_share", Divided(order.number, parts, True))
-
-    def _end(self, account):
-        return ("closed", "ACCOUNT_ABNORMAL") if account in self.closed else ("success", "")
-
-    async def unfreeze(self, order):
-        raise AssertionError("an order without portions is shared")
-
-    async def take_back(self, asked):
-        raise AssertionError("nothing is taken back yet")
-
-    inquire_return = take_back
-
-    def _said(self, op, answer):
-        if op in self.lose:
-            self.lose.remove(op)
-            return Unclear("lost")
-        return answer
-
-    def paid(self):
-        """{account: minor units} that receivers have got."""
-        paid = {}
-        for order in self.orders.values():
-            for part in order.portions:
-                if part.account not in self.closed:
-                    paid[part.account] = paid.get(part.account, 0) + part.amount
-        return paid
-
-
-class Divides(World):
-    """A world whose first channel account holds back what is split."""
-
-    def __init__(self, **options):
-        self.held = Books()
-        super().__init__(**options)
-        one, two = self.receivers[:2]
-        self.receivers[:2] = [
-            one.__class__(*_fields(one), (_at(RIDER),)),
-            two.__class__(*_fields(two), (_at(PLATFORM),)),
-        ]
-
-    def accounts(self):
-        first = an_account(ACCOUNTS[0], channel="wechat", settles_to="channel_frozen")
-        return first, an_account(ACCOUNTS[1], priority=1)
-
-    def _lane(self, spec, host, account):
-        box = super()._lane(spec, host, account)
-        if account == ACCOUNTS[0]:
-            self.lanes[account]._sharing._shares = self.held
-        return box
-
-    def sell(self, amount=10_000, rider=500, platform=1_000, **asked):
-        one, two = (each.id for each in self.receivers[:2])
-        return self.pay(
-            amount=amount, split=Terms((Part(one, rider), Part(two, platform))), **asked
-        )
-
-    def states(self, payment):
-        read = self.read(payment, kind="splits").body["data"]
-        return [each["status"] for each in read]
-
-    def until_over(self, seconds=60):
-        for _ in range(seconds):
-            self.advance(1)
-            if self.store.next_due_record() is None and not self.core.records:
-                return
-
-    def has(self):
-        """{account: minor units} of everything that the channel is to pay."""
-        balances = self.core.books.under("")
-        return {name: minor for (name, _), minor in balances.items() if minor}
-
-    def events(self):
-        return [row[4] for row in rows_of(self).events if row[4].startswith("split.")]
-
-    def division(self, payment):
-        return self.core.records.kept(division_id(payment)).value
-
-
-def _fields(receiver):
-    return (
-        receiver.id, receiver.merchant, receiver.platform, receiver.name, receiver.status,
-        receiver.created, receiver.metadata,
-    )  # fmt: skip
-
-
-def _at(account):
-    return ReceiverAccount("wechat", "MERCHANT_ID", account, "PARTNER")
-
-
-def complaints(world):
-    """What the oracle says of payments; entries and events of divisions are about none."""
-    return [each for each in judge(world) if "is about nothing" not in each]
+from world import ACCOUNTS
 
 
 @pytest.fixture
@@ -308,17 +164,6 @@ def test_what_cannot_be_let_go_after_thirty_days_was_let_go(world):
     assert {} == world.has()
 
 
-def test_a_refund_and_a_cancel_are_refused_in_words(world):
-    paid = world.sell().body
-    world.until_over()
-
-    refund = world.wait(world.refund(paid["id"]))
-    cancel = world.wait(world.cancel(paid["id"]))
-
-    assert ("not_refundable", "not_cancelable") == (refund.code, cancel.code)
-    assert {} == world.has()
-
-
 REFUSED = [
     ({"rider": 2_000, "platform": 1_001}, None),
     ({"rider": 1}, "nobody"),
@@ -330,8 +175,8 @@ REFUSED = [
 def test_what_the_channel_could_not_carry_out_is_refused_before_money_moves(world, asked, account):
     if account is not None:
         one = world.receivers[0]
-        accounts = () if account == "nobody" else (_at(PLATFORM),)
-        changed = one.__class__(*_fields(one), accounts)
+        accounts = () if account == "nobody" else (account_at(PLATFORM),)
+        changed = one.__class__(*fields_of(one), accounts)
         world.core.reference.take(Changes(2, (changed,), True))
 
     said = world.sell(**asked)
