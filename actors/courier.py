@@ -102,6 +102,7 @@ class CourierActor:
         self._asks_running = 0
         self._bugs = 0
         self._draining = False
+        self._knows_clock = False
         self.lanes = Lanes(
             store, self.commits, sender, clock, random, options.limits, self._changed
         )
@@ -363,7 +364,13 @@ class CourierActor:
         """Shards are quiet: what they committed is brought before time goes on.
 
         Retries keep real time; what is not due yet is not waited for, nor who does not answer.
+        The first word, of a clock that nobody moved, lets no time pass: shards still start then.
         """
+        is_start = not self._knows_clock and message.offset_ms == self.clock.offset_ms
+        self._knows_clock = True
+        if is_start:
+            link.send(ClockQuiet(message.step, None))
+            return
         self.clock.offset_ms = message.offset_ms
         try:
             async with asyncio.timeout(QUIET_PATIENCE_S):

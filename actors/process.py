@@ -22,6 +22,9 @@ from actors.stats import process_numbers
 REPORT_S: Final = 1.0
 """How often a box tells the supervisor its numbers."""
 
+STARTING_REPORT_S: Final = 0.1
+"""The same until it is ready, for somebody waits for that word."""
+
 YOUNG_OBJECTS_MAX: Final = 20_000
 """Objects made before the cycle collector looks: nearly all die by counting, and early."""
 
@@ -146,15 +149,19 @@ class Boxed:
         sys.setswitchinterval(SWITCH_S)
         reports = 0
         while True:
-            reports += 1
-            if reports == SETTLED_AFTER_REPORTS:
-                gc.freeze()
+            numbers = self._numbers()
+            is_ready = numbers.get("ready", 1.0) > 0
             link = self._control.link
             if link is not None:
-                link.send(Stats(0, self.name, self._numbers()))
+                link.send(Stats(0, self.name, numbers))
+            if is_ready and link is not None:
+                reports += 1
+            if reports == SETTLED_AFTER_REPORTS:
+                gc.freeze()
+            wait_s = REPORT_S if is_ready and link is not None else STARTING_REPORT_S
             loop = asyncio.get_running_loop()
-            due_at = loop.time() + REPORT_S
-            await asyncio.sleep(REPORT_S)
+            due_at = loop.time() + wait_s
+            await asyncio.sleep(wait_s)
             self._lag_s = max(0.0, loop.time() - due_at)
 
     # --- the control link ------------------------------------------------------------------------

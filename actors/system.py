@@ -328,7 +328,10 @@ def _without_helpers() -> Iterator[None]:
     waits: together 9 seconds of processor time at the start, and 500 MB. A Ray without these names
     starts whole.
     """
-    from ray._private import node, parameter, services
+    from ray._private import node, parameter, services, worker
+
+    def hear_nothing(_: Any, threads_stopped: Any) -> None:
+        """Ray would print what its raylet says on standard output, which is not Ray's."""
 
     def serve_nothing(self: Any, **_: Any) -> None:
         self._webui_url = ""
@@ -349,6 +352,7 @@ def _without_helpers() -> Iterator[None]:
         (node.Node, "start_api_server", serve_nothing),
         (parameter, "RayParams", few),
         (services, PYTHON_FOR, python_or_stand_in),
+        (worker, "listen_error_messages", hear_nothing),
     ]
     lean = [each for each in lean if hasattr(each[0], each[1])]
     before = [(place, name, getattr(place, name)) for place, name, _ in lean]

@@ -11,15 +11,17 @@ import logging
 import sys
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
-import structlog
 from msgspec.json import Encoder
-from structlog.typing import FilteringBoundLogger, Processor
 
+from gateway.lean_structlog import structlog
 from gateway.redaction import Redactor
 from payments.clock import Clock, SystemClock
 from payments.ids import Entropy
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger, Processor
 
 ORDER: Final = (
     "timestamp",
@@ -42,7 +44,7 @@ QUIET: Final = {"aiohttp.access": logging.WARNING, "asyncio": logging.WARNING}
 _encode: Final = Encoder(enc_hook=str).encode
 
 
-def get_logger(name: str) -> FilteringBoundLogger:
+def get_logger(name: str) -> "FilteringBoundLogger":
     """A logger that says where it stands. Cheap to make; made once a module."""
     logger: FilteringBoundLogger = structlog.get_logger(log_name=name)
     return logger
@@ -93,7 +95,7 @@ def setup_logging(
 class _Foreign(logging.Handler):
     """What others log by the standard module, through the same processors."""
 
-    def __init__(self, processors: list[Processor], stream: TextIO) -> None:
+    def __init__(self, processors: "list[Processor]", stream: TextIO) -> None:
         super().__init__()
         self._processors = processors
         self._stream = stream
@@ -115,7 +117,7 @@ class _Foreign(logging.Handler):
             self.handleError(record)
 
 
-def _stamp(clock: Clock) -> Processor:
+def _stamp(clock: Clock) -> "Processor":
     """Add the real time, RFC 3339 in UTC with milliseconds."""
 
     def stamp(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

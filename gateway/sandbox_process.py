@@ -1,10 +1,15 @@
-"""`tillway sandbox NAME`: a channel's or the bank's, as a process of its own, for any client."""
+"""`tillway sandbox NAME`: a channel's or the bank's, as a process of its own, for any client.
+
+    python -m gateway.sandbox_process '[{"name": "wechat", "port": 0, …}, …]'
+
+is how the demo has several in one process, without the command line around them.
+"""
 
 import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -14,7 +19,7 @@ import uvloop
 
 from gateway.logs import get_logger, setup_logging
 from gateway.settings import SettingsError
-from payments.channels.sandbox.app import Sandbox, SandboxSettings, serve
+from payments.channels.sandbox.app import Sandbox, SandboxSettings, Served, serve
 from payments.clock import SystemClock
 from payments.ids import Entropy
 
@@ -23,6 +28,15 @@ SEED_BYTES: Final = 8
 READ_BYTES: Final = 4_096
 
 log = get_logger(__name__)
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A sandbox to serve. `port`: 0 for any; `folder`: None keeps nothing."""
+
+    name: str
+    host: str
+    port: int
+    folder: str | None = None
 
 
 def _wechat(settings: SandboxSettings, clock: SystemClock, random: Random) -> Sandbox:
@@ -97,17 +111,12 @@ def run(
 ) -> int:
     """Serve until SIGTERM or Ctrl-C, or until standard input ends (`with_parent`)."""
     setup_logging(None)
-    return uvloop.run(_live(name, host, port, folder, seed, as_json, with_parent))
+    wanted = (Wanted(name, host, port, None if folder is None else str(folder)),)
+    return uvloop.run(_live(wanted, seed, as_json, with_parent))
 
 
 async def _live(
-    name: str,
-    host: str,
-    port: int,
-    folder: Path | None,
-    seed: int | None,
-    as_json: bool,
-    with_parent: bool,
+    wanted: Sequence[Wanted], seed: int | None, as_json: bool, with_parent: bool
 ) -> int:
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -116,28 +125,50 @@ async def _live(
     if with_parent:
         # Whoever started us holds the other end, and the kernel lets go of it however it dies.
         loop.add_reader(sys.stdin.fileno(), _read_parent, over)
-    sandbox = open_sandbox(name, folder, seed)
+    served = [await _serve(one, seed, as_json) for one in wanted]
+    await over.wait()
+    await asyncio.gather(*(one.stop() for one in served))
+    return 0
+
+
+async def _serve(wanted: Wanted, seed: int | None, as_json: bool) -> Served:
+    """One sandbox, and the line that says so."""
+    folder = None if wanted.folder is None else Path(wanted.folder)
+    sandbox = open_sandbox(wanted.name, folder, seed)
     try:
-        served = await serve(sandbox, host, port)
+        served = await serve(sandbox, wanted.host, wanted.port)
     except OSError as error:
-        raise SettingsError(f"port {port} cannot be opened: {error.strerror}") from None
+        raise SettingsError(f"port {wanted.port} cannot be opened: {error.strerror}") from None
     line = {
         "ready": True,
-        "channel": name,
+        "channel": wanted.name,
         "url": served.url,
         "credentials": credentials_of(sandbox, served.url),
     }
     if as_json:
         sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
     else:
-        sys.stdout.write(f"{name} sandbox at {served.url}; --json prints its credentials\n")
+        sys.stdout.write(f"{wanted.name} sandbox at {served.url}; --json prints its credentials\n")
     sys.stdout.flush()
-    await over.wait()
-    await served.stop()
-    return 0
+    return served
 
 
 def _read_parent(over: asyncio.Event) -> None:
     if not os.read(sys.stdin.fileno(), READ_BYTES):
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
         over.set()
+
+
+def main(words: list[str]) -> int:
+    """The sandboxes of a demo, as long as it holds our standard input. The exit code."""
+    setup_logging(None)
+    wanted = msgspec.json.decode(words[0], type=tuple[Wanted, ...])
+    try:
+        return uvloop.run(_live(wanted, None, as_json=True, with_parent=True))
+    except SettingsError as error:
+        log.error("a sandbox does not start", error=str(error))
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,8 +1,8 @@
-"""The demo's sandboxes, three channels and a bank: child processes on loopback, which end with it.
+"""The demo's sandboxes: three channels in one child process and a bank in another, on loopback.
 
 Each has its folder beside the demo's data, so that keys, books and orders survive a restart of
-either. One that dies is started anew on the same port; one whose parent dies sees its standard
-input end, and ends too.
+either. A child that dies is started anew on the same ports; one whose parent ends or dies sees its
+standard input end, and ends too.
 """
 
 import asyncio
@@ -50,31 +50,52 @@ class Ready(msgspec.Struct, frozen=True):
     credentials: dict[str, Any]
 
 
-class Sandbox:
-    """One child process."""
+class Child:
+    """One child process with some of the sandboxes."""
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name = name
-        self.host = LOOPBACK
+    def __init__(self, names: tuple[str, ...], folder: Path) -> None:
+        self.names = names
+        self.hosts = dict.fromkeys(names, LOOPBACK)
         self.restarts = 0
         self._folder = folder
-        self._port = 0
+        self._ports = dict.fromkeys(names, 0)
         self._process: Process | None = None
         self._watch: asyncio.Task[None] | None = None
         self._is_ending = False
 
-    async def start(self) -> Ready:
+    def __str__(self) -> str:
+        return ", ".join(self.names)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> list[Ready]:
         """Start it and keep it running. Raise SettingsError when it does not come up."""
         ready = await self._spawn()
-        self._port = int(ready.url.rpartition(":")[2])
-        self._watch = asyncio.create_task(self._keep(), name=f"{self.name} sandbox")
+        for one in ready:
+            self._ports[one.channel] = int(one.url.rpartition(":")[2])
+        self._watch = asyncio.create_task(self._keep(), name=f"sandboxes {self}")
         return ready
 
-    async def _spawn(self) -> Ready:
+    def _wanted(self) -> bytes:
+        return msgspec.json.encode(
+            [
+                {
+                    "name": name,
+                    "host": self.hosts[name],
+                    "port": self._ports[name],
+                    "folder": str(self._folder / name),
+                }
+                for name in self.names
+            ]
+        )
+
+    async def _spawn(self) -> list[Ready]:
         self._process = process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "gateway.cli", "sandbox", self.name, "--json", "--with-parent"),
-            *("--port", str(self._port), "--data", str(self._folder), "--host", self.host),
+            *("-m", "gateway.sandbox_process", self._wanted()),
             stdin=PIPE,
             stdout=PIPE,
             start_new_session=True,  # A Ctrl-C is the gateway's, which ends them after its drain.
@@ -83,13 +104,15 @@ class Sandbox:
         assert process.stdout is not None
         try:
             async with asyncio.timeout(READY_S):
-                line = await process.stdout.readline()
-            ready = msgspec.json.decode(line, type=Ready)
-            # We are on the same machine, wherever else it listens.
-            return msgspec.structs.replace(ready, url=ready.url.replace(EVERYWHERE, LOOPBACK))
+                lines = [await process.stdout.readline() for _ in self.names]
+            ready = [msgspec.json.decode(line, type=Ready) for line in lines]
         except (TimeoutError, ValueError) as error:
             await self._end()
-            raise SettingsError(f"the {self.name} sandbox did not start") from error
+            raise SettingsError(f"the sandbox of {self} did not start") from error
+        # We are on the same machine, wherever else they listen.
+        return [
+            msgspec.structs.replace(one, url=one.url.replace(EVERYWHERE, LOOPBACK)) for one in ready
+        ]
 
     async def _keep(self) -> None:
         """Start it anew when it dies."""
@@ -98,13 +121,13 @@ class Sandbox:
             code = await self._process.wait()
             if self._is_ending:
                 return
-            log.warning("a sandbox ended and is started anew", actor=self.name, code=code)
+            log.warning("a sandbox ended and is started anew", actor=str(self), code=code)
             self.restarts += 1
             await asyncio.sleep(AGAIN_S)
             try:
                 await self._spawn()
             except SettingsError as error:
-                log.error("a sandbox stays away", actor=self.name, error=str(error))
+                log.error("a sandbox stays away", actor=str(self), error=str(error))
 
     async def stop(self) -> None:
         self._is_ending = True
@@ -134,33 +157,34 @@ class Sandboxes:
     def __init__(self, data: Path) -> None:
         self._data = data / FOLDER
         self._lan: str | None = None
-        self._children = [Sandbox(name, self._data / name) for name in (*NAMES, BANK)]
+        # The bank is somebody else than the channels; those share what they import.
+        self._children = [Child(names, self._data) for names in (NAMES, (BANK,))]
 
     async def start(self, settings: Settings) -> Settings:
         """Start all at once. The settings with an account at each. Raise SettingsError."""
         self._data.mkdir(mode=0o700, exist_ok=True)
         if settings.http.host == EVERYWHERE:
             self._lan = urlsplit(settings.public_url).hostname
-        for child in self._children:
-            if self._lan and child.name in OAUTH_PATHS:
-                # A phone's wallet is sent there to say who pays.
-                child.host = EVERYWHERE
+        channels = self._children[0]
+        if self._lan:
+            # A phone's wallet is sent there to say who pays.
+            channels.hosts |= dict.fromkeys(OAUTH_PATHS, EVERYWHERE)
         results = await asyncio.gather(
             *(child.start() for child in self._children), return_exceptions=True
         )
-        ready = []
+        ready: list[Ready] = []
         for result in results:
             if isinstance(result, BaseException):
                 await self.stop()
                 raise result
-            ready.append(result)
-        *channels, bank = ready
+            ready += result
+        *wallets, bank = ready
         agreed = settings.settlement
         alone_max = agreed.alone_max_minor or ALONE_MAX_MINOR
         return msgspec.structs.replace(
             settings,
             channels=(
-                *(self._account(one) for one in channels),
+                *(self._account(one) for one in wallets),
                 *(account for account in settings.channels if account.is_external),
             ),
             bank=self._bank(bank),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors import supervision
+from actors import process, supervision
 from actors.link import Identity, Link
 from actors.local import LocalNetwork, LocalSystem
 from actors.process import Boxed, Spec
@@ -14,6 +14,7 @@ from actors.supervision import Supervisor
 from payments.clock import SystemClock
 
 SECRET = b"for tests"
+PATIENCE_S = 60
 
 
 class Quiet:
@@ -29,6 +30,7 @@ class World:
 
     def __init__(self) -> None:
         self.diary: list[str] = []
+        self.readiness: dict[str, float] = {}
         self.logged: list[dict[str, Any]] = []
         self.heard: list[tuple[str, str, int]] = []
         self.gone_boxes: list[str] = []
@@ -62,7 +64,11 @@ class World:
             self.diary.append(f"stop {spec.name}")
 
         identity = Identity(spec.role, spec.name, SECRET, spec.incarnation)
-        box = Boxed(spec, identity, network, str, Quiet(), dict, drain)
+
+        def numbers() -> dict[str, float]:
+            return {"ready": self.readiness.get(spec.name, 1.0)}
+
+        box = Boxed(spec, identity, network, str, Quiet(), numbers, drain)
         box.after.append(after)
         return box
 
@@ -149,3 +155,14 @@ async def test_who_asks_is_drained_before_who_is_asked(world):
     order = ["front_door.0", "shard.0", "lane.0", "courier", "directory"]
     assert world.diary == [f"drain {name}" for name in order] + [f"stop {name}" for name in order]
     assert not any(world.supervisor.restarts.values())
+
+
+async def test_a_box_says_at_once_when_it_is_ready(world, monkeypatch):
+    """Until then it reports often: nobody waits for its next report to be due."""
+    monkeypatch.setattr(process, "REPORT_S", 3_600)
+    world.readiness["shard.0"] = 0.0
+    await world.start("shard.0", "lane.0")
+    await until(lambda: world.supervisor.checks() == {"shard.0": False, "lane.0": True})
+
+    world.readiness["shard.0"] = 1.0
+    assert await world.supervisor.wait_ready(PATIENCE_S)

@@ -4,6 +4,8 @@ import asyncio
 import io
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 import structlog
@@ -322,3 +324,10 @@ async def test_tasks_keep_their_own_context(sink):
     await asyncio.gather(*(request(number) for number in range(3)))
 
     assert all(line["request_id"] == f"req_{line['number']}" for line in sink.lines())
+
+
+def test_no_process_imports_what_paints_tracebacks():
+    """Ten boxes would pay for it at each start; who wants it still gets it."""
+    code = "import sys, gateway.processes; print('rich' in sys.modules); import rich.console"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"
