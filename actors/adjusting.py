@@ -37,6 +37,9 @@ class Adjusting:
     def _book(self, wish: Adjustment) -> str:
         """Book the entry and keep the record. Why not, if it cannot be."""
         core = self._core
+        if any(each.name == wish.account and each.pays_merchant for each in core.lanes.accounts):
+            core.count("adjustments_refused")
+            return f"{wish.account} pays merchants itself: it has nothing to do with custody"
         try:
             partition = partition_of_entry(wish)
         except (BadAdjustment, UnknownAccount) as error:

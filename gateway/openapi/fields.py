@@ -283,7 +283,7 @@ ANSWERS: Final[dict[str, Extra]] = {
     "Balance.available": says("Matched, and free to be paid out."),
     "Balance.frozen": says("Held back by a decision."),
     "Balance.in_transit": says("On its way to the bank account."),
-    "Balance.debt": says("What is owed to us after refunds."),
+    "Balance.debt": says("What is owed to us after refunds, and as fees not yet taken off."),
     "Plate.id": id_of("qrp", "The plate."),
     "Plate.label": says("Where it stands, for people; payers see it."),
     "Plate.status": says("A `disabled` plate takes no payments."),

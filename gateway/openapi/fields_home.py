@@ -49,6 +49,9 @@ HOME_FIELDS: Final[dict[str, Extra]] = {
     "ClearingBatch.fees": says("Our fees."),
     "ClearingBatch.splits": says("Receivers' shares."),
     "ClearingBatch.net": says("`gross - refunds - discounts - fees - splits`: the merchant's."),
+    "ClearingBatch.outside": says(
+        "Of it, what channels pay the merchant themselves, before our fees; no payout has it."
+    ),
     "ClearingBatch.items": says("Payments and refunds in it."),
     "cut_off_at": instant("When it was cut off: later entries are in the next."),
     "filed_at": instant("When it was filed."),

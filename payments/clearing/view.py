@@ -15,7 +15,9 @@ _NOTHING: Final = Totals()
 
 
 class ClearingBatchView(Struct, gc=False):
-    """Amounts in minor units. `items`: payments and refunds in it."""
+    """Amounts in minor units. `items`: payments and refunds in it. `outside`: what channels pay the
+    merchant themselves, of gross less refunds and discounts.
+    """
 
     id: str
     object: str
@@ -30,6 +32,7 @@ class ClearingBatchView(Struct, gc=False):
     fees: int
     splits: int
     net: int
+    outside: int
     items: int
     created: str
     cut_off_at: str | None
@@ -66,6 +69,7 @@ def batch_json(batch: Batch, livemode: bool) -> bytes:
             totals.fees,
             totals.splits,
             totals.net,
+            0 if batch.netted is None else sum(minor for _, minor in batch.netted.outside),
             totals.items,
             rfc3339(batch.opened_at),
             _instant(batch.cut_off_at),

@@ -71,6 +71,10 @@ def lunch():
         [leaves.postings, leaves.arrival_postings],
         [cover.booked(known, covered), landed],
         [entries.held(MERCHANT, 3286), entries.paid(CUSTODY, MERCHANT, 3286, 0)],
+        [
+            bookings.outside_payment_booked("wx", MERCHANT, 700, 10_000, 38),
+            entries.settled_outside(MERCHANT, (("wx", 10_000),)),
+        ],
     ]
 
 

@@ -2,19 +2,24 @@
 
 import pytest
 
+from actors.adjusting_messages import Adjust
 from actors.live import decode_payment
 from actors.messages import ReadBalances
+from home_payouts import made
 from oracle import judge, rows_of
 from payments import chart
 from payments.ids import partition_of
 from payments.ledger import unpack_postings
+from payments.reconciliation.adjustment import Adjustment
+from payments.reconciliation.differences import Act
 from payments.reports.movements import movement_of
 from payments.splitting.escrow import DAY_MS
 from payments.splitting.terms import Part, Terms
-from payments.testing import an_account
+from payments.testing import NOW_MS, an_account
 from world import ACCOUNTS, World
 
 OUTSIDE, CUSTODY = ACCOUNTS
+PARTITION = 17
 
 
 class Direct(World):
@@ -178,3 +183,19 @@ def test_papers_show_it_and_no_balance_does(world):
     assert [("payment", 9_962, 38)] == [(m.type.value, m.amount, m.fee) for m in moved]
     (has,) = ask.body.values()
     assert {"debt": 38} == {part: minor for part, minor in has.items() if minor}
+
+
+def test_a_difference_with_its_bill_books_nothing_here(world):
+    """What the channel took too much it took from the merchant: no account of ours knows of it."""
+    charged = chart.fees_channel(PARTITION)
+    owed = chart.receivable(OUTSIDE, PARTITION)
+    wish = Adjustment(
+        made("rci", NOW_MS, PARTITION, 1), OUTSIDE, Act.ADJUST_FEE, "cny",
+        ((charged, 5), (owed, -5)), "key_1", "key_2", NOW_MS,
+    )  # fmt: skip
+
+    ask = world.wait(world.client.send(Adjust(0, wish)))
+    world.client.log.remove(ask)  # It is about no payment: nothing for the oracle.
+
+    assert "pays merchants itself" in ask.reply.why
+    assert {} == world.has()
