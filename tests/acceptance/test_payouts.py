@@ -17,7 +17,7 @@ DAY_S = 86_400
 DAYS_MAX = 10
 PATIENCE_S = 60
 YEAR = datetime.now(UTC).year
-CONFIG = "[settlement]\nalone_max_minor = 1\n" + "".join(
+CONFIG = "[settlement]\nalone_max_minor = 1\nwithdrawals.day_count_max = 1000\n" + "".join(
     f'[workdays.{year}]\nsource = "made for tests"\nholidays = []\nworking_weekends = []\n'
     for year in (YEAR, YEAR + 1)
 )
@@ -219,6 +219,44 @@ def test_what_is_wrong_is_said(people, sold):
     for answer, status, param in table:
         named = answer.body.get("param")
         assert (status, param) == (answer.status, named and named.lstrip("/")), answer
+
+
+def test_a_thousand_parallel_withdrawals_never_take_more_than_there_is(people, sold):
+    """In pieces, some of them asked for twice, while sales come in and batches are cleared.
+
+    A clearing brings money to nobody before the channel's is there: so many fit as fitted before.
+    """
+    before = people.balance()
+    have, moving = before["available"], before["in_transit"]
+    piece = have // 401
+    fit = have // piece
+    assert 400 < fit < 800
+    requests = [
+        ("POST", "/v1/withdrawals", {"amount": piece, "currency": "cny"}, f"storm-{n % 800}")
+        for n in range(1_000)
+    ]
+    for n in range(0, 1_000, 100):
+        requests[n : n + 1] = [
+            ("POST", "/v1/payments", people.shop.order(), uuid.uuid4().hex),
+            ("POST", "/v1/clearing_batches/run", {}, None),
+            requests[n],
+        ]
+
+    answers = people.shop.client.storm(requests)
+
+    asked = [
+        a for a, (_, path, *_) in zip(answers, requests, strict=True) if path.endswith("drawals")
+    ]
+    assert 1_000 == len(asked)
+    taken = [each for each in asked if each.status == 201]
+    assert fit == len({each["id"] for each in taken})
+    assert {(409, "conflict")} == {_refusal(each) for each in asked if each.status != 201}
+    after = people.balance()
+    moved = fit * piece
+    assert (have - moved, moving + moved) == (after["available"], after["in_transit"])
+    others = {each.status for each in answers if each not in asked}
+    assert others == {201, 202}, others
+    assert people.demo.counts()
 
 
 def test_every_metric_of_the_bank_and_of_bills_is_there(people):
