@@ -23,6 +23,7 @@ from payments.ids import Entropy
 SECRETS: Final = frozenset(
     {
         "merchant_private_key",
+        "acp_private_key",
         "api_v3_key",
         "app_private_key",
         "app_auth_tokens",

@@ -120,7 +120,9 @@ class Unionpay(Section, frozen=True, kw_only=True):
     """Credentials at UnionPay: the aggregated interface, and ACP for shown codes.
 
     `public_keys`: any name -> the platform's key. `platform_certificate`: the authorities under
-    which ACP's answers are signed, and `platform_names` the holders that may sign.
+    which ACP's answers are signed, and `platform_names` the holders that may sign. `term_id`: the
+    terminal that payments name. `access_type`: of ACP, 0 merchant, 1 acquirer, 2 platform.
+    `acp_mer_id`, `acp_private_key`: where ACP is another contract; `cert_id` is then that key's.
     """
 
     serv_prov_id: Id
@@ -131,6 +133,14 @@ class Unionpay(Section, frozen=True, kw_only=True):
     platform_certificate: Reference | None = None
     platform_names: tuple[str, ...] = ("中国银联股份有限公司",)
     sub_appid: str = ""
+    term_id: Annotated[str, Meta(pattern="^[0-9A-Za-z]{8}$")] = "00000001"
+    access_type: Literal["0", "1", "2"] = "0"
+    acp_mer_id: Annotated[str, Meta(pattern="^([0-9A-Za-z]{15})?$")] = ""
+    acp_private_key: Reference | None = None
+
+    def __post_init__(self) -> None:
+        if self.acp_private_key is not None and not self.cert_id:
+            raise ValueError("acp_private_key: cert_id is missing, the serial of its certificate")
 
 
 class Timeouts(Section, frozen=True, kw_only=True):

@@ -126,9 +126,13 @@ def unionpay(account: Account, wires: Wires) -> Channel:
     private: Any = load_pem_private_key(account.key("merchant_private_key"), None)
     public: list[Any] = [load_pem_public_key(pem) for pem in account.named_keys.values()]
     keys = [key for key in public if isinstance(key, RSAPublicKey)]
-    if not isinstance(private, RSAPrivateKey) or not keys or len(keys) < len(public):
-        raise BadCredentials(f"{account.name}: UnionPay's keys are RSA keys")
     authorities = account.keys.get("platform_certificate", b"")
+    # ACP may be another contract, with a certificate of its own; else one key signs for both.
+    of_acp = account.keys.get("acp_private_key")
+    acp_key: Any = private if of_acp is None else load_pem_private_key(of_acp, None)
+    is_rsa = isinstance(private, RSAPrivateKey) and isinstance(acp_key, RSAPrivateKey)
+    if not is_rsa or not keys or len(keys) < len(public):
+        raise BadCredentials(f"{account.name}: UnionPay's keys are RSA keys")
     settings = UnionpaySettings(
         serv_prov_id=ids["serv_prov_id"],
         mer_id=ids["mer_id"],
@@ -137,6 +141,9 @@ def unionpay(account: Account, wires: Wires) -> Channel:
         notify_url=account.notify_url,
         cert_id=ids.get("cert_id", ""),
         sub_app_id=ids.get("sub_appid", ""),
+        term_id=ids["term_id"],
+        access_type=ids["access_type"],
+        acp_mer_id=ids.get("acp_mer_id", ""),
         pay_timeout_s=account.pay_timeout_s,
         ask_timeout_s=account.ask_timeout_s,
         sub_merchants=account.sub_merchants,
@@ -148,6 +155,7 @@ def unionpay(account: Account, wires: Wires) -> Channel:
         [wires.pool.verifier(key) for key in keys],
         wires.clock,
         Trust(authorities, account.names) if authorities else None,
+        None if of_acp is None else wires.pool.signer(acp_key),
     )
 
 

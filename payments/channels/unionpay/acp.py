@@ -177,7 +177,7 @@ class Acp:
             "bizType": "000000",
             "channelType": MOBILE,
             "accessType": self._settings.access_type,
-            "merId": self._settings.mer_id_of(merchant),
+            "merId": self._settings.acp_mer_id_of(merchant),
             "orderId": number,
             "txnTime": wire.encode_time(at_ms),
         }
@@ -213,7 +213,7 @@ class Acp:
     def hear(self, body: bytes) -> Notice | None:
         """A notification; None: verified, and nothing about an order of ours. Raise Doubt."""
         fields = self._read(body, wire.decode_form)
-        if not self._settings.is_ours(fields.get("merId")):
+        if not self._settings.is_ours_at_acp(fields.get("merId")):
             return None
         if codes.meaning(fields.get("respCode", "")).kind != Kind.DONE:
             return None

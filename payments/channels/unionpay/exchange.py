@@ -43,8 +43,10 @@ class UnionpaySettings(Struct, frozen=True):
 
     `base_url`: the aggregated JSON interface, `acp_url`: ACP's gateway, both without a slash at
     the end. `cert_id`: serial of our ACP certificate, decimal. `sub_merchants`: our merchant's id
-    to its own `merId`; others trade under `mer_id`. `absent_final_ms`: an order that the channel
-    does not know so long after it was sent will not arrive any more.
+    to its own `merId`; others trade under `mer_id`. `acp_mer_id`: the one `merId` of all of them at
+    ACP, where that is another contract. `term_id`: of the terminal that both are told.
+    `access_type`: how ACP is connected to: 0 merchant, 1 acquirer, 2 platform. `absent_final_ms`:
+    an order that the channel does not know so long after it was sent will not arrive any more.
     """
 
     serv_prov_id: str
@@ -57,6 +59,7 @@ class UnionpaySettings(Struct, frozen=True):
     sub_app_id: str = ""
     customer_ip: str = "127.0.0.1"
     access_type: str = "0"
+    acp_mer_id: str = ""
     pay_timeout_s: float = 4.5
     ask_timeout_s: float = 3.0
     absent_final_ms: int = 30_000
@@ -69,6 +72,14 @@ class UnionpaySettings(Struct, frozen=True):
     def is_ours(self, mer_id: str | None) -> bool:
         """Whether a `merId` is one of the account's."""
         return mer_id == self.mer_id or mer_id in self.sub_merchants.values()
+
+    def acp_mer_id_of(self, merchant: str) -> str:
+        """The `merId` of our merchant at ACP."""
+        return self.acp_mer_id or self.mer_id_of(merchant)
+
+    def is_ours_at_acp(self, mer_id: str | None) -> bool:
+        """Whether a `merId` of ACP is one of the account's."""
+        return mer_id == self.acp_mer_id if self.acp_mer_id else self.is_ours(mer_id)
 
 
 class Doubt(Exception):

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import (
@@ -244,3 +245,36 @@ def test_every_kind_has_its_table_of_credentials():
     """And every table its kind."""
     assert set(KINDS) == set(settings_shape.KINDS)
     assert set(KINDS) <= set(settings_shape.ChannelAccount.__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ""),
+        ({"term_id": "0000000A", "access_type": "1"}, ""),
+        ({"acp_private_key": "env:ACP_KEY", "cert_id": "17", "acp_mer_id": "7" * 15}, ""),
+        ({"acp_private_key": "env:ACP_KEY"}, "cert_id is missing"),
+        ({"term_id": "1"}, "term_id"),
+        ({"access_type": "3"}, "access_type"),
+        ({"acp_mer_id": "7"}, "acp_mer_id"),
+    ],
+)
+def test_unionpays_two_sides_have_settings_of_their_own(changes, words):
+    """What is left out is as it was."""
+    table = {
+        "serv_prov_id": "1" * 15,
+        "mer_id": "2" * 15,
+        "merchant_private_key": "env:KEY",
+        "public_keys": {"current": "env:PUBLIC"},
+        **changes,
+    }
+
+    if words:
+        with pytest.raises(msgspec.ValidationError, match=words):
+            msgspec.convert(table, settings_shape.Unionpay)
+        return
+    made = msgspec.convert(table, settings_shape.Unionpay)
+    assert (made.term_id, made.access_type) == (
+        changes.get("term_id", "00000001"),
+        changes.get("access_type", "0"),
+    )
