@@ -80,9 +80,9 @@ def _type(step: str, is_receiver: bool) -> Type:
     """By the last letter of the entry's id: the step that it books."""
     if step in ("P", "Q", "V"):
         return Type.SPLIT if is_receiver or step == "Q" else Type.PAYMENT
-    if step in ("W", "Y"):  # The channel divided it, and has paid everybody.
-        return Type.SPLIT if step == "W" else Type.CLEARING
-    if step == "R":
+    if step in ("W", "Y", "Z", "M"):  # The channel divided it, paid everybody, took it back.
+        return Type.SPLIT if step in ("W", "M") else Type.CLEARING
+    if step in ("R", "T"):
         return Type.REFUND
     if step in CLEARING:
         return Type.CLEARING

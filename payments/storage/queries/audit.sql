@@ -4,6 +4,9 @@ SELECT no, partition, seq, id, source, at_ms, currency, postings, chain FROM ent
 -- payments --
 SELECT no, id, body FROM payment ORDER BY no;
 
+-- payment --
+SELECT no, body FROM payment WHERE id = ?;
+
 -- has_entry --
 SELECT 1 FROM entry WHERE source = ? AND id = ?;
 
