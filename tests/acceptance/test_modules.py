@@ -142,6 +142,50 @@ def test_splitting_alone_splits_what_others_took(deploy, expect_problem):
     assert "/v1/split_rules" in described(gateway)
 
 
+PAIRS = [("acquiring", "custody"), ("acquiring", "splitting"), ("custody", "splitting")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("names", PAIRS, ids="+".join)
+def test_two_parts_do_what_each_does_and_nothing_of_the_third(deploy, expect_problem, names):
+    """Its own payment or another gateway's, shared by a rule or by the order, cleared or only kept.
+
+    3800 with our fee of 14, of which the rider has a quarter: 947 of 3786, and the shop the rest.
+    """
+    gateway = with_modules(deploy, *names)
+    shop = gateway.new_shop()
+    rider = a_receiver(shop)
+    part = {"receiver": rider, "ratio_ppm": 250_000}
+    by_rule = "splitting" in names
+    if by_rule:
+        assert 201 == shop.client.post("/v1/split_rules", {"parts": [part]}).status
+    else:
+        absent(shop.client, expect_problem, "POST", "/v1/split_rules", "splitting")
+    order = {} if by_rule else {"splits": [part]}
+
+    told = report(shop, paid_at=ago(minutes=1), **order)
+    assert (201, "reported") == (told.status, told["entry"]), told
+    made = [told]
+    if "acquiring" in names:
+        made.append(shop.paid(**order))
+    else:
+        absent(shop.client, expect_problem, "POST", "/v1/payments", "acquiring")
+
+    for each in made:
+        page = shop.client.get(f"/v1/payments/{each['id']}/splits")
+        assert [(rider, 947)] == [(one["receiver"], one["amount"]) for one in page["data"]]
+    count = len(made)
+    assert (2839 * count, 947 * count) == (pending(shop), pending(shop, receiver=rider))
+    if "custody" in names:
+        (batch,) = cleared(shop)
+        figures = tuple(batch[name] for name in ("gross", "refunds", "fees", "splits", "net"))
+        assert tuple(each * count for each in (3800, 0, 14, 947, 2839)) == figures
+    else:
+        absent(shop.client, expect_problem, "GET", "/v1/clearing_batches", "custody")
+        absent(shop.client, expect_problem, "POST", "/v1/withdrawals", "custody")
+    assert count == gateway.counts()["payments"]
+
+
 def test_all_together_report_beside_their_own(shop, expect_problem):
     """One order is paid once, whoever took it; lists show both kinds."""
     own, told = shop.paid(), report(shop)
