@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from payments.reconciliation.adjustment import Adjustment
+from payments.reconciliation.notices import Notice
 
 
 class Adjust(Struct, array_like=True, tag=145, gc=False):
@@ -20,3 +21,16 @@ class Adjusted(Struct, array_like=True, tag=146, gc=False):
 
     ref: int
     why: str = ""
+
+
+class TellNotices(Struct, array_like=True, tag=147, gc=False):
+    """Put these events into the outbox, each once. Answered with ToldNotices once it is durable."""
+
+    ref: int
+    notices: tuple[Notice, ...]
+
+
+class ToldNotices(Struct, array_like=True, tag=148, gc=False):
+    """They are in the outbox, now or before."""
+
+    ref: int

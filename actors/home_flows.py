@@ -12,6 +12,7 @@ from actors.papers import Papers
 from actors.parties import Parties
 from actors.payouts import Payouts
 from actors.store_days import StoreDays
+from actors.telling import Telling
 from actors.withdrawing import Withdrawing
 
 
@@ -28,4 +29,5 @@ def home_desk(core: Core) -> HomeDesk:
     Adjusting(desk)
     Papers(desk)
     StoreDays(desk)
+    Telling(desk)
     return desk

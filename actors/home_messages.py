@@ -5,7 +5,7 @@ Part of `actors/messages.py`, with its rules: append-only, new fields last with 
 
 from msgspec import Struct
 
-from actors.adjusting_messages import Adjust, Adjusted
+from actors.adjusting_messages import Adjust, Adjusted, TellNotices, ToldNotices
 from payments.settlement.cover import Credit, Waiting
 
 
@@ -177,4 +177,6 @@ HomeMessage = (
     | Landed
     | Adjust
     | Adjusted
+    | TellNotices
+    | ToldNotices
 )

@@ -16,7 +16,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from actors.adjusting_messages import Adjusted
+from actors.adjusting_messages import Adjusted, ToldNotices
 from actors.home_messages import HomeAsk
 from actors.link import Dialer, Link
 from actors.messages import (
@@ -35,6 +35,7 @@ from actors.messages import (
 )
 from actors.reconciler_carrying import BillAccount, Carrying, NotBrought
 from actors.reconciler_desk import Desk
+from actors.reconciler_telling import Telling
 from actors.test_clock import MovableClock
 from payments.bills.archive import ArchiveDamaged, Kept
 from payments.bills.lines import BillRefused
@@ -100,6 +101,7 @@ class Reconciler:
         self.disk = asyncio.Lock()
         """Who holds it may open the file of comparisons: it has one owner at a time."""
         self.carrying = Carrying(accounts, comparing, clock, shard_of)
+        self._telling = Telling(comparing, self.carrying, clock, self.disk)
         self._name = name
         self._settles = settles or {}
         self.custody = custody
@@ -158,6 +160,8 @@ class Reconciler:
                     # Counted and logged where it ended; the other accounts' bills go on.
                     log.info("the bill of %s for %s is tried again", account.name, date)
             await self._look_at_bank()
+            if not self._draining:
+                await self._telling.round()
 
     async def _look_at_bank(self) -> None:
         """What came into custody since, against the days that were compared."""
@@ -327,7 +331,7 @@ class Reconciler:
         """Take a frame. Never waits: questions get a task each."""
         for message in messages:
             match message:
-                case Adjusted() | NoticeTaken():
+                case Adjusted() | NoticeTaken() | ToldNotices():
                     self.carrying.asks.answered(message)
                 case ClockSet():
                     self._start(self._clock_set(link, message))

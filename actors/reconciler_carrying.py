@@ -72,7 +72,7 @@ class Carrying:
         self._accounts = {account.name: account for account in accounts}
         self._comparing = comparing
         self._clock = clock
-        self._shard_of = shard_of
+        self.shard_of = shard_of
 
     async def carry_out(
         self, item: str, difference: Difference, account: str, checker: str
@@ -136,7 +136,7 @@ class Carrying:
 
     async def _tell(self, partition: int, message: Adjust | LaneNotice, kind: type[T]) -> T:
         try:
-            return await self.asks.ask(self.shards[self._shard_of(partition)], message, kind)
+            return await self.asks.ask(self.shards[self.shard_of(partition)], message, kind)
         except Away as error:
             raise Overloaded(f"a shard does not answer: {error}", retry_after_s=1) from error
 

@@ -312,6 +312,8 @@ EVENT_LETTER: Final = {
     "split.settled": "P",
     "split.failed": "F",
     "split.returned": "B",
+    "split.released": "L",
+    "split.expired": "X",
     "clearing_batch.filed": "F",
     "clearing_batch.closed": "C",
     "settlement.sent": "T",

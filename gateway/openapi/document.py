@@ -74,6 +74,9 @@ def document(modules: tuple[str, ...] = MODULES) -> Schema:
         for shape in (operation.body, *(said.shape for said in operation.answers.values())):
             if shape is not None and shape not in structs:
                 structs.append(shape)
+    for shape in webhooks.shapes(modules):
+        if shape not in structs:
+            structs.append(shape)
     structs.sort(key=lambda kind: kind.__name__)
     pages = {
         page_name(said.shape): page_of(said.shape)

@@ -2,8 +2,9 @@
 
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
+from gateway.openapi.examples import MERCHANT
 from gateway.openapi.shapes_reconciliation import ReconciliationItemView, ReconciliationView
 from payments.bills.lines import BillKind, BillState
 from payments.reconciliation.bank import BankLeg, Booked, LegState
@@ -18,6 +19,12 @@ from payments.reconciliation.differences import (
 from payments.reconciliation.exceptions import item_view, run_view
 from payments.reconciliation.lines import day_bounds
 from payments.reconciliation.match import Counts
+from payments.reconciliation.notices import (
+    ReconciliationNoticeView,
+    ReconciliationSummaryView,
+    summary_of,
+    view_of,
+)
 from payments.reconciliation.runs import Run, RunStatus, item_id, run_id
 
 _DATE: Final = 20261121
@@ -38,8 +45,11 @@ _RUN: Final = Run(
 )  # fmt: skip
 
 _SIDES: Final = tuple(
-    Side(payment, BillState.SUCCEEDED, "cny", amount, amount, 0, None, _AT)
-    for payment, amount in ((f"pay_{_NUMBER[:24]}", 3_800), ("", 3_900))
+    Side(payment, BillState.SUCCEEDED, "cny", amount, amount, 0, None, _AT, merchant)
+    for payment, amount, merchant in (
+        (f"pay_{_NUMBER[:24]}", 3_800, MERCHANT),
+        ("", 3_900, ""),
+    )
 )
 
 _DIFFERENCE: Final = Difference(
@@ -47,7 +57,19 @@ _DIFFERENCE: Final = Difference(
     (212,), proposal_of("wechat", Act.SUSPENSE, 100, _NUMBER),
 )  # fmt: skip
 
+_NOTICE: Final = view_of(item_id(_RUN, _DIFFERENCE), _DIFFERENCE, _RUN)
+_SUMMARY: Final = summary_of(_RUN, MERCHANT, {"amount": 1})
+
 RECONCILIATION_SHAPES: Final[dict[type[Struct], Any]] = {
     ReconciliationView: run_view(_RUN, {"amount": 1}),
     ReconciliationItemView: item_view(item_id(_RUN, _DIFFERENCE), _DIFFERENCE, _RUN, _NOW),
+    ReconciliationNoticeView: to_builtins(_NOTICE),
+    ReconciliationSummaryView: to_builtins(_SUMMARY),
 }
+
+EVENTS: Final[dict[str, Any]] = {
+    "reconciliation.finished": to_builtins(_SUMMARY),
+    "reconciliation.opened": to_builtins(_NOTICE),
+    "reconciliation.resolved": to_builtins(_NOTICE) | {"status": "resolved"},
+}
+"""By type of event: the object that it carries."""

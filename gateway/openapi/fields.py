@@ -122,7 +122,8 @@ REQUESTS: Final[dict[str, Extra]] = {
     ),
     "CreatePayment.escrow": says("Hold the merchant's share until it is released."),
     "CreatePayment.escrow_release_at": says(
-        "When what is held is let go by itself, 30 days ahead at most; left out, after 7 days."
+        "When what is held is let go by itself, 30 days ahead at most; left out, after 7 "
+        "days or as the deployment's settings say."
     ),
     "NewRelease.amount": says("In minor units; left out, all that can be let go."),
     "Release.id": id_of("rel", "The release."),
@@ -314,6 +315,7 @@ ANSWERS: Final[dict[str, Extra]] = {
             {"$ref": f"#/components/schemas/{name}"}
             for name in (
                 "Payment", "Refund", "ClearingBatch", "SettlementInstruction", "Withdrawal",
+                "ReconciliationNotice", "ReconciliationSummary",
             )
         ],
     },

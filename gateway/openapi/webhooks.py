@@ -1,16 +1,19 @@
 """Webhooks: every type of event, as it is sent by Standard Webhooks 1.0."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.json import decode, encode
 
 from gateway.modules import MODULES, is_told
-from gateway.openapi import examples, examples_home
+from gateway.openapi import examples, examples_home, examples_reconciliation
 from gateway.openapi.operation import WEBHOOKS
 from gateway.openapi.schemas import PREFIX, Schema, name_of, ref
 from payments.clearing.view import ClearingBatchView
+from payments.reconciliation.notices import ReconciliationNoticeView, ReconciliationSummaryView
 from payments.settlement.view import SettlementInstructionView, WithdrawalView
+from payments.splitting.escrow import ReleaseView
 from payments.view import EVENT_LETTER, PaymentView, RefundView, SplitView, event_json
 
 TEXTS: Final = {
@@ -26,6 +29,8 @@ TEXTS: Final = {
     "split.settled": "The channel has paid the part to its receiver.",
     "split.failed": "The channel cannot pay the part: it is the merchant's.",
     "split.returned": "Refunds have taken back all of the part, wherever its money was.",
+    "split.released": "A part of what was held of a payment was let go: the release.",
+    "split.expired": "The time of what was held was over, and it was let go: the release.",
     "clearing_batch.filed": "A batch is added up and booked: its figures will not change.",
     "clearing_batch.closed": "Receivers' shares of a batch have arrived at their homes.",
     "settlement.sent": "An instruction is on its way to the bank.",
@@ -39,9 +44,12 @@ TEXTS: Final = {
     "withdrawal.rejected": "It was refused, or the bank rejected it: the money is available again.",
     "withdrawal.returned": "It was paid and came back: the money is available again.",
     "withdrawal.unknown": "The bank did not say what became of it. It is asked again.",
+    "reconciliation.finished": "A bill was compared, and some of it is about your payments.",
+    "reconciliation.opened": "A payment or refund is different in the channel's bill.",
+    "reconciliation.resolved": "That difference has ended.",
 }
 
-EVENTS: Final = {**examples.EVENTS, **examples_home.EVENTS}
+EVENTS: Final = {**examples.EVENTS, **examples_home.EVENTS, **examples_reconciliation.EVENTS}
 
 HEADERS: Final = {
     "webhook-id": (
@@ -64,16 +72,25 @@ SHAPES: Final[dict[str, type[Struct]]] = {
     "payment": PaymentView,
     "refund": RefundView,
     "split": SplitView,
+    "split.released": ReleaseView,
+    "split.expired": ReleaseView,
     "clearing_batch": ClearingBatchView,
     "settlement": SettlementInstructionView,
     "withdrawal": WithdrawalView,
+    "reconciliation": ReconciliationNoticeView,
+    "reconciliation.finished": ReconciliationSummaryView,
 }
-"""By what an event's type begins with: what its `data` is."""
+"""By an event's type, or what it begins with: what its `data` is."""
 
 
 def shape_of(kind: str) -> type[Struct]:
     """The struct of an event's `data`."""
-    return SHAPES[kind.partition(".")[0]]
+    return SHAPES.get(kind) or SHAPES[kind.partition(".")[0]]
+
+
+def shapes(modules: tuple[str, ...]) -> Iterator[type[Struct]]:
+    """What events that can happen with these modules carry."""
+    return (shape_of(kind) for kind in EVENT_LETTER if is_told(kind, modules))
 
 
 def schemas() -> dict[str, Schema]:

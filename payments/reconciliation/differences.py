@@ -95,6 +95,7 @@ class Side(Struct, frozen=True, array_like=True, gc=False):
     discount_channel: int
     fee: int | None
     at_ms: int
+    merchant: str = ""
 
 
 class Proposal(Struct, frozen=True, array_like=True, gc=False):
@@ -155,6 +156,7 @@ def side_of_ours(line: Ours) -> Side:
         line.discount_channel,
         line.fee,
         line.at_ms,
+        line.merchant,
     )
 
 

@@ -48,6 +48,7 @@ class Ours(Struct, frozen=True, gc=False):
     - `remedy`: the refund that gives a late success back, if there is one.
     - `misshared`: what its receivers have together more than its terms give them, minor units, 0
       where only the parts are others; None when everybody has what is due.
+    - `merchant`: whose sale it is.
     """
 
     number: str
@@ -64,6 +65,7 @@ class Ours(Struct, frozen=True, gc=False):
     at_ms: int
     remedy: str = ""
     misshared: int | None = None
+    merchant: str = ""
 
     @property
     def effect(self) -> int:

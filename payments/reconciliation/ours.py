@@ -82,6 +82,7 @@ def charge_of(
         None,
         attempt.sent_at,
         payment.history[-1].at if payment.history else payment.created,
+        merchant=payment.merchant,
     )
 
 
@@ -103,6 +104,7 @@ def refund_of(refund: Refund, account: str) -> Ours | None:
         None,
         refund.created,
         _happened_at(refund.channel_at, refund.created, refund.succeeded_at or refund.created),
+        merchant=refund.merchant,
     )
 
 
@@ -130,6 +132,7 @@ def sale_of(payment: Payment, attempt: Attempt, plan: FeePlan | None) -> Ours:
         _happened_at(attempt.channel_at, attempt.sent_at, payment.succeeded_at),
         "",
         misshared(payment, settled) if payment.shares or payment.split else None,
+        payment.merchant,
     )
 
 
@@ -192,6 +195,7 @@ def _late_line(
             attempt.channel_at, attempt.sent_at, learned[-1] if learned else attempt.sent_at
         ),
         "" if remedy is None else remedy.id,
+        merchant=payment.merchant,
     )
 
 

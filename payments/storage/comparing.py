@@ -32,6 +32,7 @@ from payments.storage.expected import ShardBooks
 from payments.storage.reconciliation import FILE_NAME, ReconciliationReader, ReconciliationStore
 from payments.storage.reported import ReportedBooks
 from payments.storage.sorting import SortedBill
+from payments.storage.telling import Untold, untold
 
 Read = Callable[[BinaryIO, int | None], Iterable[BillLine]]
 
@@ -65,6 +66,8 @@ class Comparing:
         self._paths = paths
         self._clock = clock
         self._livemode = livemode
+        self.changes = 0
+        """How often something was written here. Grows."""
 
     def compare(
         self,
@@ -149,6 +152,26 @@ class Comparing:
         bill = Bill(account, channel, bill_date, "no bill: nothing happened", empty)
         return self.compare(bill, io.BytesIO(), lambda file, date: ())
 
+    def untold(self) -> Untold | None:
+        """What merchants were not told of yet; None when there is nothing. Raise StoreRefused."""
+        if not (self._folder / FILE_NAME).exists():
+            return None
+        before, store = self.changes, self._open()
+        try:
+            return untold(store, self._clock.now_ms())
+        finally:
+            self.changes = before
+            store.close()
+
+    def remember_told(self, marks: Sequence[tuple[str, str]]) -> None:
+        """Keep what was told. Raise StoreRefused: it is told again, which is the same event."""
+        before, store = self.changes, self._open()
+        try:
+            store.remember_told(marks)
+        finally:
+            self.changes = before
+            store.close()
+
     def spend(self, caller: str, digest: int, created: int) -> None:
         """A signed request counts once. Raise NonceSpent, StoreRefused."""
         store = self._open()
@@ -210,4 +233,5 @@ class Comparing:
             self._folder / FILE_NAME, livemode=self._livemode, clock=self._clock
         )
         store.open()
+        self.changes += 1
         return store

@@ -80,7 +80,13 @@ class Spend(Struct, frozen=True):
     before: int
 
 
-Write = Begin | Add | Finish | Set | Stand | Spend
+class Told(Struct, frozen=True):
+    """What was told of: (id, how it stood)."""
+
+    marks: Sequence[tuple[str, str]]
+
+
+Write = Begin | Add | Finish | Set | Stand | Spend | Told
 
 
 class NonceSpent(Exception):
@@ -217,6 +223,25 @@ class ReconciliationStore(Reads, SideStore[Write]):
         """Keep how days stand at the bank, with the differences that come of it, in one commit."""
         self.commit_now(write)
 
+    def begin_telling(self) -> None:
+        """Make room for what was told, in a file that is older than that."""
+        self.remember_told(())
+
+    def remember_told(self, marks: Sequence[tuple[str, str]]) -> None:
+        """Keep what was told, in one commit."""
+        self.commit_now(Told(marks))
+
+    def untold_runs(self, limit: int) -> list[Run]:
+        """Comparisons that count and that nobody was told of, the oldest first."""
+        return [_run(body) for (body,) in self._all("untold_runs", limit)]
+
+    def untold_items(self, limit: int) -> list[tuple[str, Difference, Run, str | None]]:
+        """(id, difference, comparison, how it stood when it was told) that stand elsewhere now."""
+        return [
+            (identifier, _difference(one), _run(of), told)
+            for identifier, one, of, told in self._all("untold_items", limit)
+        ]
+
     def spend(self, caller: str, digest: int, created: int) -> None:
         """Let a nonce count once, now and after a restart. Raise NonceSpent."""
         before = self._clock.real_ms() // 1_000 - NONCE_KEPT_S
@@ -240,6 +265,9 @@ class ReconciliationStore(Reads, SideStore[Write]):
                 writer.execute(SQL["add_nonce"], (write.caller, write.digest, write.created))
                 if not writer.changes():
                     raise NonceSpent
+            case Told(marks=marks):
+                writer.execute(SQL["told_table"])
+                writer.executemany(SQL["set_told"], marks)
             case _:
                 assert_never(write)
 

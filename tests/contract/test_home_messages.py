@@ -5,7 +5,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from actors.adjusting_messages import Adjust, Adjusted
+from actors.adjusting_messages import Adjust, Adjusted, TellNotices, ToldNotices
 from actors.home_messages import (
     AskBank,
     BankSaid,
@@ -25,6 +25,7 @@ from actors.messages import decoder, encoder
 from payments.clearing.netting import Claim
 from payments.reconciliation.adjustment import Adjustment
 from payments.reconciliation.differences import Act
+from payments.reconciliation.notices import Notice
 from payments.settlement.cover import Credit, Waiting
 
 CREDIT = Credit("custody:icbc:01", "wechat-1", "B1", 3792, 1000, 20260302)
@@ -55,6 +56,8 @@ SAMPLES = (
     Landed(12, "bat_1"),
     Adjust(13, ADJUSTMENT),
     Adjusted(14, "another"),
+    TellNotices(15, (Notice("mch_1", "rci_1", "reconciliation.opened", 9, b"{}"),)),
+    ToldNotices(16),
 )  # fmt: skip
 
 GOLDEN = (
@@ -78,6 +81,8 @@ GOLDEN = (
     "65636861743a72656365697661626c6523376492b173757370656e73653a7765636861742337d09ca56b6579"
     "5f31a56b65795f3209",
     "9193cc920ea7616e6f74686572",
+    "9193cc930f9195a56d63685f31a57263695f31b57265636f6e63696c696174696f6e2e6f70656e656409c4027b7d",
+    "9192cc9410",
 )
 
 TAGS = {
@@ -95,6 +100,8 @@ TAGS = {
     Landed: 135,
     Adjust: 145,
     Adjusted: 146,
+    TellNotices: 147,
+    ToldNotices: 148,
 }
 
 

@@ -163,3 +163,28 @@ INSERT OR IGNORE INTO nonce (caller, digest, created) VALUES (?, ?, ?);
 
 -- prune_nonces --
 DELETE FROM nonce WHERE created < ?;
+
+-- told_table --
+-- What merchants were told of, a comparison or a difference; younger than the tables above.
+CREATE TABLE IF NOT EXISTS told (
+    id       TEXT PRIMARY KEY,
+    standing TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- set_told --
+INSERT INTO told (id, standing) VALUES (?, ?)
+ON CONFLICT (id) DO UPDATE SET standing = excluded.standing;
+
+-- untold_runs --
+SELECT body FROM run
+WHERE status = 'finished' AND NOT EXISTS (SELECT 1 FROM told WHERE told.id = run.id)
+ORDER BY no LIMIT ?;
+
+-- untold_items --
+-- How a difference stands is `standing_of` of notices.py.
+SELECT item.id, item.body, run.body, told.standing FROM item JOIN run ON run.no = item.run
+LEFT JOIN told ON told.id = item.id
+WHERE run.status = 'finished' AND told.standing IS NOT CASE
+    WHEN item.standing = 'open' AND item.kind = 'expected_later' THEN 'waits'
+    ELSE item.standing END
+ORDER BY item.no LIMIT ?;
