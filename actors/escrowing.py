@@ -21,11 +21,15 @@ from payments.calendar import rfc3339
 from payments.errors import NotFound
 from payments.ids import BODY_LENGTH, derived_body
 from payments.lifecycle import Decision
+from payments.payment import Payment
 from payments.payment_events import EscrowReleased
 from payments.splitting.escrow import EscrowDue, NewRelease, ReleaseView, releasable, release
 
 AGAIN_MS: Final = 3_600_000
 """What refunds under way need is looked at again after this long, business time."""
+
+RELEASED: Final = "split.released"
+EXPIRED: Final = "split.expired"
 
 _encode: Final = Encoder().encode
 
@@ -35,6 +39,7 @@ class Escrowing:
 
     def __init__(self, desk: HomeDesk, paying: Paying) -> None:
         self._core: Core = desk.core
+        self._desk = desk
         self._paying = paying
         paying.held = self._held
         desk.takes("escrow.release", self._release)
@@ -62,23 +67,9 @@ class Escrowing:
             raise NotFound(f"no payment {(ask.target or '')[:40]!r}")
         payment = live.payment
         amount = release(payment.escrow, wish.amount, self._needed(live))
-        self._let_go(live, amount, core.clock.now_ms())
-        payment = live.payment
-        assert payment.escrow is not None
-        view = ReleaseView(
-            release_id(payment.id, payment.escrow.releases),
-            "release",
-            payment.id,
-            payment.merchant,
-            amount,
-            payment.escrow.held,
-            payment.currency,
-            rfc3339(core.clock.now_ms()),
-            {},
-            core.options.livemode,
-        )
+        body = self._let_go(live, amount, core.clock.now_ms(), RELEASED)
         core.forget(live)
-        return Said(201, _encode(view))
+        return Said(201, body)
 
     def _due(self, kept: Kept, now: int) -> None:
         """Its time has come: all that no refund under way needs is the merchant's."""
@@ -88,7 +79,7 @@ class Escrowing:
         escrow = live.payment.escrow
         assert escrow is not None, kept.value
         if amount := releasable(escrow, self._needed(live)):
-            self._let_go(live, amount, now)
+            self._let_go(live, amount, now, EXPIRED)
         self._core.forget(live)
         still = live.payment.escrow
         again = now + AGAIN_MS if still is not None and still.held else None
@@ -99,7 +90,8 @@ class Escrowing:
         payment = live.payment
         return self._core.own_back(payment, payment.refunding) if payment.refunding else 0
 
-    def _let_go(self, live: LivePayment, amount: int, now: int) -> None:
+    def _let_go(self, live: LivePayment, amount: int, now: int, kind: str) -> bytes:
+        """Let `amount` go, tell of it, and say what was done as the API shows it."""
         self._paying.fold(live, Decision((EscrowReleased(now, amount),)), now)
         core, payment = self._core, live.payment
         assert payment.escrow is not None
@@ -114,6 +106,27 @@ class Escrowing:
         )
         core.rehold(live)
         core.count("escrow_releases")
+        body = self._view(payment, amount, now)
+        source = release_id(payment.id, payment.escrow.releases)
+        self._desk.emit(live.merchant_no, source, kind, now, body)
+        return body
+
+    def _view(self, payment: Payment, amount: int, now: int) -> bytes:
+        assert payment.escrow is not None
+        return _encode(
+            ReleaseView(
+                release_id(payment.id, payment.escrow.releases),
+                "release",
+                payment.id,
+                payment.merchant,
+                amount,
+                payment.escrow.held,
+                payment.currency,
+                rfc3339(now),
+                {},
+                self._core.options.livemode,
+            )
+        )
 
 
 def release_id(payment: str, number: int) -> str:

@@ -19,6 +19,7 @@ from gateway.settings_fields import (
 )
 from payments.clearing.terms import Rules, cycle_of
 from payments.clearing.workdays import Overrides, Workdays, Year, workdays_of
+from payments.splitting.escrow import ESCROW_DAYS, ESCROW_DAYS_MAX
 
 Zero = Annotated[int, Meta(ge=0, description="minor units")]
 
@@ -74,7 +75,8 @@ class Settlement(Section, frozen=True, kw_only=True):
     day in China, from which on what is due is instructed.
 
     `alone_max_minor`: instructions up to it need no second person; 0: all of them do. `funders`:
-    who may advance money, and how much of it may be outstanding in one partition. `closed_on`,
+    who may advance money, and how much of it may be outstanding in one partition. `escrow_days`:
+    until what is held is let go by itself, where a payment does not say when. `closed_on`,
     `open_on`: single days (yyyymmdd) on which the bank differs from the published calendar.
     """
 
@@ -84,6 +86,7 @@ class Settlement(Section, frozen=True, kw_only=True):
     payout_minute: Annotated[int, Meta(ge=0, le=1_439)] = 600
     alone_max_minor: Zero = 0
     funders: dict[Name, Minor] = {}
+    escrow_days: Annotated[int, Meta(ge=1, le=ESCROW_DAYS_MAX)] = ESCROW_DAYS
     closed_on: tuple[int, ...] = ()
     open_on: tuple[int, ...] = ()
     withdrawals: Withdrawals = field(default_factory=Withdrawals)

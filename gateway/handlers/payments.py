@@ -95,7 +95,7 @@ def prepared(call: Call) -> tuple[Pay, Dialer, int]:
         asked.channel_hint,
         asked.return_url,
         digests.order(merchant, asked.order_no),
-        escrow_at=_escrow_at(asked, door.clock.now_ms()),
+        escrow_at=_escrow_at(call, asked),
         split=terms(call, asked),
         payer_ip=_payer_ip(call, asked),
     )
@@ -131,12 +131,14 @@ def _payer_ip(call: Call, asked: CreatePayment) -> str | None:
     return found
 
 
-def _escrow_at(asked: CreatePayment, now: int) -> int | None:
+def _escrow_at(call: Call, asked: CreatePayment) -> int | None:
     """Until when the merchant's own part is held, business ms; None: not at all."""
     if not asked.escrow:
         return None
     at = asked.escrow_release_at
-    return wanted(now, None if at is None else round(at.timestamp() * 1000)).until
+    until = None if at is None else round(at.timestamp() * 1000)
+    days = call.door.settings.settlement.escrow_days
+    return wanted(call.door.clock.now_ms(), until, days).until
 
 
 class Place(Struct, frozen=True):

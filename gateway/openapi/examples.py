@@ -293,6 +293,18 @@ def _record(record: Record) -> Json:
     return view(record, livemode=False, real_ms=AT_MS)
 
 
+RELEASE: Final[Json] = {
+    "id": "rel_01M7Y4WH5A000W7H0V64525C",
+    "object": "release",
+    "payment": PAYMENT,
+    "merchant": MERCHANT,
+    "amount": 4_000,
+    "held": 5_962,
+    "currency": "cny",
+    "created": "2026-11-22T03:10:03.120Z",
+    "metadata": {},
+    "livemode": False,
+}
 _EARLIER_MS: Final = AT_MS - 138_000
 _KEY: Final = Key(
     KEY,
@@ -332,18 +344,7 @@ SHAPES: Final[dict[type[Struct], Json]] = {
         )
     ),
     SplitView: _SPLITS["data"][0],
-    ReleaseView: {
-        "id": "rel_01M7Y4WH5A000W7H0V64525C",
-        "object": "release",
-        "payment": PAYMENT,
-        "merchant": MERCHANT,
-        "amount": 4_000,
-        "held": 5_962,
-        "currency": "cny",
-        "created": "2026-11-22T03:10:03.120Z",
-        "metadata": {},
-        "livemode": False,
-    },
+    ReleaseView: RELEASE,
     BalanceView: {
         "object": "balance",
         "merchant": None,
@@ -443,6 +444,8 @@ ANSWERS: Final[dict[tuple[str, int], dict[str, tuple[str, Json]]]] = {
 }
 
 EVENTS: Final[dict[str, Json]] = {
+    "split.released": RELEASE,
+    "split.expired": {**RELEASE, "amount": 5_962, "held": 0},
     **{
         f"split.{status}": {**_SPLITS["data"][0], "status": status}
         for status in ("sent", "settled", "failed")

@@ -62,10 +62,14 @@ class ReleaseView(Struct, gc=False):
     livemode: bool
 
 
-def wanted(now: int, release_at: int | None) -> Escrow:
-    """An escrow that is asked for at an instant. InvalidField for an end that cannot be."""
+def wanted(now: int, release_at: int | None, days: int = ESCROW_DAYS) -> Escrow:
+    """An escrow that is asked for at an instant, for `days` where it does not say until when.
+
+    InvalidField for an end that cannot be.
+    """
+    assert 1 <= days <= ESCROW_DAYS_MAX, days
     if release_at is None:
-        return Escrow(now + ESCROW_DAYS * DAY_MS)
+        return Escrow(now + days * DAY_MS)
     if not now < release_at <= now + ESCROW_DAYS_MAX * DAY_MS:
         raise InvalidField(
             f"an instant to come, {ESCROW_DAYS_MAX} days ahead at most", param="/escrow_release_at"

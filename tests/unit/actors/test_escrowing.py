@@ -91,6 +91,28 @@ def test_a_part_is_let_go_then_the_rest(world):
     assert "conflict" == world.release(paid["id"]).code
 
 
+def told(world):
+    """(type, amount, what is still held) of each event about what was held."""
+    rows = [row for row in rows_of(world).events if row[4] in ("split.released", "split.expired")]
+    found = [(row[4], msgspec.json.decode(row[6])["data"]) for row in rows]
+    assert all(data["object"] == "release" for _, data in found)
+    return [(kind, data["amount"], data["held"]) for kind, data in found]
+
+
+def test_each_release_is_told_once_and_what_expired_by_another_name(world):
+    """Also after a repeat and a restart; a refund of what is held is told as a refund."""
+    paid = world.hold(days=2)
+    world.release(paid["id"], 4_000, key="k")
+    world.release(paid["id"], 4_000, key="k")
+    world.wait(world.refund(paid["id"], 2_500))
+    later(world, 1)
+    world.restart("shard-0")
+    later(world, 1)
+    later(world, 1)
+
+    assert [("split.released", 4_000, 5_962), ("split.expired", 3_471, 0)] == told(world)
+
+
 def test_more_than_is_held_is_refused(world):
     paid = world.hold()
 

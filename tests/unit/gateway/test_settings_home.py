@@ -5,6 +5,7 @@ import pytest
 from gateway.home_settings import home_options
 from gateway.settings import SettingsError, load
 from gateway.settings_home import Bank
+from payments.splitting.escrow import DAY_MS, wanted
 
 BANK = """
 [bank]
@@ -99,3 +100,19 @@ def test_a_banks_keys_are_references(tmp_path):
 
     assert isinstance(bank, Bank)
     assert bank.customer_key.startswith("file:")
+
+
+@pytest.mark.parametrize("days", [1, 7, 30])
+def test_what_is_held_ends_by_itself_after_the_days_that_were_agreed(tmp_path, days):
+    """Where a payment does not say when; one that does is not changed by it."""
+    toml = "" if days == 7 else f"[settlement]\nescrow_days = {days}\n"
+    agreed = loaded(tmp_path, toml).settlement.escrow_days
+
+    assert days * DAY_MS == wanted(0, None, agreed).until
+    assert 5 == wanted(0, 5, agreed).until
+
+
+@pytest.mark.parametrize("days", [0, 31])
+def test_nothing_is_held_for_longer_than_thirty_days(tmp_path, days):
+    with pytest.raises(SettingsError, match="escrow_days"):
+        loaded(tmp_path, f"[settlement]\nescrow_days = {days}\n")
