@@ -19,6 +19,7 @@ from actors.link import Link
 from actors.parties import CURRENCY, Parties
 from actors.record_kinds import CARRY
 from actors.records import Kept
+from actors.slices import Turns
 from payments.ids import BODY_LENGTH
 from payments.settlement import entries
 from payments.settlement.carried import Carried
@@ -28,6 +29,9 @@ AGAIN_MS: Final = 5_000
 AGAIN_MAX_MS: Final = 600_000
 """How soon a carry is said again: at first, and at the most."""
 
+LANDS_MAX: Final = 10_000
+"""Second steps that wait for their turn. One more is not heard; it is said again."""
+
 
 class Carrying:
     """Both ends of a transit. `arrivals`: told when a second step is durable somewhere."""
@@ -36,7 +40,9 @@ class Carrying:
         self._desk = desk
         self._parties = parties
         self.arrivals: list[Callable[[Carried], None]] = []
-        desk.hears(Land, self._land)
+        self._lands: Turns[tuple[Link, Land]] = Turns(desk.slices, self._land, LANDS_MAX)
+        desk.hears(Land, self._hear)
+        desk.keeps_time(lambda now: None, lambda: 0 if self._lands else None)
         desk.hears(Landed, self._landed)
         desk.does(CARRY, self._due)
 
@@ -91,9 +97,15 @@ class Carrying:
         for arrived in self.arrivals:
             arrived(known)
 
-    def _land(self, link: Link, message: Land) -> None:
+    def _hear(self, link: Link, message: Land) -> None:
+        """A credit sends hundreds at a time: they take turns with everything else."""
+        if not self._lands.put((link, message)):
+            self._desk.core.count("landings_refused")
+
+    def _land(self, one: tuple[Link, Land]) -> bool:
         """Book a second step. Money waits for its share, which is on its way itself: then nothing
         is answered, and it is said again."""
+        link, message = one
         core, parties = self._desk.core, self._parties
         receiver, amount = message.receiver, message.amount
         if not parties.is_booked(message.source, message.step):
@@ -103,13 +115,14 @@ class Carrying:
                 assert message.step == MONEY_ARRIVED, message
                 if parties.pending(receiver, home_of(receiver)) < amount:
                     core.count("landings_waiting")
-                    return
+                    return True
                 postings = entries.money_arrived(message.custody, receiver, message.origin, amount)
             now = core.clock.now_ms()
             parties.book(message.source, message.step, now, postings)
             if message.step == MONEY_ARRIVED:
                 parties.tell_covered(receiver, now)
         core.answer(link, Landed(message.ref, message.source))
+        return True
 
 
 def _carry_id(source: str) -> str:

@@ -40,8 +40,8 @@ from payments.storage.side import Step
 
 log = logging.getLogger(__name__)
 
-SHARES_MAX: Final = 500
-"""Shares of a credit that one message to a shard holds."""
+SHARES_MAX: Final = 100
+"""Shares of a credit that one message to a shard holds: it is answered well within ASK_S."""
 
 CREDITS_MAX: Final = 100
 """Credits that are tried in one round; the others come first in the next."""

@@ -137,10 +137,14 @@ class Records:
         """Every committed record of a kind, oldest first. For recovery and few of them."""
         found: list[Kept] = []
         no = 0
-        while rows := self._store.records_after(kind, no, chunk):
-            found += [self._take(row) for row in rows]
-            no = rows[-1][0]
+        while some := self.after(kind, no, chunk):
+            found += some
+            no = some[-1].no
         return found
+
+    def after(self, kind: str, no: int, limit: int) -> list[Kept]:
+        """Committed records of a kind that came after a number, oldest first."""
+        return [self._take(row) for row in self._store.records_after(kind, no, limit)]
 
     def due(self, now_ms: int, limit: int) -> list[Kept]:
         """What is due and was not put off since, the longest due first."""

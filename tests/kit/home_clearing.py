@@ -137,9 +137,9 @@ def work(shard):
     """Commit, and do every slice that is due, until the shard rests."""
     shard.commit()
     for _ in range(100_000):
-        more = shard.desk.slices.step()
+        shard.desk.slices.step()
         shard.commit()
-        if not more and not shard.desk.slices.step() and not shard.core.wake.is_set():
+        if not shard.desk.slices.is_due:
             return
     raise AssertionError("it never rests")
 

@@ -13,6 +13,7 @@ from actors.home_messages import HomeAsk
 from actors.home_options import HomeOptions
 from actors.messages import Answer, Changes, Refusal, decoder, encoder
 from actors.shard import MerchantShard
+from actors.slices import Turns
 from actors.snapshot import Reference
 from payments.ids import IdMint, SeededEntropy
 from payments.storage.memory import Disk, MemoryStore
@@ -122,6 +123,10 @@ class HomeShard:
         """Messages arrive in one frame, and are decided and committed."""
         frame = decoder.decode(encoder.encode(list(messages)))
         self.shard.on_messages(link, frame)
+        self.commit()
+        turns = [each for each in self.desk.slices._steps if isinstance(each.__self__, Turns)]
+        while any([step() for step in turns]):
+            self.commit()
         self.commit()
 
     def tick(self, seconds=0):

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from actors.slices import Slices
-from payments.clock import SystemClock
+from actors.slices import TAKEN_MAX, Slices, Turns
+from payments.clock import ManualClock, SystemClock
 
 
 async def worked(steps, is_busy=False):
@@ -46,9 +46,64 @@ async def test_every_work_has_its_slice():
     slices.add(lambda: done.append("short") is not None)
     slices.add(lambda: done.append("long") is None and len(done) < 7)
 
+    slices.wake()
     while slices.step():
         pass
-    assert ["short", "long"] * 4 == done
+    assert ["short", *["long"] * 6] == done
+
+
+async def test_works_take_turns():
+    """One slice each, however much the others have; what is woken again has one turn, not two."""
+    done = []
+    slices = Slices(SystemClock(), lambda: False)
+    slices.add(lambda: done.append("one") is None and len(done) < 6)
+    slices.add(lambda: done.append("two") is None and len(done) < 6)
+
+    slices.wake()
+    slices.wake()
+    while slices.step():
+        pass
+    assert ["one", "two"] * 3 + ["one"] == done
+    assert not slices.is_due
+    assert not slices.step()
+
+
+@pytest.mark.parametrize(("is_busy", "taken"), [(True, 1), (False, TAKEN_MAX)])
+def test_things_take_turns_with_everything_else(is_busy, taken):
+    """One a slice while payments are under way; one that takes long is gone on with."""
+    seen, left = [], {"long": 3}
+
+    def take(thing):
+        seen.append(thing)
+        left[thing] = left.get(thing, 1) - 1
+        return left[thing] == 0
+
+    slices = Slices(SystemClock(), lambda: is_busy)
+    turns = Turns(slices, take, most=4)
+    assert [True, True, True, True, False] == [turns.put(n) for n in ("long", 2, 3, 4, 5)]
+
+    counts = []
+    while slices.is_due:
+        before = len(seen)
+        slices.step()
+        counts.append(len(seen) - before)
+    assert ["long"] * 3 + [2, 3, 4] == seen
+    assert max(counts) == taken
+    assert len(turns) == 0
+    assert turns.put(5)
+
+
+async def test_the_longest_hold_of_the_loop_is_known():
+    """The slice that ends the work counts too."""
+    clock = ManualClock()
+    slices = Slices(clock, lambda: True)
+    done = asyncio.Event()
+    slices.add(lambda: (clock.advance(2), done.set()) is None)
+    task = asyncio.create_task(slices.run())
+    slices.wake()
+    await done.wait()
+    task.cancel()
+    assert 2.0 == slices.longest_s
 
 
 async def test_a_slice_that_fails_ends_the_work():
