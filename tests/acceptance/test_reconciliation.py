@@ -67,8 +67,8 @@ class Planter:
     def plant(self, change):
         """`change`: from a line's parts to the lines that are there instead."""
         children = psutil.Process(self.demo.process.pid).children(recursive=True)
-        words = ["sandbox", self.channel]
-        process = next(each for each in children if each.cmdline()[3:5] == words)
+        name = f'"name":"{self.channel}"'
+        process = next(each for each in children if name in "".join(each.cmdline()))
         os.kill(process.pid, signal.SIGSTOP)
         lines = [json.loads(line) for line in self.path.read_text().splitlines()]
         kept = [new for line in lines for new in change(line)]
@@ -227,6 +227,30 @@ def test_two_people_move_a_difference_to_suspense(day, operators, demo, expect_p
     assert ("resolved", "resolved") == (agreed["status"], again["status"])
     assert proposed["maker"] != agreed["checker"]
     assert before + 1 == demo.counts()["entries"]
+
+
+def test_a_merchant_hears_of_its_own_payments_alone(day, operators):
+    """As events like all others: what was found, what mended itself, what two people ended."""
+
+    def told(kind):
+        page = day["shop"].client.get(f"/v1/events?type=reconciliation.{kind}&limit=100")
+        return [event["data"] for event in page["data"]]
+
+    ended = until(lambda: told("resolved"), lambda found: len(found) == 2)
+    opened = told("opened")
+    (summary,) = told("finished")
+
+    assert {("amount", day["dearer"]["id"]), ("ours_only", day["missing"]["id"])} == {
+        (data["type"], data["payment"]) for data in opened
+    }
+    assert {("amount", day["dearer"]["id"]), ("late_success", day["late"]["id"])} == {
+        (data["type"], data["payment"]) for data in ended
+    }
+    assert (day["run"]["id"], {"amount": 1, "late_success": 1, "ours_only": 1}) == (
+        summary["id"],
+        summary["counts"],
+    )
+    assert not [data for data in (*opened, *ended) if "evidence" in data or "theirs" in data]
 
 
 def test_the_same_day_again_changes_nothing(day, operators):
