@@ -315,7 +315,7 @@ ANSWERS: Final[dict[str, Extra]] = {
             {"$ref": f"#/components/schemas/{name}"}
             for name in (
                 "Payment", "Refund", "ClearingBatch", "SettlementInstruction", "Withdrawal",
-                "ReconciliationNotice", "ReconciliationSummary",
+                "ReconciliationNotice", "ReconciliationSummary", "Split", "Release",
             )
         ],
     },
