@@ -7,7 +7,9 @@ from actors.home_messages import AskBank
 from custody_town import DAY, Ended, claim, instruct
 
 HOUR_MS = 3_600_000
-COMMITS = 7
+COMMITS = 9
+"""The story has eight or nine of them, by how they fall together."""
+
 POINTS = [(point, n) for point in (BEFORE_COMMIT, AFTER_COMMIT) for n in range(1, COMMITS + 1)]
 
 
