@@ -9,16 +9,15 @@ import asyncio
 import logging
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from actors import agent_stand_in
+from actors import agent_stand_in, worker_start
 from actors.box_logs import BoxLogs
 from actors.net import SocketNetwork
 from actors.process import Boxed, Spec
@@ -62,6 +61,12 @@ AGENT_PORTS: Final = {
     "runtime_env_agent": ("runtime_env_agent_port",),
 }
 """Ray's agents of a node, and the ports that its raylet waits for."""
+
+NURSED_BY: Final = "runtime_env_agent"
+"""Beside whose stand-in the nursery lives."""
+
+RAY_MODULES: Final = ("ray._private.workers.default_worker", "uvloop", "actors.system")
+"""What every worker imports."""
 
 RAY_LOGS: Final = ("gcs_server.err", "raylet.err")
 VITAL: Final = ("raylet", "gcs_server")
@@ -123,37 +128,15 @@ async def _live(
 
 
 async def _end_when_orphaned(box: Boxed) -> None:
-    """End the process when its supervisor is gone: at once if Ray is, else later."""
-    raylet = os.getppid()
-    agents = [pid for pid in _children(raylet) if _is_agent(pid)]
+    """End the process when its supervisor is gone: at once if its parent is, too, else later."""
+    parent = os.getppid()
     missed_s = 0.0
     while missed_s < ORPHANED_S:
         await asyncio.sleep(ORPHAN_POLL_S)
         missed_s = 0.0 if box.is_supervised else missed_s + ORPHAN_POLL_S
-        if missed_s and os.getppid() != raylet:
+        if missed_s and os.getppid() != parent:
             break
-    if os.getppid() != raylet:
-        # They would try for a minute to tell a control store of it that died with their parent.
-        for pid in agents:
-            with suppress(ProcessLookupError):  # Another box was quicker.
-                if _is_agent(pid):
-                    os.kill(pid, signal.SIGKILL)
     exit_process(f"{box.name}: the supervisor is gone")
-
-
-def _children(parent: int) -> list[int]:
-    """Process ids; none where the system does not tell."""
-    path = Path(f"/proc/{parent}/task/{parent}/children")
-    return [int(pid) for pid in path.read_text("ascii").split()] if path.exists() else []
-
-
-def _is_agent(pid: int) -> bool:
-    """Whether that process is one of Ray's agents of a node."""
-    try:
-        line = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:  # It has ended.
-        return False
-    return b"ray" in line and b"agent" in line.lower()
 
 
 def exit_process(reason: str) -> None:
@@ -201,14 +184,18 @@ class RaySystem:
     """Boxes as Ray actors on this node.
 
     `folder`: where Ray keeps sockets and logs of its session; ours alone, emptied at each start.
-    `token_path`: a 0600 file whose content every client of this Ray must show.
+    `token_path`: a 0600 file whose content every client of this Ray must show. `modules`: what the
+    boxes import, that they are forked with; without, each process imports for itself.
     """
 
-    def __init__(self, object_store_mb: int, folder: Path, token_path: Path) -> None:
+    def __init__(
+        self, object_store_mb: int, folder: Path, token_path: Path, modules: tuple[str, ...] = ()
+    ) -> None:
         assert len(os.fsencode(folder)) <= FOLDER_PATH_MAX, folder
         self._object_store_mb = object_store_mb
         self._folder = folder
         self._token_path = token_path
+        self._modules = modules
         # Linux ends Ray's processes with the *thread* that started them: this one stays.
         self._thread = ThreadPoolExecutor(1, "ray")
         self._logs = BoxLogs(folder, _to_stderr)
@@ -229,7 +216,7 @@ class RaySystem:
         # It would warn that it may set no handler of signals in this thread, which is the point.
         logging.getLogger("ray").setLevel(logging.ERROR)
         try:
-            with _without_helpers():
+            with _lean(self._modules):
                 ray.init(
                     num_cpus=START_TOGETHER,
                     object_store_memory=self._object_store_mb * MIB,
@@ -320,8 +307,9 @@ class RaySystem:
 
 
 @contextmanager
-def _without_helpers() -> Iterator[None]:
-    """Leave out what a single node has no use for, and Ray has no switch for.
+def _lean(modules: tuple[str, ...]) -> Iterator[None]:
+    """Fork workers where these modules were imported (none: do not fork), and leave out what
+    a single node has no use for and Ray has no switch for.
 
     The autoscaler's monitor, the monitor of logs, the server behind the dashboard (started even
     with `include_dashboard=False`) and the two agents of the node, on whose ports every start
@@ -342,12 +330,17 @@ def _without_helpers() -> Iterator[None]:
         """The beginning of the command of one of Ray's programs in Python."""
         if component in AGENT_PORTS:
             stand_in = [sys.executable, "-I", "-S", agent_stand_in.__file__]
-            return [*stand_in, ",".join(AGENT_PORTS[component])]
+            beside = (
+                ",".join((*RAY_MODULES, *modules)) if component == NURSED_BY and modules else ""
+            )
+            return [*stand_in, ",".join(AGENT_PORTS[component]), beside]
         assert python_for is not None
         command: list[str] = python_for(component, *rest, **options)
         return command
 
     few: Any = partial(parameter.RayParams, no_monitor=True, include_log_monitor="")
+    if modules:
+        few = partial(few, worker_path=worker_start.__file__)
     lean: list[tuple[Any, str, Any]] = [
         (node.Node, "start_api_server", serve_nothing),
         (parameter, "RayParams", few),

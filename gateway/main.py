@@ -71,6 +71,17 @@ SOCKET_NAME_REST: Final = len("/.sock.4194304")
 RAY_SOCKET_REST: Final = 68
 """The same for Ray's own, with the name of its session."""
 
+IMPORTED_ONCE: Final = (
+    "gateway.processes",
+    "gateway.front_door",
+    "gateway.routing_table",
+    "gateway.courier_box",
+    "gateway.custody_box",
+    "gateway.reconciler_box",
+    "gateway.channels",
+)
+"""What boxes under Ray are forked with. Nothing here may start a thread when it is imported."""
+
 EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - what it is reached by
 """Hosts to listen on that are no addresses to ask."""
 
@@ -363,7 +374,7 @@ class Gateway:
         if not token.exists():
             write_private(token, Entropy().bytes(TOKEN_BYTES).hex().encode())
         folder = self._folder(directory, RAY_DIR, RAY_SOCKET_REST)
-        system = RaySystem(self.settings.ray.object_store_mb, folder, token)
+        system = RaySystem(self.settings.ray.object_store_mb, folder, token, IMPORTED_ONCE)
         return system, SocketNetwork(), place_in_process, UnixAddresses(run_dir).of
 
     def _specs(self, settings_path: Path, run_dir: str) -> list[Spec]:

@@ -89,16 +89,28 @@ RESERVED = (
             "create_unix_connection",
             "create_datagram_endpoint",
         ),
-        # A channel's way is dialed with its own TLS and its own word for "not sent"; a stand-in
-        # for a program of Ray's is a program by itself.
-        homes=("actors/net.py", "payments/channels/http.py", "actors/agent_stand_in.py"),
+        # A channel's way is dialed with its own TLS and its own word for "not sent"; programs that
+        # stand for Ray's are none of a box's, and import nothing of ours.
+        homes=(
+            "actors/net.py",
+            "payments/channels/http.py",
+            "actors/agent_stand_in.py",
+            "actors/nursery.py",
+            "actors/worker_start.py",
+        ),
         instead="the dialer and listener of actors.net",
     ),
     Reserved(
         name="environment",
         uses=("os.environ", "os.getenv", "os.putenv"),
-        # Ray has switches that exist only as environment variables.
-        homes=("gateway/settings.py", "actors/system.py"),
+        # Ray has switches that exist only as environment variables, for its workers, too.
+        homes=(
+            "gateway/settings.py",
+            "actors/system.py",
+            "actors/agent_stand_in.py",
+            "actors/nursery.py",
+            "actors/worker_start.py",
+        ),
         instead="the settings passed in",
     ),
     Reserved(

@@ -17,7 +17,7 @@ PORTS = ("metrics_agent_port", "dashboard_agent_listen_port")
 @pytest.fixture
 def started(tmp_path):
     words = (
-        *(sys.executable, "-I", "-S", agent_stand_in.__file__, ",".join(PORTS)),
+        *(sys.executable, "-I", "-S", agent_stand_in.__file__, ",".join(PORTS), ""),
         *("agent.py", f"--session-dir={tmp_path}", "--head", f"--node-id={NODE}"),
     )
     with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
@@ -58,4 +58,4 @@ def test_it_ends_with_the_raylet(started, tmp_path):
 def test_words_without_a_folder_are_refused():
     """Rather than ports where the raylet does not look."""
     with pytest.raises(ValueError, match="session-dir"):
-        agent_stand_in.main(["a_port", "agent.py", "--node-id=1"])
+        agent_stand_in.main(["a_port", "", "agent.py", "--node-id=1"])
