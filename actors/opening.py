@@ -208,15 +208,7 @@ class Opening:
         if is_page:
             wallet = None
         asked = Way.JSAPI if is_page else way
-        route, account = route_of(
-            core.lanes,
-            asked,
-            wallet,
-            facts,
-            command.channel_hint,
-            is_held=command.escrow_at is not None,
-            is_split=command.split is not None and bool(command.split.parts),
-        )
+        route, account = route_of(core.lanes, command, asked, wallet, facts)
         self._refuse_unable(command, account, is_page=is_page)
         if is_timed:
             began = core.numbers.stage("route", began)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from actors.core import Core
 from actors.lanes import Lanes
 from actors.live import LivePayment
+from actors.messages import Pay
 from payments import bookings, chart
 from payments.bookings import Drawn
 from payments.errors import InvalidField
@@ -26,26 +27,22 @@ def carries(account: ChannelAccount, *, is_held: bool, is_split: bool) -> bool:
 
 
 def route_of(
-    lanes: Lanes,
-    way: Way,
-    wallet: str | None,
-    facts: Mapping[str, LaneFacts],
-    hint: str | None,
-    *,
-    is_held: bool,
-    is_split: bool,
+    lanes: Lanes, command: Pay, way: Way, wallet: str | None, facts: Mapping[str, LaneFacts]
 ) -> tuple[Route, ChannelAccount]:
     """The route of a new payment, over accounts that can carry it.
 
     As `Router.plan`; InvalidField where no account that serves the way and the wallet ever could.
     """
+    hint, split = command.channel_hint, command.split
+    is_held = command.escrow_at is not None
+    is_split = split is not None and bool(split.parts)
     route, account = lanes.router.plan(way, wallet, facts, hint)
     if carries(account, is_held=is_held, is_split=is_split):
         return route, account
-    unable = _unable(lanes, is_held=is_held, is_split=is_split)
-    if not any(serves(e, way, wallet) and e.name not in unable for e in lanes.accounts):
+    unfit = _unable(lanes, is_held=is_held, is_split=is_split)
+    if not any(serves(e, way, wallet) and e.name not in unfit for e in lanes.accounts):
         refuse_uncarried(account, is_held=is_held, is_split=is_split)
-    return lanes.router.plan(way, wallet, facts, hint, unable)
+    return lanes.router.plan(way, wallet, facts, hint, unfit)
 
 
 def unable(lanes: Lanes, payment: Payment) -> tuple[str, ...]:
