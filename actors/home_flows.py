@@ -10,7 +10,9 @@ from actors.holding import Holding
 from actors.home import HomeDesk
 from actors.papers import Papers
 from actors.parties import Parties
+from actors.party_days import PartyDays
 from actors.payouts import Payouts
+from actors.receiver_payouts import ReceiverPayouts
 from actors.store_days import StoreDays
 from actors.telling import Telling
 from actors.withdrawing import Withdrawing
@@ -25,9 +27,11 @@ def home_desk(core: Core) -> HomeDesk:
     ClearingAsks(desk, Clearing(desk, parties, carrying))
     Covering(desk, parties, carrying)
     Holding(desk, parties)
-    Withdrawing(desk, parties, Payouts(desk, parties))
+    payouts = Payouts(desk, parties)
+    ReceiverPayouts(parties, payouts, Withdrawing(desk, parties, payouts))
     Adjusting(desk)
     Papers(desk)
+    PartyDays(desk)
     StoreDays(desk)
     Telling(desk)
     return desk

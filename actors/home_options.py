@@ -21,7 +21,8 @@ class HomeOptions(Struct, frozen=True):
     that agreed on nothing else. `funders`: by name; each one's limit is for one partition.
     `payouts`: what needs no second person. `payout_minute`: of a working day in China, from which
     on what is due is instructed. `is_clearing`: whether days
-    are cleared by themselves, which they are not where custody is not served.
+    are cleared by themselves, which they are not where custody is not served. `pays_receivers`:
+    what becomes a receiver's is paid to it by itself, once it is `receivers_minimum` (minor units).
     """
 
     custody: str = ""
@@ -34,3 +35,5 @@ class HomeOptions(Struct, frozen=True):
     withdrawal_fee: FeePlan = FREE
     payout_minute: int = 10 * 60
     is_clearing: bool = True
+    pays_receivers: bool = False
+    receivers_minimum: int = 0

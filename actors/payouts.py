@@ -94,6 +94,8 @@ class Payouts:
         self._open: dict[str, State] = {}
         """Instructions that are not over."""
         self.followers: list[Callable[[Instruction, int], None]] = []
+        self.receiver_due: Callable[[str, int], None] = self._leave_alone
+        """Told (receiver, business ms) when it is time to look at one's money."""
         desk.takes("settlement_instruction.list", self._list)
         desk.takes("settlement_instruction.get", self._get)
         desk.takes("settlement_instruction.check", self._check)
@@ -126,15 +128,19 @@ class Payouts:
     def _funded(self, party: str, at: int) -> None:
         """Money came for a party: look at its payout at the next hour for it.
 
-        A receiver's money goes out by withdrawal.
+        A receiver's money goes out by withdrawal (`actors/receiver_payouts.py`).
         """
         if not party.startswith(RECEIVER_PREFIX):
             due = self._parties.due_ms(party)
-            look = self._next_look(at)
+            look = self.next_look(at)
             if due is None or look < due:
                 self._parties.put(self._parties.get(party), look)
 
-    def _next_look(self, at: int) -> int:
+    def _leave_alone(self, receiver: str, now: int) -> None:
+        """Without anybody who pays receivers, nothing is due of one."""
+        self._parties.put(self._parties.get(receiver), None)
+
+    def next_look(self, at: int) -> int:
         """The next hour for payouts; a day later where nobody knows which days are worked."""
         options = self._core.options.home
         try:
@@ -145,14 +151,17 @@ class Payouts:
             return at + DAY_MS
 
     def _party_due(self, kept: Kept, now: int) -> None:
+        if kept.owner.startswith(RECEIVER_PREFIX):
+            self.receiver_due(kept.owner, now)
+            return
         party = self._parties.settled_up(kept.owner)
-        look = self._next_look(now)
+        look = self.next_look(now)
         if look > now:
             self._parties.put(party, look)
             return
         merchant = self._core.reference.merchant(party.id)
         has_left = self._parties.purse(party.id).available > 0
-        again = self._next_look(self._tomorrow(now)) if has_left else None
+        again = self.next_look(self.tomorrow(now)) if has_left else None
         self._parties.put(party, again)
         if merchant is None or not has_left or party.drafts:
             return  # Its money is not taken before it is sent: one at a time.
@@ -165,7 +174,8 @@ class Payouts:
             assert account is not None
             self._pay_out(party, payout, account.id, now)
 
-    def _tomorrow(self, now: int) -> int:
+    def tomorrow(self, now: int) -> int:
+        """The next midnight in China, business ms."""
         return now + DAY_MS - (now + 8 * 3_600_000) % DAY_MS
 
     def _payout(self, merchant: Merchant, party: Party, now: int) -> terms.Payout:
@@ -257,7 +267,7 @@ class Payouts:
             party = replace(party, drafts=tuple(d for d in party.drafts if d != known.id))
         if after.state in BACK and known.state not in BACK and known.parts:
             party = standing.unpay(party, known.parts, self._dates(known))
-            self._parties.put(party, self._next_look(now))
+            self._parties.put(party, self.next_look(now))
         elif party != was:
             self._parties.change(party)
         if after.state is not known.state:

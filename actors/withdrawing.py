@@ -19,14 +19,16 @@ from actors.record_kinds import WITHDRAWAL
 from payments.calendar import business_date
 from payments.directory_access import ROLE_THAT_CHECKS
 from payments.errors import Conflict, InvalidField, MerchantSuspended, NotFound
+from payments.fees import FeePlan
 from payments.money import AMOUNT_MAX
 from payments.reference import Hold, MerchantStatus
 from payments.settlement import instruction, withdrawal
 from payments.settlement import party as standing
 from payments.settlement.entries import RECEIVER_PREFIX, home_of
 from payments.settlement.instruction import Instruction
+from payments.settlement.purse import Purse
 from payments.settlement.view import withdrawal_json
-from payments.settlement.withdrawal import Status, Withdrawal, WithdrawalEvent
+from payments.settlement.withdrawal import FREE, Limits, Status, Withdrawal, WithdrawalEvent
 
 URL: Final = "/v1/withdrawals"
 
@@ -38,6 +40,16 @@ EVENTS: Final = {
     Status.REJECTED: "withdrawal.rejected",
     Status.UNKNOWN: "withdrawal.unknown",
 }
+
+
+NO_LIMITS: Final = Limits(
+    single_min=1,
+    single_max=AMOUNT_MAX,
+    day_max=1 << 62,
+    day_count_max=1 << 31,
+    review_above=AMOUNT_MAX,
+)
+"""Of what nobody asked for: a payout by the terms that were agreed."""
 
 
 class NewWithdrawal(Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,25 +88,42 @@ class Withdrawing:
         known = self._get_one(ask.id)
         if known is not None:
             return self._made(known)
-        needs_review = self._refuse_or_review(party)
+        needs_review = self.refuse_or_review(party)
         options, date = self._core.options.home, business_date(now)
+        wanted = Withdrawal(ask.id, party, wish.currency, wish.amount, 0, date, now, ask.caller)
         purse = self._parties.purse(party)
-        event = withdrawal.request(
-            Withdrawal(ask.id, party, wish.currency, wish.amount, 0, date, now, ask.caller),
-            None,
-            purse,
-            options.withdrawals,
-            options.withdrawal_fee,
-            self._parties.usable(party, now)[1],
-            needs_review,
+        one = self.take(
+            wanted, purse, options.withdrawals, options.withdrawal_fee, needs_review=needs_review
         )
-        assert event is not None, ask.id
-        one = event.withdrawal
         self._parties.change(replace(self._parties.get(party), use=purse.use))
-        self._move(one, -one.total)
-        return self._made(self._go_on(self._changed(one, event, now), now))
+        return self._made(self._go_on(one, now))
 
-    def _refuse_or_review(self, party: str) -> bool:
+    def take(
+        self,
+        wanted: Withdrawal,
+        purse: Purse,
+        limits: Limits,
+        plan: FeePlan,
+        *,
+        needs_review: bool,
+    ) -> Withdrawal:
+        """Take a new one's money out of available, in this commit. Refuse as `request` does."""
+        party, now = wanted.party, wanted.requested_at
+        is_blocked = self._parties.usable(party, now)[1]
+        event = withdrawal.request(wanted, None, purse, limits, plan, is_blocked, needs_review)
+        assert event is not None, wanted.id
+        one = event.withdrawal
+        self._move(one, -one.total)
+        return self._changed(one, event, now)
+
+    def pay_out(self, wanted: Withdrawal, *, needs_review: bool) -> None:
+        """Take what a receiver may spend: it costs nothing, and limits of requests do not hold."""
+        purse = self._parties.purse(wanted.party)
+        one = self.take(wanted, purse, NO_LIMITS, FREE, needs_review=needs_review)
+        self._parties.change(replace(self._parties.get(wanted.party), use=purse.use))
+        self._go_on(one, wanted.requested_at)
+
+    def refuse_or_review(self, party: str) -> bool:
         """Whether a person must look first. Refuse who may not have money out at all."""
         if not self._core.options.home.custody:
             raise Conflict("no custody bank is configured: nothing can be paid out")

@@ -38,4 +38,6 @@ def home_options(settings: Settings) -> HomeOptions:
         withdrawal_fee=FeePlan("withdrawal", out.fee_ppm, out.fee_min_minor),
         payout_minute=agreed.payout_minute,
         is_clearing=CUSTODY in settings.modules,
+        pays_receivers=agreed.receivers == "auto",
+        receivers_minimum=agreed.receivers_minimum_minor,
     )

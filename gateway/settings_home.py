@@ -4,7 +4,7 @@ Dated rules and calendars stand in `config/settlement.toml` and `config/workdays
 file adds years, replaces rules and overrides single days.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -76,7 +76,8 @@ class Settlement(Section, frozen=True, kw_only=True):
 
     `alone_max_minor`: instructions up to it need no second person; 0: all of them do. `funders`:
     who may advance money, and how much of it may be outstanding in one partition. `escrow_days`:
-    until what is held is let go by itself, where a payment does not say when. `closed_on`,
+    until what is held is let go by itself, where a payment does not say when. `receivers`: paid
+    by themselves (`auto`) once they have `receivers_minimum_minor`, or when asked for. `closed_on`,
     `open_on`: single days (yyyymmdd) on which the bank differs from the published calendar.
     """
 
@@ -87,6 +88,8 @@ class Settlement(Section, frozen=True, kw_only=True):
     alone_max_minor: Zero = 0
     funders: dict[Name, Minor] = {}
     escrow_days: Annotated[int, Meta(ge=1, le=ESCROW_DAYS_MAX)] = ESCROW_DAYS
+    receivers: Literal["auto", "withdrawal"] = "withdrawal"
+    receivers_minimum_minor: Zero = 0
     closed_on: tuple[int, ...] = ()
     open_on: tuple[int, ...] = ()
     withdrawals: Withdrawals = field(default_factory=Withdrawals)

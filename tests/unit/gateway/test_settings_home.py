@@ -116,3 +116,12 @@ def test_what_is_held_ends_by_itself_after_the_days_that_were_agreed(tmp_path, d
 def test_nothing_is_held_for_longer_than_thirty_days(tmp_path, days):
     with pytest.raises(SettingsError, match="escrow_days"):
         loaded(tmp_path, f"[settlement]\nescrow_days = {days}\n")
+
+
+def test_receivers_are_paid_by_themselves_only_where_it_was_agreed(tmp_path):
+    toml = '[settlement]\nreceivers = "auto"\nreceivers_minimum_minor = 100\n'
+
+    plain, agreed = home_options(loaded(tmp_path)), home_options(loaded(tmp_path, toml))
+
+    assert (False, 0) == (plain.pays_receivers, plain.receivers_minimum)
+    assert (True, 100) == (agreed.pays_receivers, agreed.receivers_minimum)
