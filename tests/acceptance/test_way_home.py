@@ -58,6 +58,11 @@ class Home:
 
     def __init__(self, demo, kit):
         self.demo, self.kit = demo, kit
+        self.meet(demo)
+
+    def meet(self, demo):
+        """Its addresses, which are others at each start."""
+        kit = self.kit
         self.shop = demo.new_shop()
         self.shop.client = kit.Client(demo.api, demo.ready["api_key"])
         settings = json.loads((demo.data / "settings.json").read_text())
@@ -66,6 +71,11 @@ class Home:
     def bank(self):
         """The bank's whole truth."""
         return self._bank.get("/_sandbox/books").body
+
+    def bank_is_silent(self, operations):
+        """From now on it takes what it is asked, and does not answer."""
+        faults = {"hang_ppm": 1_000_000, "operations": operations}
+        assert 200 == self._bank.post("/_sandbox/faults", faults).status
 
     def number(self, name):
         """One of the deployment's metrics."""
@@ -161,6 +171,36 @@ def test_a_day_of_sales_reaches_every_account(start):
     go_home(home, SHOP, LANDLORD, MILL)
 
     check_home(home)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_custody_store_that_is_lost_pays_once(start):
+    """The bank was given an order and answered nothing; the file is gone; the bank still knows."""
+    home = start("local")
+    demo = home.demo
+    sell(home.shop)
+    home.bank_is_silent(["payments", "status"])
+    for _ in range(DAYS_MAX):
+        demo.clock.advance(DAY_S)
+        if home.number("tillway_custody_orders_unknown"):
+            break
+    else:
+        pytest.fail("no order has left")
+    demo.stop()
+    for file in demo.data.glob("custody.db*"):
+        file.unlink()
+    home.meet(demo.start())
+
+    go_home(home, SHOP)
+    withdraw(home.shop)
+    go_home(home, SHOP, LANDLORD, MILL)
+
+    shares, _, fees = expected()
+    assert shares == paid_to(home.bank())
+    assert fees == home.bank()["balance_minor"]
+    demo.counts()
+    soon(lambda: home.number("tillway_custody_orders_unknown") == 0, "the numbers")
 
 
 @pytest.mark.slow
