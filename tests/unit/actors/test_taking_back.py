@@ -15,7 +15,7 @@ from actors.messages import ReadBalances
 from held_money import PLATFORM, RIDER, Divides, complaints
 from oracle import rows_of
 from payments import chart
-from payments.channels.base import Declined
+from payments.channels.base import Declined, Unknown
 from payments.splitting.taking_back import WAIT_MAX_MS, Owed, owed_id
 from payments.splitting.terms import Part, Terms
 from world import ACCOUNTS
@@ -88,6 +88,16 @@ def backs(refund):
     return [each["amount"] for each in refund["splits_returned"]]
 
 
+def test_a_part_that_is_gone_before_the_payment_is_told_once(world):
+    """Of one fen, three fifths are one fen."""
+    paid = world.sell(rider=1, platform=0).body
+    world.until_over()
+    parts = [refunded(world, paid["id"], amount) for amount in (6_000, 2_000, 2_000)]
+
+    assert [[1], [], []] == [backs(each) for each in parts]
+    assert 1 == world.events().count("split.returned")
+
+
 def test_before_anything_is_divided_the_channel_divides_what_is_left(world):
     world.held.lose = ["register"] * 100
     paid = world.sell().body
@@ -119,18 +129,42 @@ def test_what_is_refunded_whole_before_is_not_divided_at_all(world):
 
 
 def test_while_the_refund_is_unclear_nothing_is_divided(world):
-    """The channel did it and nobody heard: it has its turn until that is known."""
-    world.held.lose = ["register"]
+    """Nobody knows what is left: the refund has its turn until that is known."""
+    world.held.lose = ["register"] * 100
     paid = world.sell().body
-    world.kill(f"lane-{ACCOUNTS[0]}")
+    channel = world.channels[ACCOUNTS[0]]
+    known = channel.refund, channel.inquire_refund
+    channel.refund = channel.inquire_refund = unclear
     ack = world.refund(paid["id"], 2_500)
-    world.advance(60)
+    world.advance(1)
+    world.held.lose = []
+    world.advance(120)
     assert {} == world.held.orders
     assert "processing" == shown(world, ack)["status"]
 
+    channel.refund, channel.inquire_refund = known
+    until_ended(world, 700)
+    world.until_over(120)
+
+    assert "succeeded" == shown(world, ack)["status"]
+    assert {RIDER: 375, PLATFORM: 750} == world.held.paid()
+    assert {} == world.has()
+
+
+async def unclear(order):
+    return Unknown("no answer")
+
+
+def test_a_lane_that_dies_in_between_changes_nothing(world):
+    paid = world.sell().body
+    world.until_over()
+    world.kill(f"lane-{ACCOUNTS[0]}")
+    ack = world.refund(paid["id"], 2_500)
+    world.advance(60)
+    assert ({}, 0) == (world.held.returns, given_back(world))
+
     world.start()
     until_ended(world)
-    world.until_over(120)
 
     assert "succeeded" == shown(world, ack)["status"]
     assert {RIDER: 375, PLATFORM: 750} == world.held.paid()
