@@ -37,7 +37,8 @@ SLICE_ENTRIES: Final = 64
 """Entries read between two turns of the loop: one to two milliseconds."""
 
 FILED_MAX: Final = 4
-"""Batches filed in one commit: with their entries and claims, one to two milliseconds again."""
+"""Batches filed in one commit while nobody pays, with their entries and claims. While payments are
+under way it is one: about a millisecond, and their commits are its commits."""
 
 LOOK_AGAIN_MS: Final = 3_600_000
 """How often a filed batch is looked at whose shares are on their way, should no word come."""
@@ -190,7 +191,8 @@ class Clearing:
     def _file_some(self, runs: Runs, run: Run, now: _Pass) -> None:
         """The next merchants' batches, in one commit. Who sold nothing has none."""
         assert now.ready is not None
-        some, now.ready = now.ready[:FILED_MAX], now.ready[FILED_MAX:]
+        most = 1 if self._desk.slices.is_busy() else FILED_MAX
+        some, now.ready = now.ready[:most], now.ready[most:]
         is_filed = False
         for merchant in some:
             netted = now.netting.netted_of(merchant)

@@ -73,6 +73,27 @@ PAYOUT_MS: Final = 10 * 3_600_000 + 60_000
 KEY_BITS: Final = 2_048
 
 
+STATUS: Final = Path("/proc/self/status")
+LOOK_EVERY: Final = 16
+"""Polls between two looks at the memory."""
+
+
+class Memory:
+    """The most that was seen of this process's memory, MiB: its own, and files' that are mapped."""
+
+    def __init__(self) -> None:
+        self.private_mib = self.mapped_mib = 0.0
+
+    def look(self) -> None:
+        """Called now and then: the kernel keeps the peak of the sum only."""
+        found = dict(line.split(":", 1) for line in STATUS.read_text("ascii").splitlines())
+        private, mapped, shared = (
+            int(found[name].split()[0]) / 1024 for name in ("RssAnon", "RssFile", "RssShmem")
+        )
+        self.private_mib = max(self.private_mib, private)
+        self.mapped_mib = max(self.mapped_mib, mapped + shared)
+
+
 class DrillFailed(RuntimeError):
     """A stage did not come to its end, or came to another than it must."""
 
@@ -169,6 +190,7 @@ class Drill:
         self._date: int = facts["business_date"]
         self.clock = SystemClock()
         self.stages: dict[str, tuple[float, float]] = {}
+        self.memory = Memory()
         self._entries = 0
         self.custody = Custody(self.clock)
         sellers = shops(facts["merchants"], self._date, facts["seed"])
@@ -224,10 +246,15 @@ class Drill:
         async with asyncio.timeout(STAGE_S_MAX):
             await work()
         self.stages[name] = self.clock.monotonic() - began, cpu_seconds() - cpu
+        self.memory.look()
 
     async def _until(self, is_done: Callable[[], bool]) -> None:
-        while not is_done():  # noqa: ASYNC110 - a stage has a time limit
-            await asyncio.sleep(POLL_S)
+        polls = 0
+        while not is_done():
+            await asyncio.sleep(POLL_S)  # A stage has a time limit.
+            polls += 1
+            if polls % LOOK_EVERY == 0:
+                self.memory.look()
 
     async def _open(self) -> None:
         self.shard.open()
@@ -288,6 +315,9 @@ class Drill:
                 for name, (took, cpu) in self.stages.items()
             },
             "memory_mib": peak_kib / 1024,
+            "private_mib": self.memory.private_mib,
+            "mapped_mib": self.memory.mapped_mib,
+            "longest_slice_ms": self.shard.home.slices.longest_s * 1000,
             "entries": self.core.books.entry_no - self._entries,
             "claims": len(custody.claims),
             "instructions": len(custody.numbers),

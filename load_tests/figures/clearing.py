@@ -79,6 +79,9 @@ def measure(lab: Lab) -> Figure:
             "memory_mib": {
                 str(size): round(max(one.memory_mib for one in runs[size])) for size in runs
             },
+            "private_mib": _most(runs, "private_mib"),
+            "mapped_mib": _most(runs, "mapped_mib"),
+            "longest_slice_ms": _most(runs, "longest_slice_ms"),
             "seconds": [round(one.answer["seconds"], 2) for one in whole],
             "stages": whole[-1].answer["stages"],
             "instructions": whole[-1].answer["instructions"],
@@ -86,6 +89,11 @@ def measure(lab: Lab) -> Figure:
         },
         audit=audit,
     )
+
+
+def _most(runs: dict[int, list[Taken]], name: str) -> dict[str, float]:
+    """The most of all runs of each day."""
+    return {str(size): round(max(one.answer[name] for one in runs[size]), 2) for size in runs}
 
 
 def _spread(costs: Sequence[float]) -> float:

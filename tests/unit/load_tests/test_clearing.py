@@ -15,6 +15,7 @@ from payments.storage import clearing_day
 from payments.storage.audit import audit_all
 from payments.storage.base import StoreRefused
 
+MEMORY = ("memory_mib", "private_mib", "mapped_mib")
 SOUND = {
     "ok": True,
     "payments": {"succeeded": 5},
@@ -42,7 +43,10 @@ def test_it_is_measured_audited_and_kept(tmp_path, monkeypatch):
         for name in ("acknowledged", "in_ledger", "doubled", "lost", "trial_balance")
     )
     assert (10, 1) == (figure["values"]["instructions"], figure["values"]["messages"])
-    assert 0 < figure["values"]["memory_mib"]["1000"] < clearing.MEMORY_MIB_MAX
+    values = {name: figure["values"][name]["1000"] for name in MEMORY}
+    assert 0 < values["mapped_mib"] < values["memory_mib"] < clearing.MEMORY_MIB_MAX
+    assert 0 < values["private_mib"] < values["memory_mib"]
+    assert 0 < figure["values"]["longest_slice_ms"]["1000"]
     assert 1 == len(load(out))
 
 

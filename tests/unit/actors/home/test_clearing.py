@@ -1,5 +1,7 @@
 """Clearing in a shard: by the clock and when asked, in slices, whatever crashes in between."""
 
+from itertools import pairwise
+
 import pytest
 from msgspec.json import decode
 from msgspec.structs import replace
@@ -364,3 +366,21 @@ def test_a_crash_at_any_commit_of_a_run_changes_nothing(tmp_path, commit, is_wri
         assert [(TODAY, 1, 2, 2586 + 986, "closed")] == again
     else:
         assert mine == again
+
+
+@pytest.mark.parametrize(("is_busy", "most"), [(True, 1), (False, 3)])
+def test_while_payments_are_under_way_one_batch_is_filed_at_a_time(shard, till, is_busy, most):
+    """So that the loop is theirs again after each; without them a commit has several."""
+    shard.desk.slices.is_busy = lambda: is_busy
+    for merchant in (MERCHANT, BAR, IDLE):
+        till.sell(merchant)
+    shard.made("clearing_batch.run", {}, "")
+    shard.commit()
+
+    counts = [0]
+    while shard.desk.slices.is_due:
+        shard.desk.slices.step()
+        shard.commit()
+        counts.append(sum(len(batches(shard, each)) for each in (MERCHANT, BAR, IDLE)))
+    assert 3 == counts[-1]
+    assert most == max(now - before for before, now in pairwise(counts))
