@@ -17,7 +17,7 @@ LEDGER_ACCOUNT_FILTERS: Final[Filters] = {"account": name_of}
 STATEMENT_FILTERS: Final[Filters] = {
     "merchant": identifier,
     "business_date": day,
-    "format": OneOf(("json", "csv", "html", "xlsx")),
+    "format": OneOf(("json", "csv", "html", "xlsx", "camt053")),
 }
 STORE_DAY_FILTERS: Final[Filters] = {
     "merchant": identifier,

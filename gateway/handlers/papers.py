@@ -20,6 +20,7 @@ from actors.link import Dialer
 from gateway.auth import Caller, require, require_merchant
 from gateway.edge import Reply
 from gateway.handlers.balances import allow_merchant, allow_receiver
+from gateway.handlers.party_days import bank_style
 from gateway.lists import Filters, ListQuery, list_page, list_query, parameters
 from gateway.paper_filters import (
     ENTRY_FILTERS,
@@ -243,6 +244,8 @@ async def statement(call: Call) -> Reply:
         raise InvalidField("Which day?", param="business_date")
     wanted = query.filters.get("merchant")
     merchant = require_merchant(call.caller) if wanted is None else allow_merchant(call, wanted)
+    if format_ == "camt053":
+        return await bank_style(call, merchant, date)
     rows, batches = await _statement_rows(call, merchant, date)
     table = Table(
         type=ITEMIZED,

@@ -3,6 +3,7 @@
 from typing import Final
 
 from gateway.handlers.papers import XLSX
+from gateway.handlers.party_days import XML
 from gateway.openapi.operation import (
     HTML,
     JSON,
@@ -54,10 +55,10 @@ PAPERS: Final[Operations] = {
         SPLITTING,
         "Read a settlement statement",
         {200: Said("The statement, whole.", StatementView,
-                   media=(JSON, "text/csv; charset=utf-8", HTML, XLSX))},
+                   media=(JSON, "text/csv; charset=utf-8", HTML, XLSX, XML))},
         "A merchant's day: everything that its clearing batches of that business date hold, and "
-        "what is not in a batch yet. At most 20 000 lines; longer days and camt.053 are written "
-        "by `tillway report settlement`.",
+        "what is not in a batch yet. At most 20 000 lines; longer days are written by `tillway "
+        "report settlement`. `camt053` is what was available to it on a day in China that is over.",
         filters=STATEMENT_FILTERS,
         scope="ledger:read",
     ),

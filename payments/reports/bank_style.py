@@ -8,6 +8,8 @@ from the ledger's postings to that account, and their codes from the step that e
 from collections.abc import Iterable
 from typing import Final
 
+from msgspec import Struct
+
 from payments.calendar import business_date
 from payments.iso20022.camt053 import Statement
 from payments.iso20022.entries import Entry, Kind
@@ -35,6 +37,16 @@ WORDS: Final = {
     entries.THAWED: "no longer held back",
     "R": "given back with a refund",
 }
+
+
+class Moved(Struct, frozen=True, array_like=True):
+    """What one entry did to a party's available money. `no`: of the entry in its shard."""
+
+    no: int
+    id: str
+    source: str
+    at_ms: int
+    minor: int
 
 
 class TooManyMovements(ValueError):
@@ -65,7 +77,51 @@ def bank_statement(
             continue
         if len(moved) == ITEMS_MAX:
             raise TooManyMovements(f"{party} has more than {ITEMS_MAX} movements on {day}")
-        moved.append(_movement(row, sequence, minor, day, currency))
+        change = Moved(row[0], row[3], row[4], row[5], minor)
+        moved.append(_movement(change, sequence, day, currency))
+    return _statement(party, day, moved, opening, balance, created_ms, currency)
+
+
+def day_statement(
+    party: str,
+    day: int,
+    rows: Iterable[Moved],
+    minor: int,
+    folded: int,
+    created_ms: int,
+    currency: Currency,
+) -> Statement:
+    """The same from the other end: `rows` are the newest movements, back to before the day.
+
+    `minor`: the balance with all entries up to the number `folded`. Movements are numbered within
+    the day. Raise TooManyMovements for a day of more than ITEMS_MAX.
+    """
+    closing, on_day = minor, list[Moved]()
+    for row in rows:
+        date = business_date(row.at_ms)
+        if date > day and row.no <= folded:
+            closing -= row.minor
+        elif date <= day and row.no > folded:
+            closing += row.minor
+        if date == day:
+            on_day.append(row)
+    if len(on_day) > ITEMS_MAX:
+        raise TooManyMovements(f"{party} has more than {ITEMS_MAX} movements on {day}")
+    on_day.sort(key=lambda row: row.no)
+    moved = [_movement(row, at, day, currency) for at, row in enumerate(on_day, 1)]
+    opening = closing - sum(row.minor for row in on_day)
+    return _statement(party, day, moved, opening, closing, created_ms, currency)
+
+
+def _statement(
+    party: str,
+    day: int,
+    moved: list[Entry],
+    opening: int,
+    closing: int,
+    created_ms: int,
+    currency: Currency,
+) -> Statement:
     name = f"{day}{party[-24:]}"
     return Statement(
         message_id=name,
@@ -74,15 +130,15 @@ def bank_statement(
         account=party,
         day=day,
         opening_minor=opening,
-        closing_minor=balance,
+        closing_minor=closing,
         count=len(moved),
         entries=tuple(moved),
         currency=currency,
     )
 
 
-def _movement(row: Row, sequence: int, minor: int, day: int, currency: Currency) -> Entry:
-    identifier, source, at_ms = row[3], row[4], row[5]
+def _movement(row: Moved, sequence: int, day: int, currency: Currency) -> Entry:
+    identifier, source, at_ms, minor = row.id, row.source, row.at_ms, row.minor
     step = identifier[-1]
     is_return = step == entries.RETURNED and minor > 0
     kind = Kind.RETURN if is_return else Kind.CREDIT if minor > 0 else Kind.PAYOUT

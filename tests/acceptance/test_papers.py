@@ -7,6 +7,8 @@ import time
 import openpyxl
 import pytest
 
+from payments.iso20022 import camt053
+
 PATIENCE_S = 60
 
 
@@ -66,6 +68,7 @@ def test_a_statement_is_the_same_in_each_format(sold):
         ("/v1/statements", "business_date"),
         ("/v1/statements?business_date=20261301", "business_date"),
         ("/v1/statements?business_date=20261101&format=sage", "format"),
+        ("/v1/statements?business_date=20991231&format=camt053", "business_date"),
         ("/v1/reports/store_day", "business_date"),
         ("/v1/reports/store_day?business_date=20261101&format=xlsx", "format"),
         ("/v1/reports/store_day?business_date=20261101&ending_before=x", "ending_before"),
@@ -129,6 +132,19 @@ def test_a_statement_as_a_workbook(sold):
     assert "DIFFERS" not in {
         cell for line in book["Check"].iter_rows(values_only=True) for cell in line
     }
+
+
+def test_a_day_as_a_bank_tells_it(shop):
+    """camt.053: the account is the merchant, and a day before there was one has nothing."""
+    told = shop.client.get("/v1/statements?business_date=20261101&format=camt053")
+    assert (200, "application/xml") == (told.status, told.headers["Content-Type"])
+    statement = camt053.decode(told.content)
+    assert (shop.id, 20261101, 0, 0) == (
+        statement.account,
+        statement.day,
+        statement.closing_minor,
+        statement.count,
+    )
 
 
 def test_a_stores_day(sold):
