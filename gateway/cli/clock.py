@@ -68,7 +68,7 @@ def advance(
     else:
         found = re.fullmatch(r"([0-9]{1,9})([smhd]?)", by)
         body = {"to": by} if found is None else {"seconds": int(found[1]) * SECONDS[found[2]]}
-        clock = _advance(body, ends, data)
+        clock = moved(body, ends, data)
         if before is not None:
             after = homecoming.look(data)
     told = None if before is None or after is None else homecoming.story(before, after)
@@ -95,7 +95,7 @@ def _look(data: Path | None) -> dict[str, Any] | None:
         return None
 
 
-def _advance(body: dict[str, Any], ends: float, data: Path | None) -> dict[str, Any]:
+def moved(body: dict[str, Any], ends: float, data: Path | None) -> dict[str, Any]:
     """The clock when it is quiet again, or when patience `ends`."""
     from payments.clock import SystemClock
 
@@ -117,7 +117,7 @@ def _to_next_settlement(
     machine = SystemClock()
     steps = 0
     while True:
-        clock = _advance({"seconds": STEP_S}, ends, data)
+        clock = moved({"seconds": STEP_S}, ends, data)
         after = homecoming.look(data)
         steps += 1
         is_settled = _has_settled(before, after)

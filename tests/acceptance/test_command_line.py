@@ -87,25 +87,6 @@ def test_a_code_is_shown_paid_and_canceled(tillway):
     told(tillway(f"payments cancel {other['id']} --json"))
 
 
-EVENTS = (
-    "payment.succeeded",
-    "payment.failed",
-    "payment.reversed",
-    "payment.closed",
-    "payment.late_success",
-    "refund.succeeded",
-)
-
-
-@pytest.mark.parametrize("event", EVENTS)
-def test_each_trigger_ends_in_its_event(tillway, event):
-    """Of a real payment, that the API has like any other."""
-    found = told(tillway(f"trigger {event} --timeout 60 --json"))
-    assert found["type"] == event
-    payment = found["data"].get("payment") or found["data"]["id"]
-    assert told(tillway(f"payments get {payment} --json"))["order_no"].startswith("trigger-")
-
-
 def test_an_ending_of_test_mode_can_be_chosen(tillway):
     """Here: the channel takes the money and never answers; a query finds it."""
     found = told(tillway("trigger payment.succeeded --ending 9005 --timeout 60 --json"))
