@@ -1,5 +1,6 @@
 """`tillway demo` as people see it: on a terminal, in plain lines, and to its end."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -14,11 +15,15 @@ import time
 import urllib.request
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 READY_S = 20
 MACHINE_FACTOR = 6
 """The promise is for a machine that has nothing else to do; here tests run beside it."""
+
+PROCESSORS = 2
+"""Of the machine that the promise is for."""
 
 PATIENCE_S = 90
 STEPS = ("ledger", "runtime", "channels", "front doors", "merchant")
@@ -225,18 +230,30 @@ def test_open_to_the_local_network(kit, tmp_path):
     assert admin.startswith("http://127.0.0.1:")
 
 
+def processor_s(pid):
+    """Seconds of processor time that a process and all below it have used."""
+    used = 0.0
+    above = psutil.Process(pid)
+    for process in (above, *above.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):  # Ended while we looked.
+            used += sum(process.cpu_times()[:4])
+    return used
+
+
 @pytest.mark.ray
 def test_the_default_demo_is_ready_within_its_promise(kit, tmp_path):
-    """On Ray, over three sandboxes: 20 s where nothing else runs. Started before, as at home."""
+    """On Ray, over the sandboxes: no more work than two processors do in 20 s, whoever is beside.
+
+    Started before, as at home.
+    """
     words = [*command(kit, tmp_path / "d", "--rate", "0", "--json"), "--runtime", "ray"]
     for _ in range(2):
-        began = time.monotonic()
         with subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         ) as process:
             assert json.loads(process.stdout.readline())["ready"] is True
-            took_s = time.monotonic() - began
+            used_s = processor_s(process.pid)
             process.send_signal(signal.SIGINT)
             assert process.wait(PATIENCE_S) == 0
 
-    assert took_s < READY_S * MACHINE_FACTOR
+    assert used_s < READY_S * PROCESSORS
