@@ -264,6 +264,12 @@ class Town:
             if due is None or due > self.bank.clock.now_ms():
                 return due
 
+    async def soon_settled(self, is_true):
+        """Settle until something is so."""
+        async with asyncio.timeout(SOON_S):
+            while not is_true():
+                await self.settle()
+
     async def live(self, until_ms, steps_max=200):
         """Business time goes on from timer to timer, as the deployment's clock does."""
         for _ in range(steps_max):

@@ -4,7 +4,7 @@ import pytest
 
 from actors.custody import AFTER_COMMIT, BEFORE_COMMIT
 from actors.home_messages import AskBank
-from custody_town import Ended, instruct
+from custody_town import DAY, Ended, claim, instruct
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -162,3 +162,20 @@ async def test_money_that_came_back_is_told_although_nobody_asks(town):
 
     assert ["paid", "returned"] == shard.states(order)
     assert {order.number: [1_000]} == await town.bank.payouts()
+
+
+async def test_a_credit_that_was_matched_is_matched_to_nobody_a_second_time(town):
+    """Read anew it finds no claims that wait, and is told in the numbers until a person looks."""
+    shard = town.shards[0]
+    shard.claims.append(claim("a", 1_000))
+    await town.credit(1_000, f"wechat-1 {DAY}")
+    await town.soon_settled(lambda: shard.matched)
+    before = list(shard.matched)
+    await lose_store(town)
+    shard.claims.append(claim("b", 400))
+
+    await town.soon_settled(lambda: town.custody.stats()["custody_credit_short_minor"])
+
+    told = town.custody.stats()
+    assert (1, 600) == (told["custody_credits_waiting"], told["custody_credit_short_minor"])
+    assert before == shard.matched
