@@ -384,3 +384,18 @@ def test_while_payments_are_under_way_one_batch_is_filed_at_a_time(shard, till, 
         counts.append(sum(len(batches(shard, each)) for each in (MERCHANT, BAR, IDLE)))
     assert 3 == counts[-1]
     assert most == max(now - before for before, now in pairwise(counts))
+
+
+@pytest.mark.parametrize(("is_busy", "slices"), [(True, 3), (False, 1)])
+def test_slices_are_shorter_while_payments_are_under_way(shard, till, is_busy, slices):
+    """Forty entries are one slice of a quiet shard, and three of a busy one: the same batch."""
+    shard.desk.slices.is_busy = lambda: is_busy
+    for _ in range(40):
+        till.sell(MERCHANT)
+    read = []
+    rows_of = shard.core.store.clearing_rows
+    shard.core.store.clearing_rows = lambda after, upto: read.append(upto) or rows_of(after, upto)
+
+    clear(shard)
+    (batch,) = batches(shard, MERCHANT)
+    assert (40, slices) == (batch.netted.totals.items, len(read))
