@@ -154,8 +154,13 @@ class Comparing:
 
     def untold(self) -> Untold | None:
         """What merchants were not told of yet; None when there is nothing. Raise StoreRefused."""
-        if not (self._folder / FILE_NAME).exists():
+        reader = self.reader()
+        if reader is None:
             return None
+        # Only read, for as long as that does: whoever imports by hand must not find it in use.
+        with closing(reader):
+            if not reader.has_untold():
+                return None
         before, store = self.changes, self._open()
         try:
             return untold(store, self._clock.now_ms())

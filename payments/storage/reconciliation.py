@@ -156,6 +156,23 @@ class Reads:
         """Kind -> differences that are not resolved."""
         return dict(self._all("open_counts", run))
 
+    def untold_runs(self, limit: int) -> list[Run]:
+        """Comparisons that count and that nobody was told of, the oldest first."""
+        return [_run(body) for (body,) in self._all("untold_runs", limit)]
+
+    def untold_items(self, limit: int) -> list[tuple[str, Difference, Run, str | None]]:
+        """(id, difference, comparison, how it stood when it was told) that stand elsewhere now."""
+        return [
+            (identifier, _difference(one), _run(of), told)
+            for identifier, one, of, told in self._all("untold_items", limit)
+        ]
+
+    def has_untold(self) -> bool:
+        """Whether there may be anything that nobody was told of."""
+        if not self._all("has_told"):
+            return True
+        return bool(self.untold_runs(1) or self.untold_items(1))
+
 
 class OtherDays:
     """`Elsewhere` of one account, seen from one day: the current comparisons of all others."""
@@ -230,17 +247,6 @@ class ReconciliationStore(Reads, SideStore[Write]):
     def remember_told(self, marks: Sequence[tuple[str, str]]) -> None:
         """Keep what was told, in one commit."""
         self.commit_now(Told(marks))
-
-    def untold_runs(self, limit: int) -> list[Run]:
-        """Comparisons that count and that nobody was told of, the oldest first."""
-        return [_run(body) for (body,) in self._all("untold_runs", limit)]
-
-    def untold_items(self, limit: int) -> list[tuple[str, Difference, Run, str | None]]:
-        """(id, difference, comparison, how it stood when it was told) that stand elsewhere now."""
-        return [
-            (identifier, _difference(one), _run(of), told)
-            for identifier, one, of, told in self._all("untold_items", limit)
-        ]
 
     def spend(self, caller: str, digest: int, created: int) -> None:
         """Let a nonce count once, now and after a restart. Raise NonceSpent."""

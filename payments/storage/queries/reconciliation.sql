@@ -171,6 +171,9 @@ CREATE TABLE IF NOT EXISTS told (
     standing TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- has_told --
+SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'told';
+
 -- set_told --
 INSERT INTO told (id, standing) VALUES (?, ?)
 ON CONFLICT (id) DO UPDATE SET standing = excluded.standing;

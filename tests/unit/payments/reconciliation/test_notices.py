@@ -130,6 +130,16 @@ def test_what_waited_in_vain_is_told_when_it_is_known(comparing):
     )  # fmt: skip
 
 
+def test_looking_for_news_takes_the_file_from_nobody(comparing):
+    """Whoever imports a bill by hand beside the gateway finds it free."""
+    tell(comparing)
+    owner = comparing._open()
+    try:
+        assert comparing.untold() is None
+    finally:
+        owner.close()
+
+
 def test_what_is_long_past_is_not_told_any_more(comparing):
     """A file from before there were events makes no flood of them."""
     comparing.clock.advance(TOLD_BACK_MS / 1_000)
