@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SET_UP_S = 240
-PATIENCE_S = 40
-END_S = 60
+SET_UP_S = 600
+PATIENCE_S = 120
+END_S = 120
 
 pytestmark = pytest.mark.ray
 
@@ -151,7 +151,9 @@ def test_the_first_quarter_of_an_hour(clone, tmp_path):
     said = (clone / "demo.log").read_text()
     assert code in (0, -signal.SIGINT), said[-3000:]  # make dies of the same Ctrl-C, afterwards.
     assert "Traceback" not in said
-    assert "Error" not in said
+    # The demo's own guests may be in the midst of paying when the Ctrl-C comes.
+    lines = [line for line in said.splitlines() if "a background payment got no answer" not in line]
+    assert not [line for line in lines if "Error" in line]
     until(lambda: not of_the_clone(clone), f"left running: {of_the_clone(clone)}")
     verify = [
         clone / ".venv/bin/tillway",
