@@ -45,7 +45,9 @@ _COMMANDS: Final = (
     ("ray/dashboard", "ray"),
     ("ray/_private", "ray"),
     ("ray/core", "ray"),
+    ("actors/nursery.py", "ray"),
     ("gateway.cli sandbox", "sandbox"),
+    ("gateway.sandbox_process", "sandbox"),
     ("postgres", "postgres"),
 )
 """What a command line or title shows; the first that fits. `actor`: some actor, no more known."""
