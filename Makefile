@@ -25,14 +25,19 @@ SHARED_OUT := --dist worksteal
 # Two at a time: the figure of the smallest machine we promise to work on. Tests of whole deployments
 # mostly wait, for processes and clocks: more of them at a time.
 JOBS ?= 2
-WAITING_JOBS ?= 4
+WAITING_JOBS ?= 6
 ARGS ?=
 UPGRADE ?=
 
-# Unit tests that open sockets, of channels and of the bench, take a minute of their own: with the rest.
-SOCKETS := tests/unit/payments/channels tests/unit/load_tests
+# Unit tests that take a minute of their own run with the rest: those that open sockets, of channels
+# and of the bench, the command line's, and searches and files of many thousand rows.
+LONGER := tests/unit/payments/channels tests/unit/load_tests \
+	$(sort $(wildcard tests/unit/gateway/test_cli*.py)) \
+	$(addprefix tests/unit/payments/,bills iso20022 reports settlement test_lifecycle.py)
 # What `make check` has already run, `make test` does not run again.
-REST := $(filter-out tests/unit/,$(sort $(wildcard tests/*/))) $(SOCKETS)
+REST := $(filter-out tests/unit/,$(sort $(wildcard tests/*/))) $(LONGER)
+# To collect all tests only to leave most of them out takes ten seconds for each of those at work.
+ON_RAY = $(shell grep -lrE 'mark\.ray|ON_RAY_TOO' $(sort $(wildcard tests/*/)) --include='test_*.py')
 
 .PHONY: help setup demo test check types fmt openapi bench prove lock clean
 
@@ -49,14 +54,16 @@ demo:
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	@# Tests are compiled once, beside mypy, rather than by each of those that run them.
+	[[ -d tests/unit/__pycache__ ]] || $(PYTEST) --collect-only tests >/dev/null & \
+	$(BIN)/mypy && wait
 	$(BIN)/lint-imports
-	$(PYTEST) -n $(JOBS) $(SHARED_OUT) -m "not slow" tests/unit tests/test_tidy.py $(SOCKETS:%=--ignore=%)
+	$(PYTEST) -n $(JOBS) $(SHARED_OUT) -m "not slow" tests/unit tests/test_tidy.py $(LONGER:%=--ignore=%)
 
-# Tests with Ray run alone: each starts processes of its own and is watched by the clock.
+# Tests with Ray run two at a time: those that share a deployment (a group), and all the others.
 test: check
 	$(PYTEST) -n $(WAITING_JOBS) $(SHARED_OUT) -m "not ray and not slow" $(REST)
-	$(PYTEST) -m "ray and not slow" $(REST)
+	$(PYTEST) -n $(JOBS) --dist loadgroup -m "ray and not slow" $(ON_RAY)
 
 prove: setup
 	$(PYTEST) -m slow tests $(ARGS)
