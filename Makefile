@@ -60,10 +60,10 @@ check: setup
 	$(BIN)/lint-imports
 	$(PYTEST) -n $(JOBS) $(SHARED_OUT) -m "not slow" tests/unit tests/test_tidy.py $(LONGER:%=--ignore=%)
 
-# Tests with Ray run two at a time: those that share a deployment (a group), and all the others.
+# Tests with Ray run two at a time, beside two deployments that most of them share.
 test: check
 	$(PYTEST) -n $(WAITING_JOBS) $(SHARED_OUT) -m "not ray and not slow" $(REST)
-	$(PYTEST) -n $(JOBS) --dist loadgroup -m "ray and not slow" $(ON_RAY)
+	$(PYTEST) -n $(JOBS) $(SHARED_OUT) -m "ray and not slow" $(ON_RAY)
 
 prove: setup
 	$(PYTEST) -m slow tests $(ARGS)
