@@ -9,6 +9,7 @@ from home_payouts import made
 from home_shard import KeptLink
 from oracle import judge, rows_of
 from payments import chart
+from payments.channels.base import Declined
 from payments.ids import partition_of
 from payments.ledger import unpack_postings
 from payments.reconciliation.adjustment import Adjustment
@@ -133,6 +134,40 @@ def test_what_is_to_be_held_or_split_goes_where_the_money_comes_by(world):
 
     accounts = [world.account_of(each) for each in (held, split, plain)]
     assert [CUSTODY, CUSTODY, OUTSIDE] == accounts
+
+
+class Failing(Direct):
+    """The first account pays into custody and takes no order; the second pays merchants itself."""
+
+    def accounts(self):
+        return an_account(OUTSIDE), an_account(CUSTODY, priority=1, settles_to="merchant")
+
+    def _lane(self, spec, host, account):
+        box = super()._lane(spec, host, account)
+        if account == OUTSIDE:
+            self.channels[account].pay_now = _takes_nothing
+        return box
+
+
+def _takes_nothing(attempt):
+    return Declined("channel_error", "Not today.", "closed", not_sent=True)
+
+
+def test_what_is_to_be_held_or_split_fails_over_to_no_account_that_pays_it_out():
+    """Any other payment does; it is booked by where it was taken at last."""
+    world = Failing().start()
+    parts = Terms((Part(world.receivers[0].id, 500),))
+    held = world.pay(amount=10_000, escrow_at=world.clock.now_ms() + DAY_MS).body
+    split = world.pay(amount=10_000, split=parts).body
+    assert {} == world.has()
+
+    plain = world.pay(amount=10_000).body
+
+    assert ["failed", "failed", "succeeded"] == [e["status"] for e in (held, split, plain)]
+    assert [OUTSIDE, OUTSIDE, CUSTODY] == [world.account_of(e) for e in (held, split, plain)]
+    assert -10_000 == world.has()[chart.merchant_outside(world.merchants[0].id)]
+    assert [] == judge(world)
+    world.close()
 
 
 REFUSED = {"/escrow": "held", "/splits": "split"}
