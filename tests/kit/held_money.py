@@ -6,6 +6,7 @@ go to the simulated channel.
 """
 
 from oracle import judge, rows_of
+from payments import chart
 from payments.channels.sharing import (
     Absent,
     Divided,
@@ -17,6 +18,7 @@ from payments.channels.sharing import (
 )
 from payments.reference import ReceiverAccount
 from payments.splitting.dividing import division_id
+from payments.splitting.taking_back import Owed, owed_id
 from payments.splitting.terms import Part, Terms
 from payments.testing import an_account
 from world import ACCOUNTS, World
@@ -187,3 +189,38 @@ def account_at(account):
 def complaints(world):
     """What the oracle says of payments; entries and events of divisions are about none."""
     return [each for each in judge(world) if "is about nothing" not in each]
+
+
+def refunded(world, payment, amount=None):
+    """The refund as it stands in the end."""
+    ack = world.wait(world.refund(payment, amount))
+    until_ended(world)
+    return shown(world, ack)
+
+
+def shown(world, ack):
+    return world.read(ack.body["id"], kind="refund").body
+
+
+def until_ended(world, seconds=120):
+    for _ in range(seconds):
+        if not world.store.due_refunds(1 << 50, 1) and not world.core.refunds:
+            return
+        world.advance(1)
+
+
+def owed(world, receiver):
+    """(what the record says, what the books say) that a receiver owes the first merchant."""
+    merchant = world.merchants[0]
+    record = world.core.records.get(owed_id(merchant.id, receiver, "cny"), Owed)
+    booked = world.core.books.balance(chart.receiver_owed(receiver, merchant.partition), "cny")
+    return 0 if record is None else record.minor, booked
+
+
+def given_back(world):
+    """What the channel gave back to payers, by its own books."""
+    return sum(book.refunded_minor for books in world.taken().values() for book in books.values())
+
+
+def backs(refund):
+    return [each["amount"] for each in refund["splits_returned"]]

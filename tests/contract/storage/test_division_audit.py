@@ -7,19 +7,12 @@ import pytest
 from msgspec.msgpack import Decoder, encode
 from msgspec.structs import replace
 
-from held_money import PLATFORM, RIDER, Divides
+from held_money import PLATFORM, RIDER, Divides, until_ended
 from payments.splitting.dividing import Division, Turn
 from payments.splitting.taking_back import Owed
 from payments.storage.audit import audit
 
 DIVISION, OWED = Decoder(Division).decode, Decoder(Owed).decode
-
-
-def until_ended(world):
-    for _ in range(200):
-        if not world.store.due_refunds(1 << 50, 1) and not world.core.refunds:
-            return
-        world.advance(1)
 
 
 @pytest.fixture(scope="module")
