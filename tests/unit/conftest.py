@@ -12,12 +12,18 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
+from same_examples import leave_out_local_constants
+
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "check")
+
 # The machine of a check is shared: how long an example takes says nothing about the code.
 settings.register_profile(
     "check", deadline=None, print_blob=True, max_examples=40, derandomize=True
 )
 settings.register_profile("prove", deadline=None, print_blob=True, max_examples=1_000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
+settings.load_profile(PROFILE)
+if PROFILE == "check":
+    leave_out_local_constants()
 
 
 def refuse(*_: object, **__: object) -> NoReturn:
