@@ -20,6 +20,7 @@ from load_tests.console import Progress
 from load_tests.figures import (
     baselines,
     clearing,
+    clearing_beside,
     closed,
     latency,
     merchants,
@@ -38,6 +39,7 @@ FIGURES: Final[dict[str, Callable[[Lab], Figure]]] = {
     "closed": closed.measure,
     "baselines": baselines.measure,
     "clearing": clearing.measure,
+    "clearing-beside": clearing_beside.measure,
     "latency": latency.measure,
     "merchants": merchants.measure,
     "reconciliation": reconciliation.measure,

@@ -38,6 +38,10 @@ class Options:
     runtime: str = "ray"
     channel_latency_ms: int = 0
     seed: SeedPlan = DEFAULT_SEED
+    modules: tuple[str, ...] = ()
+    """Which parts are served; none named: what the configuration says."""
+    port: int = 0
+    """Where it listens; 0: on a free port."""
 
     def with_shards(self, shards: int) -> Self:
         """The same with another number of shards."""
@@ -49,12 +53,14 @@ def serve_argv(options: Options, data: Path, seed_file: Path | None) -> list[str
 
     Without a seed file it serves the merchants that the data directory has already.
     """
-    argv = [*COMMAND, "serve", "--json", "--port", "0", "--admin-port", "0"]
+    argv = [*COMMAND, "serve", "--json", "--port", str(options.port), "--admin-port", "0"]
     argv += ["--drain-grace", "0"]  # No balancer has to look away first.
     argv += ["--data", str(data), "--runtime", options.runtime]
     argv += ["--front-doors", str(options.front_doors), "--shards", str(options.shards)]
     argv += ["--channels", "simulated"]
     argv += ["--channel-latency-ms", str(options.channel_latency_ms)]
+    if options.modules:
+        argv += ["--modules", ",".join(options.modules)]
     return argv if seed_file is None else [*argv, "--seed-file", str(seed_file)]
 
 

@@ -8,6 +8,7 @@ import base64
 import json
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -61,11 +62,16 @@ def read_seed(path: Path) -> list[MerchantKey]:
     ]
 
 
-def write_seed(plan: SeedPlan, path: Path) -> list[MerchantKey]:
-    """Write the seed file; return the keys of the first `plan.keyed` merchants."""
+def write_seed(
+    plan: SeedPlan, path: Path, before: Sequence[dict[str, object]] = ()
+) -> list[MerchantKey]:
+    """Write the seed file; return the keys of the first `plan.keyed` merchants.
+
+    `before`: merchants that the data directory knows already, which come first.
+    """
     now_ms = time.time_ns() // 1_000_000
     keys = []
-    rows = []
+    rows = list(before)
     for number in range(plan.merchants):
         body = _body(now_ms, number, 0)
         terminals = [f"trm_{_body(now_ms, number, n + 1)}" for n in range(plan.terminals)]

@@ -1,6 +1,7 @@
 """`tillway clearing …`: batches of a running gateway, and clearing on demand."""
 
 import csv
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -107,10 +108,12 @@ def rehearse(
 ) -> None:
     """Make a shard's file with a day of sales: split, with coupons and refunds, not yet cleared.
 
+    A seed file beside it names the shops, for a gateway that shall clear the day while it serves.
+
     Example: tillway clearing rehearse ./day --payments 10000
     """
     from payments.clearing import rehearsal
-    from payments.storage.clearing_day import write
+    from payments.storage.clearing_day import SEED, write
 
     sellers = rehearsal.shops(merchants, seed=seed)
     facts = {"payments": payments, "merchants": merchants, "seed": seed}
@@ -121,6 +124,8 @@ def rehearse(
             facts | {"business_date": rehearsal.DATE},
             step,
         )
+    known = [{"id": each.merchant.id, "name": each.merchant.name} for each in sellers]
+    (folder / SEED).write_text(json.dumps({"merchants": known}) + "\n", encoding="utf-8")
     say({**facts, "next": f"tillway clearing drill {folder}"}, as_json=as_json)
 
 

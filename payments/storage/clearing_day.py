@@ -26,6 +26,9 @@ from payments.view import Presentation, event_id, event_json, payment_json, refu
 
 SHARD: Final = "shard-0.db"
 FACTS: Final = "clearing.json"
+SEED: Final = "seed.json"
+"""Its shops, as a gateway's seed file, in the order of their numbers."""
+
 CHUNK: Final = 10_000
 """Payments per database transaction."""
 
