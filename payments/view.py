@@ -257,8 +257,11 @@ class SplitView(Struct, gc=False):
 
 
 def split_id(payment_id: str, receiver: str) -> str:
-    """The id of a receiver's share: a pure function of payment and receiver."""
-    digest = hashlib.sha256(receiver.encode()).digest()
+    """The id of a receiver's share: a pure function of payment and receiver.
+
+    Of the payment as a whole: others of the same instant and partition share its time.
+    """
+    digest = hashlib.sha256(f"tillway split {payment_id} {receiver}".encode()).digest()
     return "spt_" + derived_body(payment_id, digest)
 
 

@@ -32,7 +32,7 @@ def shop(demo):
 
 
 def sandboxes(deployment):
-    """The running sandbox processes of a deployment, by name."""
+    """The process of each sandbox of a deployment, by name; the channels' is one and the same."""
     children = psutil.Process(deployment.process.pid).children(recursive=True)
     found = {}
     for child in children:
@@ -40,8 +40,8 @@ def sandboxes(deployment):
             line = child.cmdline()
         except psutil.Error:
             continue  # It has just ended.
-        if "sandbox" in line:
-            found[line[line.index("sandbox") + 1]] = child
+        if "gateway.sandbox_process" in line:
+            found |= {wanted["name"]: child for wanted in json.loads(line[-1])}
     return found
 
 
@@ -240,8 +240,10 @@ def test_the_sandboxes_end_with_the_demo(kit, tmp_path):
         made = kit.Deployment(tmp_path / "data", "local")
         made.command = ["demo", "--rate", "0"]
         made.start()
-        children = list(sandboxes(made).values())
-        assert len(children) == 4
+        found = sandboxes(made)
+        assert {*WALLETS, "bank"} == set(found)
+        children = list({child.pid: child for child in found.values()}.values())
+        assert len(children) == 2  # The bank is never in the channels' process.
 
         made.stop(number)
 

@@ -40,7 +40,8 @@ class Crashing(World):
 
     def proven(self) -> None:
         """Everything comes to its end, and the oracle has no complaint."""
-        assert [] == settled(self)
+        left = settled(self)
+        assert [] == left, left
         assert self.path is not None
         found = audit(self.path / "shard-0.db")  # What `tillway ledger verify` says of it.
         assert found.ok, found.complaints
