@@ -79,15 +79,21 @@ class Trickle:
         self.counts: dict[str, int] = {}
 
     async def run(self) -> None:
-        """Pay until cancelled; arrivals as a crowd makes them (exponential gaps)."""
+        """Pay until cancelled; arrivals as a crowd makes them (exponential gaps).
+
+        Guests who are still here then leave before the connections close.
+        """
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-        async with aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session:
+        async with (
+            aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session,
+            asyncio.TaskGroup() as guests,
+        ):
             while True:
                 await asyncio.sleep(self._random.expovariate(self._rate))
                 guest = self.next_guest()
                 if len(self._running) >= AT_ONCE_MAX:
                     continue  # Left again: the shop is full.
-                task = asyncio.create_task(self._serve(session, guest))
+                task = guests.create_task(self._serve(session, guest))
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
 

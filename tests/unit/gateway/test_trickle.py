@@ -1,5 +1,6 @@
 """The demo's crowd: repeatable by its seed, with codes that nobody showed before."""
 
+import asyncio
 from collections import Counter
 
 from gateway.trickle import NUMBERS_MAX, PLAIN_ENDINGS, POOR, SCANS, Trickle, shop_of
@@ -65,3 +66,26 @@ def test_the_shop_is_the_seeds_first_merchant():
     table = {"merchants": [{"name": "Wang", "stores": [{"terminals": [{}, {}]}, {}]}, {}]}
     assert ("Wang", 2, 2) == shop_of(table)
     assert ("", 0, 0) == shop_of({})
+
+
+async def test_who_is_served_when_it_stops_leaves_before_the_connections_close(monkeypatch):
+    """Cancelled in the middle of a visit: nobody asks through a session that is closed."""
+    served, began, ended = [], asyncio.Event(), []
+
+    async def serve(self, session, guest):
+        served.append(asyncio.current_task())
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(session.closed)
+
+    monkeypatch.setattr(Trickle, "_serve", serve)
+    running = asyncio.create_task(Trickle("http://h", "k", 1_000.0, 7, 0).run())
+    await began.wait()
+
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert all(task.done() for task in served)
+    assert [False] * len(served) == ended
