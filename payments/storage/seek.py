@@ -92,11 +92,12 @@ class Seek:
             self._sieve[_sieve_part(bucket)] = bits
             newest = max(newest, (floor[0], bucket + 1))
         self._next = _wrapped(newest[1])
-        lowest = (min(floor[0] for floor in floors), min(floor[1] for floor in floors))
-        for payment in connection.execute(SEEK["payments_after"], lowest[:1]):
-            self._reload(payment[0], payment_spots(*payment), [f[0] for f in floors])
-        for refund in connection.execute(SEEK["refunds_after"], lowest[1:]):
-            self._reload(refund[0], refund_spots(*refund), [f[1] for f in floors])
+        # Made once: for each row, they would cost more than all the rest of an opening.
+        paid, returned = [floor[0] for floor in floors], [floor[1] for floor in floors]
+        for payment in connection.execute(SEEK["payments_after"], (min(paid),)):
+            self._reload(payment[0], payment_spots(*payment), paid)
+        for refund in connection.execute(SEEK["refunds_after"], (min(returned),)):
+            self._reload(refund[0], refund_spots(*refund), returned)
 
     def _reload(self, no: int, spots: list[int], floors: list[int]) -> None:
         for spot in spots:
