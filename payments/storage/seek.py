@@ -52,7 +52,7 @@ BUCKET_SIEVE_BYTES: Final = SIEVE_BYTES // BUCKETS
 
 PENDING_MAX: Final = 2_000_000
 """Spots that may wait in memory (8 bytes each). More of them share a page when they move, and a
-crash costs reading more rows again: half a million payments, some two seconds."""
+crash costs reading more rows again: half a million payments, some five seconds."""
 PLACE_MAX: Final = 2_000
 """Spots in one place at which its bucket is moved at once: a merchant with very many payments."""
 MOVED_PER_COMMIT_MAX: Final = 16
