@@ -42,6 +42,8 @@ class SharingOrder(Struct, frozen=True, array_like=True, gc=False):
     """Divide (a part of) what the channel holds back of one payment.
 
     `number` is fixed for the step. `finish`: what is not divided is let go to the merchant.
+    `settled`: what the payment settled, before refunds, of which the channel's limit is a part;
+    minor units, 0 where nobody remembers.
     """
 
     trade_no: str
@@ -50,6 +52,7 @@ class SharingOrder(Struct, frozen=True, array_like=True, gc=False):
     portions: tuple[Portion, ...]
     finish: bool
     description: str
+    settled: int = 0
 
 
 class SharingReturn(Struct, frozen=True, array_like=True, gc=False):

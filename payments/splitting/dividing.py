@@ -114,7 +114,8 @@ class Division(Struct, frozen=True, array_like=True, gc=False):
 
     `step`: which order is under way, 1 the parts, 2 letting go of everything. `tries`: how often
     it was asked without an end. `paid_at`: business ms. What is refunded before it is over is
-    taken off `settled` and off the pieces.
+    taken off `settled` and off the pieces; `whole` is what was settled at first, and 0 in records
+    of older releases.
     """
 
     payment: str
@@ -129,6 +130,7 @@ class Division(Struct, frozen=True, array_like=True, gc=False):
     stage: Stage = Stage.READY
     tries: int = 0
     turn: Turn | None = None
+    whole: int = 0
 
     @property
     def is_untouched(self) -> bool:
@@ -210,6 +212,7 @@ def begun(
         payment.settle_amount,
         now,
         tuple(Piece(each.receiver, each.amount, holder(each.receiver)) for each in payment.shares),
+        whole=payment.settle_amount,
     )
 
 
@@ -229,6 +232,7 @@ def order_of(division: Division) -> SharingOrder:
         portions,
         True,
         DESCRIPTION,
+        division.whole,
     )
 
 
@@ -282,15 +286,22 @@ def heard(division: Division, answer: Answered, now: int) -> Division:
     match answer:
         case Divided(is_over=True, portions=portions):
             return _finished(division, portions)
-        case NotDone(is_final=True, channel_code=code) if division.step == 1:
+        case NotDone(is_final=is_final, channel_code=code) if division.step == 1 and (
+            is_final or _is_let_go(division, now)
+        ):
             pieces = tuple(_fail(each, code) for each in division.pieces)
             return replace(division, pieces=pieces, step=2, stage=Stage.READY, tries=0)
-        case NotDone(is_final=True) if now > division.paid_at + SHARING_DAYS_MAX * DAY_MS:
-            return replace(division, stage=Stage.OVER)  # By its age it was let go by itself.
+        case NotDone(is_final=True) if _is_let_go(division, now):
+            return replace(division, stage=Stage.OVER)
         case NotDone() | Absent():
             return replace(division, stage=Stage.READY)
         case _:
             return division
+
+
+def _is_let_go(division: Division, now: int) -> bool:
+    """Whether by its age the channel holds nothing back any more, without being asked."""
+    return now > division.paid_at + SHARING_DAYS_MAX * DAY_MS
 
 
 def _finished(division: Division, portions: tuple[Portion, ...]) -> Division:

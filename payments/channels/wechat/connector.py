@@ -168,7 +168,7 @@ class WeChatChannel:
             clock,
             random,
         )
-        self.sharing = WeChatSharing(settings, self._calls, encrypt)
+        self.sharing = WeChatSharing(settings, self._calls, encrypt, clock)
 
     async def start(self) -> None:
         """Learn the platform certificates where answers are signed with them. Without, the first

@@ -43,6 +43,7 @@ from payments.channels.wechat.sandbox_door import Caller, Door
 from payments.channels.wechat.sandbox_keys import PUBLIC_KEY, Account, Key, Keyring
 from payments.channels.wechat.sandbox_orders import Orders
 from payments.channels.wechat.sandbox_sharing import ProfitSharing
+from payments.channels.wechat.sandbox_sharing_control import SharingControl
 
 RETRY_PLAN_S: Final = (
     *(15, 15, 30, 180, 600, 1_200, 1_800, 1_800, 1_800, 3_600),
@@ -155,6 +156,7 @@ class WeChatSandbox(SandboxApp):
     def application(self) -> web.Application:
         app = super().application()
         self._extras.add_to(app)
+        SharingControl(self.account, self.sharing).add_to(app)
         return app
 
     # --- answers -------------------------------------------------------------------------------

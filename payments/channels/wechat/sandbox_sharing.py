@@ -35,6 +35,7 @@ from payments.channels.wechat.sandbox_view import digest, shanghai
 from payments.clock import Clock
 
 HOLDERS_NOTE: Final = "sharing_receivers"
+RATIOS_NOTE: Final = "sharing_ratios"
 HOLDERS_MAX: Final = 20_000
 """Receivers that one merchant can have named."""
 
@@ -42,7 +43,9 @@ Answering = Callable[[Call, Caller], dict[str, Any]]
 
 
 class ProfitSharing:
-    """`share_ms`: how long an order or a return is processed. `ratio`: see `wire.RATIO_MAX`."""
+    """`share_ms`: how long an order or a return is processed. `ratio`: the limit of whoever has
+    not set one; see `wire.RATIO_MAX`.
+    """
 
     def __init__(
         self,
@@ -160,7 +163,17 @@ class ProfitSharing:
         sub_mchid = call.request.match_info["sub_mchid"]
         if not caller.is_partner or sub_mchid not in self._account.sub_mchids:
             raise Refusal("NO_AUTH")
-        return {"sub_mchid": sub_mchid, "max_ratio": self.ratio}
+        return {"sub_mchid": sub_mchid, "max_ratio": self._ratio(sub_mchid)}
+
+    def set_ratio(self, merchant: str, ratio: int) -> None:
+        """What a merchant lets be shared from now on, in hundredths of a percent."""
+        ratios = {**self._books.notes.get(RATIOS_NOTE, {}), merchant: ratio}
+        self._books.record(Noted(0, RATIOS_NOTE, ratios))
+        self._engine.flush()
+
+    def _ratio(self, merchant: str) -> int:
+        set_to: int = self._books.notes.get(RATIOS_NOTE, {}).get(merchant, self.ratio)
+        return set_to
 
     def position(self, order: Order, shared: Shared) -> Position:
         """Where the money of an order is."""
@@ -188,7 +201,7 @@ class ProfitSharing:
         settled = self._engine.taken(order)[0]
         if total > where.held:
             raise Refusal("NOT_ENOUGH", "分账金额不足")
-        if where.asked + total > wire.share_max(settled, self.ratio):
+        if where.asked + total > wire.share_max(settled, self._ratio(order.merchant)):
             raise Refusal("RULE_LIMIT", "分账金额超出最大分账比例")
 
     # --- taking back -----------------------------------------------------------------------------

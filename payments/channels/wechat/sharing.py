@@ -27,11 +27,19 @@ from payments.channels.wechat import orders
 from payments.channels.wechat import sharing_wire as wire
 from payments.channels.wechat.calls import Calls, Lost, Refused, Said, Verified
 from payments.channels.wechat.requests import WeChatSettings
+from payments.channels.wechat.sharing_limits import MaxRatios, unsplit
+from payments.clock import Clock
 
 FINAL: Final = frozenset(
     {"PARAM_ERROR", "INVALID_REQUEST", "RULE_LIMIT", "NO_AUTH", "NOT_ENOUGH", "RESOURCE_NOT_EXISTS"}
 )
 """Refusals that the same request will meet again. Every other one is a reason to try later."""
+
+OVER_RATIO: Final = "over_max_ratio"
+"""Our word for parts that are more than the sub-merchant lets be shared."""
+
+UNKNOWN_RATIO: Final = "max_ratio_unknown"
+"""Ours for a limit that the channel did not tell: nothing is asked for before it does."""
 
 RESULTS: Final = {wire.PENDING: "pending", wire.SUCCESS: "success", wire.CLOSED: "closed"}
 RETURN_RESULTS: Final = {
@@ -48,11 +56,16 @@ class WeChatSharing:
     """
 
     def __init__(
-        self, settings: WeChatSettings, calls: Calls, encrypt: Callable[[str], str] | None
+        self,
+        settings: WeChatSettings,
+        calls: Calls,
+        encrypt: Callable[[str], str] | None,
+        clock: Clock,
     ) -> None:
         self._settings = settings
         self._calls = calls
         self._encrypt = encrypt
+        self._ratios = MaxRatios(calls, clock, settings.ask_timeout_s)
 
     # --- receivers -------------------------------------------------------------------------------
 
@@ -83,6 +96,8 @@ class WeChatSharing:
         """Divide; without portions, let go of everything."""
         if not order.portions:
             return await self.unfreeze(order)
+        if (refusal := await self._limited(order)) is not None:
+            return await self._unless_known(refusal, order)
         body: dict[str, Any] = {
             "appid": self._settings.appid,
             "transaction_id": order.trade_no,
@@ -101,21 +116,42 @@ class WeChatSharing:
         }
         return await self._made(wire.ORDERS, body, order)
 
+    async def _limited(self, order: SharingOrder) -> NotDone | None:
+        """Why a partner's order may not be asked for (yet). Without a limit there is no asking."""
+        sub_mchid = self._settings.sub_mchid_of(order.merchant)
+        if not self._settings.is_partner or sub_mchid is None or not order.settled:
+            return None
+        total = sum(portion.amount for portion in order.portions)
+        ratio = self._ratios.remembered(sub_mchid)
+        if ratio is None or total > wire.share_max(order.settled, ratio):
+            # What is too much by what we remember is asked again: it may have been raised since.
+            ratio = await self._ratios.ask(sub_mchid)
+        if ratio is None:
+            return NotDone(UNKNOWN_RATIO, is_final=False)
+        return NotDone(OVER_RATIO) if total > wire.share_max(order.settled, ratio) else None
+
     async def unfreeze(self, order: SharingOrder) -> Answered:
-        """Let go to the merchant what is still held back."""
+        """Let go to the merchant what is still held back: done, where nothing is any more."""
         body: dict[str, Any] = {
             "transaction_id": order.trade_no,
             "out_order_no": order.number,
             "description": order.description,
             **self._sub(order.merchant),
         }
-        return await self._made(wire.UNFREEZE, body, order)
+        said = await self._made(wire.UNFREEZE, body, order)
+        if isinstance(said, NotDone) and said.is_final:
+            left = await unsplit(self._calls, order.trade_no, self._ask_s)
+            return Divided(order.number, (), is_over=True) if left == 0 else said
+        return said
 
     async def _made(self, path: str, body: dict[str, Any], order: SharingOrder) -> Answered:
         said = await self._calls.post(path, body, self._settings.refund_timeout_s)
         if isinstance(said, Verified):
             return self._shown(said.body, order)
-        refusal = _refused(said)
+        return await self._unless_known(_refused(said), order)
+
+    async def _unless_known(self, refusal: Answered, order: SharingOrder) -> Answered:
+        """A final refusal is believed where the channel has no order of this number."""
         if not isinstance(refusal, NotDone) or not refusal.is_final:
             return refusal
         seen = await self.inquire_share(order)

@@ -103,3 +103,17 @@ class ReceiverShown(Struct, frozen=True):
 
     type: str
     account: str
+
+
+class RatioShown(Struct, frozen=True):
+    """The most that a sub-merchant lets be shared, in hundredths of a percent."""
+
+    sub_mchid: str
+    max_ratio: int
+
+
+class UnsplitShown(Struct, frozen=True):
+    """What of a payment is still held back, in fen."""
+
+    transaction_id: str
+    unsplit_amount: int

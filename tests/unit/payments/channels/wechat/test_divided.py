@@ -135,6 +135,9 @@ async def test_without_the_mark_nothing_is_held_back(shop):
     till = Till(shop)
     trade_no = (await till.sell(1_000, is_shared=False)).channel_trade_no
 
-    division = sent(division_of(trade_no, 1_000))
+    division = sent(division_of(trade_no, 1_000, (RIDER, 100)))
     assert NotDone("INVALID_REQUEST") == await till.share("share", division)
+    rest = sent(division_of(trade_no, 1_000))
+    over = heard(rest, await till.share("share", rest), 1)
+    assert Stage.OVER is over.stage, "there is nothing to let go of"
     till.lane.close()
