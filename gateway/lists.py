@@ -206,3 +206,21 @@ def list_page(url: str, data: Iterable[bytes], has_more: bool) -> bytes:
         b"true" if has_more else b"false",
         b",".join(data),
     )
+
+
+def cursor_over_all(query: ListQuery, prefix: str) -> str | None:
+    """Below which id a list over many owners goes on; None from its beginning.
+
+    `prefix`: how the ids of its objects begin, without `_`. InvalidField for another list's
+    object, which the order of ids would put before or behind all of this one's; and for the way
+    back, which such a list does not have.
+    """
+    if query.ending_before is not None:
+        raise InvalidField(
+            "Page back with Tillway-Merchant; over all merchants lists go forward only.",
+            param="ending_before",
+        )
+    after = query.starting_after
+    if after is not None and not after.startswith(prefix + "_"):
+        raise InvalidField("This list has no such object.", param="starting_after")
+    return after

@@ -41,12 +41,12 @@ HOME_ROUTES: Final = (
         reference.creating("settlement_accounts.confirm", Confirmation),
     ),
     Route("POST", "/v1/clearing_batches/run", home.run_clearing),
-    Route("GET", "/v1/clearing_batches", home.listing("clearing_batch.list", BATCH_FILTERS)),
+    Route("GET", "/v1/clearing_batches", home.listing("clearing_batch.list", "bat", BATCH_FILTERS)),
     Route("GET", "/v1/clearing_batches/{id}", home.reading("clearing_batch.get", "bat")),
     Route(
         "GET",
         "/v1/settlement_instructions",
-        home.listing("settlement_instruction.list", INSTRUCTION_FILTERS),
+        home.listing("settlement_instruction.list", "ins", INSTRUCTION_FILTERS),
     ),
     Route(
         "GET",
@@ -64,7 +64,7 @@ HOME_ROUTES: Final = (
         home.acting("settlement_instruction.turn_down", "ins", TurnDown),
     ),
     Route("POST", "/v1/withdrawals", home.creating("withdrawal.create", "wdr", NewWithdrawal)),
-    Route("GET", "/v1/withdrawals", home.listing("withdrawal.list", WITHDRAWAL_FILTERS)),
+    Route("GET", "/v1/withdrawals", home.listing("withdrawal.list", "wdr", WITHDRAWAL_FILTERS)),
     Route("GET", "/v1/withdrawals/{id}", home.reading("withdrawal.get", "wdr")),
     Route(
         "POST",
@@ -77,7 +77,7 @@ HOME_ROUTES: Final = (
         home.acting("withdrawal.reject", "wdr", RejectWithdrawal),
     ),
     Route("POST", "/v1/freezes", home.creating("freeze.create", "frz", NewFreeze, judges=True)),
-    Route("GET", "/v1/freezes", home.listing("freeze.list", FREEZE_FILTERS)),
+    Route("GET", "/v1/freezes", home.listing("freeze.list", "frz", FREEZE_FILTERS)),
     Route("GET", "/v1/freezes/{id}", home.reading("freeze.get", "frz")),
     Route(
         "POST",
@@ -85,6 +85,6 @@ HOME_ROUTES: Final = (
         home.acting("freeze.release", "frz", ReleaseFreeze, role=""),
     ),
     Route("POST", "/v1/advances", home.advance),
-    Route("GET", "/v1/advances", home.listing("advance.list", ADVANCE_FILTERS)),
+    Route("GET", "/v1/advances", home.listing("advance.list", "adv", ADVANCE_FILTERS)),
     Route("GET", "/v1/advances/{id}", home.reading("advance.get", "adv")),
 )

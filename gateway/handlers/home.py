@@ -21,7 +21,7 @@ from gateway.edge import Reply
 from gateway.handlers.payments import answered, partition_in
 from gateway.handlers.platform import BEFORE, MERCHANTS_MAX, PATIENCE_S
 from gateway.headers import check_content_type, idempotency_key, optional_idempotency_key
-from gateway.lists import Filters, ListQuery, list_page, list_query, no_parameters
+from gateway.lists import Filters, ListQuery, cursor_over_all, list_page, list_query, no_parameters
 from gateway.routes import Call
 from gateway.schemas_home import NewAdvance, RunClearing
 from payments.directory_access import PAYOUTS_WRITE, ROLE_THAT_CHECKS, owns_merchant
@@ -118,15 +118,15 @@ def reading(op: str, prefix: str) -> Handler:
     return read
 
 
-def listing(op: str, filters: Filters) -> Handler:
-    """A GET of many: a party's, or everybody's whom the key can reach."""
+def listing(op: str, prefix: str, filters: Filters) -> Handler:
+    """A GET of many: a party's, or everybody's whom the key can reach. `prefix`: of their ids."""
 
     async def listed(call: Call) -> Reply:
         require(call.caller, PAYOUTS_READ)
         query = list_query(call.query, filters)
         party = _asked_party(call, query)
         if party is None:
-            return await _merged(call, op, query)
+            return await _merged(call, op, prefix, query)
         ask = HomeAsk(0, op, party.merchant, call.caller.key.person, call.caller.key.roles)
         ask.party, ask.query = party.party, _words(query)
         shard = call.door.shard(partition_of(party.party))
@@ -322,16 +322,12 @@ def _shards_of(call: Call, party: Party) -> list[tuple[Dialer, int]]:
     return [(door.shard(partition), partition)]
 
 
-async def _merged(call: Call, op: str, query: ListQuery) -> Reply:
+async def _merged(call: Call, op: str, prefix: str, query: ListQuery) -> Reply:
     """The lists of everybody whom the key can reach, newest first by id."""
-    if query.ending_before is not None:
-        raise InvalidField(
-            "Page back with Tillway-Merchant; over all merchants lists go forward only.",
-            param="ending_before",
-        )
+    after = cursor_over_all(query, prefix)
     door = call.door
     words = _words(query)
-    after = words.pop("starting_after", None)
+    words.pop("starting_after", None)
     if after is not None:
         words[BEFORE] = after
     asked = []

@@ -8,9 +8,9 @@ from msgspec.json import Decoder
 
 from actors.messages import ReadList
 from gateway.edge import Reply
-from gateway.lists import PAYMENT_FILTERS, REFUND_FILTERS, list_page, list_query
+from gateway.lists import PAYMENT_FILTERS, REFUND_FILTERS, cursor_over_all, list_page, list_query
 from gateway.routes import Call
-from payments.errors import InvalidField, Refused
+from payments.errors import Refused
 from payments.ids import partition_of
 
 MERCHANTS_MAX: Final = 500
@@ -41,11 +41,7 @@ async def list_of_platform(call: Call, kind: str, fixed: dict[str, str] | None =
     """
     door = call.door
     query = list_query(call.query, REFUND_FILTERS if kind == "refund" else PAYMENT_FILTERS)
-    if query.ending_before is not None:
-        raise InvalidField(
-            "Page back with Tillway-Merchant; over all merchants lists go forward only.",
-            param="ending_before",
-        )
+    after = cursor_over_all(query, "rfd" if kind == "refund" else "pay")
     platform = call.caller.key.platform or ""
     merchants = door.reference.merchants_of_platform(platform)
     if len(merchants) > MERCHANTS_MAX:
@@ -54,8 +50,8 @@ async def list_of_platform(call: Call, kind: str, fixed: dict[str, str] | None =
             param="Tillway-Merchant",
         )
     filters = dict(query.filters) | (fixed or {})
-    if query.starting_after is not None:
-        filters[BEFORE] = query.starting_after
+    if after is not None:
+        filters[BEFORE] = after
     asked = [
         door.ask(
             door.shard(partition_of(merchant.id)),

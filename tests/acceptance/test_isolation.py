@@ -325,3 +325,6 @@ def test_a_platform_lists_the_payments_of_all_its_merchants(gateway, platform, s
     assert list(reversed(made)) == found[:5]
     assert {each["merchant"] for each in first["data"] + rest["data"]} <= set(merchants)
     assert (first["has_more"], rest["has_more"]) == (True, False)
+    refund = "rfd_" + made[0].removeprefix("pay_")
+    assert 422 == client.get(f"/v1/payments?starting_after={refund}").status
+    assert 422 == client.get(f"/v1/refunds?starting_after={made[0]}").status
