@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--shards", type=int, default=1)
     command.add_argument("--merchants", type=int, default=64)
     command.add_argument("--payments", type=int, help="clearing only: payments of the day")
+    command.add_argument("--stores", type=Path, help="rows only: keep what is made in bulk there")
     command.add_argument("--target-rate", type=float, help="open loop: payments a second")
     command.add_argument("--sweep", help="open loop: FROM:TO:STEP payments a second")
     command.add_argument("--arrivals", choices=["poisson", "uniform"], default="poisson")
@@ -152,6 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             duration_s=arguments.duration,
             progress=Progress(),
             payments=arguments.payments,
+            stores=arguments.stores,
         )
         try:
             figures = measure(arguments, lab)

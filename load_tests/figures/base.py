@@ -89,6 +89,8 @@ class Lab:
     peak_per_second: float | None = None
     payments: int | None = None
     """How many payments the day of a figure has; None: as many as the figure is about."""
+    stores: Path | None = None
+    """Where stores made in bulk are kept from run to run; None: they are made and removed."""
     serial: int = 0
 
     def fresh(self, name: str) -> Path:

@@ -13,9 +13,18 @@ FALL_MAX: Final = 0.20
 
 
 def _filled(lab: Lab, payments: int) -> Path:
-    data = lab.fresh(f"data-{payments}")
+    """A data directory with so many payments; one of `lab.stores` if it was filled to the end."""
+    name = f"{payments}-of-{lab.options.seed.merchants}"
+    data = lab.fresh(name) if lab.stores is None else lab.stores / name
+    complete = data.parent / f"{data.name}.complete"
+    if complete.exists():
+        lab.progress.say(f"{data} was filled by an earlier run")
+        return data
+    lab.discard(data)
     data.mkdir(parents=True)
     gateway.seed_bulk(data, lab.options.seed, payments)
+    if lab.stores is not None:
+        complete.touch()
     lab.progress.say(f"{payments:,} payments stored in bulk")
     return data
 
@@ -43,8 +52,9 @@ def measure(lab: Lab) -> Figure:
                 f"ratio {ratios[payments][-1]:.3f}"
             )
     requests.unlink()
-    for folder in folders.values():
-        lab.discard(folder)
+    if lab.stores is None:
+        for folder in folders.values():
+            lab.discard(folder)
     few, many = (median(ratios[payments]) for payments in STORED)
     return Figure(
         name="rows",

@@ -118,6 +118,23 @@ def test_stored_payments_do_not_count_as_this_runs(small_bench, monkeypatch, cap
     assert {"20": 1, "200": 1} == {n: len(of) for n, of in figure["values"]["ratio"].items()}
 
 
+def test_kept_stores_are_filled_once_and_used_again(small_bench, monkeypatch, tmp_path):
+    """What was cut off while it was filled is made anew."""
+    monkeypatch.setattr(rows, "STORED", (20, 200))
+    monkeypatch.setattr(rows, "FALL_MAX", 1.0)
+    made = []
+    fill = gateway.seed_bulk
+    monkeypatch.setattr(gateway, "seed_bulk", lambda *all_: (made.append(all_[2]), fill(*all_)))
+    arguments = ("--figure", "rows", "--stores", str(tmp_path / "stores"))
+
+    codes = [small_bench(*arguments)[0] for _ in range(2)]
+    (tmp_path / "stores" / "200-of-4.complete").unlink()
+    codes.append(small_bench(*arguments)[0])
+
+    assert [bench.EXIT_OK] * 3 == codes
+    assert [20, 200, 200] == made
+
+
 def test_merchants_are_woken_one_by_one(small_bench, monkeypatch, capsys):
     """Each of five pays twice; memory is compared between few and many."""
     monkeypatch.setattr(merchants, "FEW", 10)
