@@ -121,7 +121,7 @@ class Supervisor:
         self.reports: dict[str, Report] = {}
         self._was_ready: set[str] = set()
         self._links: dict[str, Link] = {}
-        self._controls: dict[int, asyncio.Future[None]] = {}
+        self._controls: dict[int, tuple[Link, asyncio.Future[None]]] = {}
         self._ref = 0
         self._watchers: dict[str, asyncio.Task[None]] = {}
         self._listener: Listener | None = None
@@ -204,15 +204,19 @@ class Supervisor:
     def on_link_lost(self, link: Link) -> None:
         if self._links.get(link.peer_name) is link:
             del self._links[link.peer_name]
+        # Whoever went away will not say that it is done.
+        for asked, done in self._controls.values():
+            if asked is link and not done.done():
+                done.set_result(None)
 
     def on_messages(self, link: Link, messages: list[Message]) -> None:
         for message in messages:
             if isinstance(message, Stats):
                 self._heard(link, message)
             elif isinstance(message, Controlled):
-                future = self._controls.pop(message.ref, None)
-                if future is not None and not future.done():
-                    future.set_result(None)
+                _, done = self._controls.get(message.ref, (None, None))
+                if done is not None and not done.done():
+                    done.set_result(None)
 
     def _heard(self, link: Link, message: Stats) -> None:
         spec = self._specs.get(message.name)
@@ -249,20 +253,27 @@ class Supervisor:
 
     # --- drain -----------------------------------------------------------------------------------
 
-    async def control(self, names: list[str], verb: str, timeout_s: float) -> None:
-        """Say `verb` to boxes at once and wait for their word, or until the time is over."""
-        futures = []
+    async def control(self, names: list[str], verb: str, timeout_s: float) -> set[str]:
+        """Say `verb` to boxes at once and wait for their word, their end or the end of the time.
+
+        Returns who was told: a box that is only just starting cannot be.
+        """
+        told: dict[str, asyncio.Future[None]] = {}
+        first = self._ref + 1
         for name in names:
             link = self._links.get(name)
             if link is None:
                 continue
             self._ref += 1
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._controls[self._ref] = future
             if link.send(Control(self._ref, verb, timeout_s)):
-                futures.append(future)
-        if futures:
-            await asyncio.wait(futures, timeout=timeout_s + STOP_PATIENCE_S)
+                future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._controls[self._ref] = (link, future)
+                told[name] = future
+        if told:
+            await asyncio.wait(told.values(), timeout=timeout_s + STOP_PATIENCE_S)
+        for ref in range(first, self._ref + 1):
+            self._controls.pop(ref, None)
+        return set(told)
 
     async def drain(self, timeout_s: float) -> None:
         """Front doors first, then shards, lanes and the directory; each finishes what it has."""
@@ -272,18 +283,20 @@ class Supervisor:
             await self.control(names, "drain", timeout_s)
         for role in ROLES:
             names = [name for name, spec in self._specs.items() if spec.role == role]
-            await self.control(names, "stop", STOP_PATIENCE_S)
-            await self._see_off(names)
+            told = await self.control(names, "stop", STOP_PATIENCE_S)
+            await self._see_off(names, told)
         await self.end()
 
-    async def _see_off(self, names: list[str]) -> None:
-        """Wait for boxes that were told to stop; kill those that do not."""
+    async def _see_off(self, names: list[str], told: set[str]) -> None:
+        """Wait for boxes that were told to stop; kill those that do not, or do not hear."""
         watchers = {name: watcher for name, watcher in self._watchers.items() if name in names}
-        if watchers:
-            await asyncio.wait(watchers.values(), timeout=STOP_PATIENCE_S)
+        leaving = [watcher for name, watcher in watchers.items() if name in told]
+        if leaving:
+            await asyncio.wait(leaving, timeout=STOP_PATIENCE_S)
         for name, watcher in watchers.items():
             if not watcher.done():
-                self._log("box killed", actor=name, reason="it did not stop in time")
+                reason = "it did not stop in time" if name in told else "it had no link to be told"
+                self._log("box killed", actor=name, reason=reason)
                 self.handles[name].kill()
 
     async def end(self) -> None:

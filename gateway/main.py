@@ -82,6 +82,8 @@ IMPORTED_ONCE: Final = (
 )
 """What boxes under Ray are forked with. Nothing here may start a thread when it is imported."""
 
+START_ANEW: Final = "the gateway ends to be started anew; what was acknowledged is durable"
+
 EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - what it is reached by
 """Hosts to listen on that are no addresses to ask."""
 
@@ -153,6 +155,7 @@ class Gateway:
         self._clock = SystemClock()
         self._over = asyncio.Event()
         self._failure: str | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._signals = 0
         self._folders: list[Path] = []
         self._began = self._clock.monotonic()
@@ -206,6 +209,8 @@ class Gateway:
                 await self._serve(system, supervisor, admin, start, planted, metrics)
             finally:
                 await supervisor.end()
+                if self._watching is not None:
+                    self._watching.cancel()
                 await system.stop()
                 for folder in self._folders:
                     leave(folder, directory)
@@ -226,7 +231,7 @@ class Gateway:
         planted: Planted,
         metrics: Metrics,
     ) -> None:
-        """From the start to the end of the drain; a signal during the start ends it at once."""
+        """From the start to the end of the drain; a signal or a failure ends a start, too."""
         over = asyncio.create_task(self._over.wait(), name="the end")
         start = asyncio.create_task(starting, name="the start")
         await asyncio.wait((start, over), return_when=asyncio.FIRST_COMPLETED)
@@ -237,7 +242,7 @@ class Gateway:
             return
         start.result()
         await self._announce(planted, admin.port)
-        tasks = [asyncio.create_task(self._watch(system), name="watch the system")]
+        tasks: list[asyncio.Task[None]] = []
         if self._screen is not None:
             shown = self._screen.watch(lambda: read(metrics))
             tasks.append(asyncio.create_task(shown, name="screen"))
@@ -245,13 +250,15 @@ class Gateway:
         await over
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
+        if tasks:
+            await asyncio.wait(tasks)
         if self._screen is not None:
             self._screen.draining()
         admin.draining = True
         drain = self.settings.drain
-        # Nobody balances a demo: it need not wait until it is no longer chosen.
-        await asyncio.sleep(0 if self._demo else drain.grace_s)
+        # Nobody balances a demo: it need not wait until it is no longer chosen. Nor does a
+        # deployment that fails: each moment is one until it is started anew.
+        await asyncio.sleep(0 if self._demo or self._failure else drain.grace_s)
         await supervisor.drain(drain.timeout_s)
 
     async def _start(
@@ -283,6 +290,7 @@ class Gateway:
     async def _start_system(self, system: System) -> None:
         began = self._clock.monotonic()
         await system.start()
+        self._watching = asyncio.create_task(self._watch(system), name="watch the system")
         what = "local, one event loop"
         if self.settings.runtime != "local":
             what = f"ray, object store {self.settings.ray.object_store_mb} MB"
@@ -301,7 +309,9 @@ class Gateway:
 
     async def _watch(self, system: System) -> None:
         """A system that can start nothing ends us in good order: whoever starts us starts anew."""
-        self._give_up(await system.failed())
+        reason = await system.failed()
+        log.error("no box can be started any more", reason=reason)
+        self._give_up(f"{reason}: {START_ANEW}")
 
     def _give_up(self, reason: str) -> None:
         self._failure = reason

@@ -30,19 +30,22 @@ BACK_S = 10 * MACHINE_FACTOR
 ORPHANS_END_S = 5 * MACHINE_FACTOR
 """Nobody of a deployment outlives its supervisor by more than this."""
 
+PATIENCE_S = 60
+"""For what no promise is about."""
+
 VICTIMS = ("front-door-0", "shard-0", "lane-simulated-0", "directory")
 
 
 class OnRay:
     """A demo on Ray whose admin port is known before it starts."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *more: str) -> None:
         self.data = data
         self.log = data.with_suffix(".err")
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.admin = f"127.0.0.1:{free.getsockname()[1]}"
         line = [str(TILLWAY), "demo", "--channels", "simulated", "--json", "--rate", "0"]
-        line += ["--data", str(data)]
+        line += ["--data", str(data), *more]
         line += ["--port", "0", "--admin-port", self.admin.split(":")[1]]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -116,6 +119,17 @@ class OnRay:
             return connection.getresponse().status
         except OSError:
             return 0
+        finally:
+            connection.close()
+
+    def has(self, order_no: str) -> bool:
+        """Whether the one payment of this order is paid."""
+        connection = http.client.HTTPConnection(self.line["api"].split("/")[2], timeout=PATIENCE_S)
+        try:
+            headers = {"Authorization": f"Bearer {self.line['api_key']}"}
+            connection.request("GET", f"/v1/payments?order_no={order_no}", headers=headers)
+            found = json.loads(connection.getresponse().read())["data"]
+            return [each["status"] for each in found] == ["succeeded"]
         finally:
             connection.close()
 
@@ -197,3 +211,28 @@ def test_nothing_outlives_a_killed_supervisor(gateway):
     gateway.process.wait(60)
 
     assert within(ORPHANS_END_S, lambda: not gateway.left()), gateway.left()
+
+
+def test_the_death_of_rays_raylet_ends_the_gateway_at_once_and_loses_nothing(gateway):
+    """It says why, with a code after which a supervisor of processes starts it anew."""
+    gateway.ready()
+    acknowledged: list[str] = []
+    raylet = next(each for each in gateway.family() if each.name() == "raylet")
+
+    while gateway.process.poll() is None:
+        if gateway.pay() == 201:
+            acknowledged.append(f"R{gateway.number}")
+        if len(acknowledged) == 5 and raylet.is_running():
+            raylet.kill()
+
+    assert gateway.process.wait(PATIENCE_S) == 1
+    assert "Ray's raylet was killed by SIGKILL" in gateway.log.read_text()
+    assert "Traceback" not in gateway.log.read_text()
+    assert within(ORPHANS_END_S, lambda: not gateway.left()), gateway.left()
+    again = OnRay(gateway.data, "--runtime", "local")
+    try:
+        again.ready()
+        assert len(acknowledged) >= 5
+        assert all(again.has(order_no) for order_no in acknowledged)
+    finally:
+        again.close()

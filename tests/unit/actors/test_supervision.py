@@ -37,6 +37,8 @@ class World:
         self.hopeless: list[str] = []
         self.refused: set[str] = set()
         self.born: list[Spec] = []
+        self.never_drained = False
+        self.before: Callable[[], Any] | None = None
         self.network = LocalNetwork()
         roles = ("front_door", "shard", "lane", "courier", "directory")
         self.supervisor = Supervisor(
@@ -59,6 +61,8 @@ class World:
 
         async def drain(timeout_s: float) -> None:
             self.diary.append(f"drain {spec.name}")
+            if self.never_drained:
+                await asyncio.Event().wait()
 
         async def after() -> None:
             self.diary.append(f"stop {spec.name}")
@@ -70,6 +74,8 @@ class World:
 
         box = Boxed(spec, identity, network, str, Quiet(), numbers, drain)
         box.after.append(after)
+        if self.before is not None:
+            box.before.append(self.before)
         return box
 
     def take(self, box: str, role: str, incarnation: int, values: dict[str, float]) -> None:
@@ -155,6 +161,43 @@ async def test_who_asks_is_drained_before_who_is_asked(world):
     order = ["front_door.0", "shard.0", "lane.0", "courier", "directory"]
     assert world.diary == [f"drain {name}" for name in order] + [f"stop {name}" for name in order]
     assert not any(world.supervisor.restarts.values())
+
+
+async def test_a_drain_does_not_wait_for_the_word_of_a_box_that_died(world):
+    """With Ray's raylet all boxes die within a moment of being told to drain."""
+    await world.start("shard.0", "directory")
+    assert await world.supervisor.wait_ready(PATIENCE_S)
+    world.never_drained = True
+    drain = asyncio.create_task(world.supervisor.drain(10 * PATIENCE_S))
+    await until(lambda: "drain shard.0" in world.diary)
+
+    world.supervisor.handles["shard.0"].kill()
+    await until(lambda: "drain directory" in world.diary)
+    world.supervisor.handles["directory"].kill()
+
+    async with asyncio.timeout(PATIENCE_S):
+        await drain
+
+
+async def test_a_drain_does_not_wait_for_a_box_that_cannot_be_told(world, monkeypatch):
+    """One that was still starting is killed, and the reason is said."""
+    monkeypatch.setattr(supervision, "STOP_PATIENCE_S", 10 * PATIENCE_S)
+    started = asyncio.Event()
+
+    async def never() -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    world.before = never
+    await world.start("shard.0")
+    async with asyncio.timeout(PATIENCE_S):
+        await started.wait()
+
+        await world.supervisor.drain(10 * PATIENCE_S)
+
+    assert [(each["actor"], each["reason"]) for each in world.logged] == [
+        ("shard.0", "it had no link to be told")
+    ]
 
 
 async def test_a_box_says_at_once_when_it_is_ready(world, monkeypatch):
