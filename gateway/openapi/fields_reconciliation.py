@@ -72,7 +72,10 @@ RECONCILIATION_FIELDS: Final[dict[str, Extra]] = {
     "ReconciliationItem.status": says("`open` until two people, or another bill, end it."),
     "ReconciliationItem.owner": says("Whose it is to mend; `nobody` while it only waits."),
     "ReconciliationItem.age_days": says("Whole days since the bill's day ended."),
-    "ReconciliationItem.line": says("What it is about; `credit`: what the bank credited."),
+    "ReconciliationItem.line": says(
+        "What it is about; `credit`: what the bank credited; `share`, `share_return`: what the "
+        "channel paid to a receiver, or took back."
+    ),
     "ReconciliationItem.number": says("The order or refund number that both sides share."),
     "ReconciliationItem.amount": says("What theirs changes of what the channel owes us, less what "
                                       "ours does; minor units."),
@@ -90,7 +93,9 @@ RECONCILIATION_FIELDS: Final[dict[str, Extra]] = {
     "ReconciliationNotice.bill_date": says("The bill's day in China, `yyyymmdd`."),
     "ReconciliationNotice.type": says("What is different."),
     "ReconciliationNotice.status": says("`open`, or `resolved`."),
-    "ReconciliationNotice.line": says("Whether it is about a payment or a refund."),
+    "ReconciliationNotice.line": says(
+        "Whether it is about a payment, a refund, or what a receiver got or gave back of one."
+    ),
     "ReconciliationNotice.number": says("The order or refund number at the channel."),
     "ReconciliationNotice.payment": says("The payment, if it is about one."),
     "ReconciliationNotice.refund": says("The refund, if it is about one."),

@@ -24,6 +24,10 @@ class BillKind(StrEnum):
     REFUND = "refund"
     CREDIT = "credit"
     """What a bank credited. No bill has it: it is a line of the bank's, compared with a bill."""
+    SHARE = "share"
+    """What a channel paid to a receiver; in a bill of its own (`payments/bills/shares.py`)."""
+    SHARE_RETURN = "share_return"
+    """What a channel took back from a receiver."""
 
 
 class BillState(StrEnum):

@@ -36,12 +36,13 @@ FILES: Final = HttpSettings(connections_max=2, answer_bytes_max=DOWNLOAD_MAX_BYT
 
 PAYMENTS: Final = "payments"
 MOVEMENTS: Final = "movements"
+SHARES: Final = "shares"
 
 
 class AskedBill(Struct, frozen=True):
     """`date`: the channel's day, yyyymmdd. `merchant`: one of ours whose own bill it is to be;
-    empty: the account's. `kind`: PAYMENTS, or MOVEMENTS of the account's balance where the channel
-    has such a bill.
+    empty: the account's. `kind`: PAYMENTS; MOVEMENTS of the account's balance, or SHARES of divided
+    money, where the channel has such a bill.
     """
 
     date: int

@@ -11,6 +11,8 @@ from msgspec import Struct
 from payments.channels.base import Unknown
 from payments.channels.fetching import (
     MOVEMENTS,
+    PAYMENTS,
+    SHARES,
     AskedBill,
     BillFile,
     Fetched,
@@ -25,8 +27,16 @@ from payments.channels.wechat.orders import read
 
 TRADE: Final = "/v3/bill/tradebill"
 FUNDS: Final = "/v3/bill/fundflowbill"
+SHARED: Final = "/v3/profitsharing/bills"
 NO_STATEMENT: Final = "NO_STATEMENT_EXIST"
 CREATING: Final = "STATEMENT_CREATING"
+
+
+_CALLS: Final[dict[str, tuple[str, dict[str, str]]]] = {
+    PAYMENTS: (TRADE, {"bill_type": "ALL"}),
+    MOVEMENTS: (FUNDS, {"account_type": "BASIC"}),
+    SHARES: (SHARED, {}),
+}
 
 
 class _Offer(Struct, frozen=True):
@@ -43,8 +53,8 @@ async def fetch(
     """See `FetchesBills`. `sub_mchid`: whose bill alone; None: the account's."""
     day = f"{asked.date:08d}"
     query = {"bill_date": f"{day[:4]}-{day[4:6]}-{day[6:]}"}
-    path = FUNDS if asked.kind == MOVEMENTS else TRADE
-    query |= {"account_type": "BASIC"} if path == FUNDS else {"bill_type": "ALL"}
+    path, more = _CALLS[asked.kind]
+    query |= more
     if sub_mchid is not None:
         query["sub_mchid"] = sub_mchid
     said = await calls.get(f"{path}?{urlencode(query | {'tar_type': 'GZIP'})}", timeout_s)

@@ -37,6 +37,7 @@ from payments.channels.sandbox.turns import (
 )
 from payments.channels.wechat import crypto, sandbox_fields, sandbox_view, wire
 from payments.channels.wechat.errors import Refusal, wrong_field
+from payments.channels.wechat.fetch import SHARED
 from payments.channels.wechat.sandbox_bills import DOWNLOAD_PATH, Bills
 from payments.channels.wechat.sandbox_control import Extras
 from payments.channels.wechat.sandbox_door import Caller, Door
@@ -114,7 +115,7 @@ class WeChatSandbox(SandboxApp):
         self.keys = Keyring(settings.folder, random, clock.real_ms())
         self._door = Door(self.account, self.keys, clock)
         self._orders = Orders(self.account, clock)
-        self._bills = Bills(self.account, self.bills, self.files)
+        self._bills = Bills(self.account, self.bills, self.files, self.books, refund_ms)
         self.sharing = ProfitSharing(
             self.account, self.keys, self.engine, self.books, clock, refund_ms
         )
@@ -146,6 +147,7 @@ class WeChatSandbox(SandboxApp):
             ("GET", "/v3/certificates", self._certificates, "certificates"),
             ("GET", "/v3/bill/tradebill", self._bill(self._bills.trade), "bill"),
             ("GET", "/v3/bill/fundflowbill", self._bill(self._bills.movements), "bill"),
+            ("GET", SHARED, self._bill(self._bills.shares), "bill"),
         ):
             routes.append(Route(method, at, self._signed(direct, name), name))
         for method, at, name, answered in self.sharing.calls():

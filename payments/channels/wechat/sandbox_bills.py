@@ -15,9 +15,11 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from payments.bills.lines import BillKind, BillState
+from payments.bills.shares import ShareLine
 from payments.channels.sandbox.bills import BillDesk, Event, Files
-from payments.channels.sandbox.books import Order
-from payments.channels.wechat import bill, funds
+from payments.channels.sandbox.books import Books, Order
+from payments.channels.wechat import bill, funds, sharing_bill
+from payments.channels.wechat import sandbox_sharing_books as sharing
 from payments.channels.wechat.errors import Refusal, wrong_field
 from payments.channels.wechat.sandbox_door import Caller
 from payments.channels.wechat.sandbox_keys import Account
@@ -35,9 +37,13 @@ _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class Bills:
-    """Answers of the bills' calls."""
+    """Answers of the bills' calls. `share_ms`: how long dividing takes."""
 
-    def __init__(self, account: Account, desk: BillDesk, files: Files) -> None:
+    def __init__(
+        self, account: Account, desk: BillDesk, files: Files, books: Books, share_ms: int
+    ) -> None:
+        self._books = books
+        self._share_ms = share_ms
         self._account = account
         self._desk = desk
         self._files = files
@@ -67,6 +73,20 @@ class Bills:
         if not lines:
             raise Refusal("NO_STATEMENT_EXIST")
         return self._offer(request, b"".join(funds.write(lines)), f"{day}_{account}")
+
+    def shares(self, request: web.Request, caller: Caller) -> dict[str, str]:
+        """What receivers got and gave back on a day. Raise Refusal."""
+        day, whose = self._day(request), self._whose(request, caller)
+        found: list[ShareLine] = []
+        for order in self._books:
+            parties = whose(order) if order.charges else None
+            if parties is not None:
+                found += sharing.lines(order, self._share_ms, *parties)
+        told = [line for line in found if line.bill_date == day]
+        if not told:
+            raise Refusal("NO_STATEMENT_EXIST")
+        told.sort(key=lambda line: line.at_ms)
+        return self._offer(request, b"".join(sharing_bill.write(told)), f"{day}_SHARED")
 
     def file(self, request: web.Request) -> web.Response:
         """A file that was offered. Raise Refusal."""

@@ -4,11 +4,15 @@ Pure: an order's sharing is a value that every step replaces. Nothing is kept tw
 back follows from what was settled, shared, refunded and let go.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct, field
 
+from payments.bills.lines import BillKind
+from payments.bills.shares import ShareLine
+from payments.bills.text import china_date
 from payments.channels.sandbox.books import Order
 from payments.channels.wechat import sharing_wire as wire
 
@@ -134,3 +138,25 @@ def returnable(shared: Shared, number: str, account: str) -> int:
         if (each.of, each.account) == (number, account) and not each.reason
     )
     return got - back
+
+
+def lines(order: Order, share_ms: int, account: str, merchant: str) -> Iterator[ShareLine]:
+    """What receivers got of an order and gave back, as the bill says it; failures are no lines."""
+    shared = shared_of(order)
+    for made in shared.orders.values():
+        at_ms = made.created_ms + share_ms
+        for part in made.parts:
+            if not part.reason:
+                yield ShareLine(
+                    "wechat", account, BillKind.SHARE, made.number, made.order_id, part.detail_id,
+                    order.trade_no, part.account, at_ms // 1000 * 1000, china_date(at_ms),
+                    part.amount, order.amount, merchant, part.description,
+                )  # fmt: skip
+    for back in shared.returns.values():
+        at_ms = back.created_ms + share_ms
+        if not back.reason:
+            yield ShareLine(
+                "wechat", account, BillKind.SHARE_RETURN, back.number, back.return_id,
+                back.return_id, order.trade_no, back.account, at_ms // 1000 * 1000,
+                china_date(at_ms), back.amount, order.amount, merchant, back.description,
+            )  # fmt: skip
