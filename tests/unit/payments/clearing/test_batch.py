@@ -2,15 +2,18 @@
 
 import time
 import tracemalloc
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.msgpack import decode, encode
+from msgspec.structs import astuple
 
 from home_payouts import made
 from payments import bookings
 from payments.clearing import batch as batches
+from payments.clearing import netting as netting_rules
 from payments.clearing.batch import Batch, BatchState
 from payments.clearing.netting import Claim, Netted, Netting, OutOfOrder, Totals, Window, net
 from payments.clearing.stripes import Cleared, Due, clear
@@ -114,6 +117,48 @@ def test_netting_in_chunks_is_netting_at_once(sold, chunks, seq):
     assert taken == sum(
         m == MERCHANT and n <= seq and day < 2 for n, (m, day) in enumerate(sold, 1)
     )
+
+
+COURIERS = [made("rcv", 1, 900 + n, f"courier{n}") for n in range(20)]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("PR"),
+            st.sampled_from(COURIERS),
+            st.integers(100, 5000),
+            st.integers(0, 90),
+            st.integers(0, 1),
+        ),
+        max_size=60,
+    ),
+    st.integers(1, 40),
+)
+def test_what_is_netted_is_the_sum_of_its_members(sold, at_once):
+    """Another courier with every sale: however few sums are held, each member counts by itself."""
+    lines = [
+        line(n, amount=amount, shares=((courier, part),) if part else (), bill=DAY + day, step=step)
+        for n, (step, courier, amount, part, day) in enumerate(sold, 1)
+    ]
+    alone = [netted([one]) for one in lines]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(netting_rules, "SHAPES_MAX", at_once)
+        found = netted(lines)
+
+    sums = [sum(figures) for figures in zip(*(astuple(one.totals) for one in alone), strict=True)]
+    assert Totals(*sums) == found.totals
+    owed = Counter()
+    for claim in (claim for one in alone for claim in one.claims):
+        owed.update(by_day(claim))
+    assert owed == {key: minor for claim in found.claims for key, minor in by_day(claim).items()}
+
+
+def by_day(claim):
+    """A claim's amounts by day and party. Two claims of a day have the same keys."""
+    amounts = {"receivable": claim.receivable, "fee": claim.fee, **dict(claim.parts)}
+    return {(claim.bill_date, name): minor for name, minor in amounts.items()}
 
 
 def test_totals_that_do_not_add_up_cannot_be_built():
