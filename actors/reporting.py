@@ -10,7 +10,7 @@ from collections.abc import Callable
 from actors.core import BATCH_MAX, Core
 from actors.home import HomeDesk
 from actors.link import Link
-from actors.live import LivePayment
+from actors.live import LivePayment, decode_refund
 from actors.messages import MakeRefund, Pay
 from actors.opening import NOTHING_FOUND, Found, Opening
 from actors.outside import refuse_uncarried
@@ -153,6 +153,7 @@ class Reporting:
             return
         live = refunding.find_payment(command.merchant, command.payment, None)
         payment, now = live.payment, core.clock.now_ms()
+        self._refuse_known(live, command.channel_refund_no)
         amount = reported.refund_amount(payment, command.amount)
         at = reported.refunded_at(command.refunded_at, now, payment)
         if core.draining or len(core.fresh_refunds) >= BATCH_MAX:
@@ -184,6 +185,21 @@ class Reporting:
         done = Approved(number, amount, command.channel_refund_no)
         refunding.succeeded(entry, done, now, at)
         refunding.wait(entry, link, command.ref, 0, None, replayed=False)
+
+    def _refuse_known(self, live: LivePayment, number: str) -> None:
+        """Conflict for a number under which a refund of the payment was reported before.
+
+        Such money went back once, whatever key it is told with the second time.
+        """
+        core = self._core
+        known = [decode_refund(row[7]) for row in core.store.refunds_of(live.no)]
+        if live.refunds:
+            known += [each.refund for each in core.refunds.values() if each.of is live]
+        for refund in known:
+            if refund.channel_refund_no == number:
+                raise Conflict(
+                    f"{number[:64]} was reported before, as {refund.id}", param="channel_refund_no"
+                )
 
 
 def _as_pay(command: ReportPayment) -> Pay:

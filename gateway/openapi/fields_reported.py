@@ -39,7 +39,10 @@ REPORTED_FIELDS: Final[dict[str, Extra]] = {
     "CreateReportedRefund.refunded_at": {
         "description": "When the money went back, RFC 3339.", "format": "date-time",
     },
-    "CreateReportedRefund.channel_refund_no": says("The channel's own number of the refund."),
+    "CreateReportedRefund.channel_refund_no": says(
+        "The channel's own number of the refund; of Alipay, the number that it was asked with. "
+        "Each is reported once for a payment."
+    ),
     "CreateReportedRefund.amount": says(
         "How much of the payment's `amount` went back, in minor units. Left out: all that is left."
     ),

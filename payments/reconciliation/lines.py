@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from payments.bills.lines import BillKind, BillLine, BillState
+from payments.bills.lines import BillKind, BillLine, BillRefused, BillState
 from payments.calendar import CHINA_OFFSET_MINUTES, DAY_MS
 
 OFFSET_MS: Final = CHINA_OFFSET_MINUTES * 60_000
@@ -112,16 +112,24 @@ class Theirs(Struct, frozen=True, array_like=True, gc=False):
 
 
 def theirs_of_others(line: BillLine) -> Theirs:
-    """A line of somebody else's bill, under the channel's own number: ours it does not know."""
-    line = replace(line, out_trade_no=line.channel_trade_no, out_refund_no=line.channel_refund_no)
-    return theirs_of(line)
+    """A line of somebody else's bill, under the channel's own number: ours it does not know.
+
+    Alipay has no number of its own for a refund: there it is the one that it was asked with.
+    Raise BillRefused.
+    """
+    refund = line.channel_refund_no or line.out_refund_no
+    return theirs_of(replace(line, out_trade_no=line.channel_trade_no, out_refund_no=refund))
 
 
 def theirs_of(line: BillLine) -> Theirs:
     """A line of a bill, under the number it is sorted by.
 
     A refund without a number of ours was not asked for by us: it gets one that we never make.
+    Raise BillRefused for a number with bytes that nobody can see: what stands there is not what
+    people would read.
     """
+    if not (line.out_trade_no.isprintable() and line.out_refund_no.isprintable()):
+        raise BillRefused("a control character in a number", line.row)
     is_refund = line.kind is BillKind.REFUND and line.state is not BillState.REVERSED
     number = (line.out_refund_no or f"~{line.row}") if is_refund else line.out_trade_no
     return Theirs(

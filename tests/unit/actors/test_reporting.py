@@ -67,11 +67,14 @@ class Reported(World):
     def report(self, **changes):
         return self.wait(self.client.send(self.reported(**changes)))
 
-    def give_back(self, payment, amount=None, *, merchant=0, key=None, **changes):
+    def give_back(self, payment, amount=None, **changes):
+        return self.wait(self.client.send(self.back_command(payment, amount, **changes)))
+
+    def back_command(self, payment, amount=None, *, merchant=0, key=None, **changes):
         """As a front door makes it of POST /v1/reported_payments/{id}/refunds."""
         number = self.unique()
         owner = self.merchants[merchant]
-        command = ReportRefund(
+        return ReportRefund(
             0,
             self.mint.new("rfd", self.clock.now_ms(), owner.partition),
             owner.id,
@@ -84,7 +87,6 @@ class Reported(World):
             changes.pop("refunded_at", self.clock.now_ms()),
             changes.pop("channel_refund_no", f"R{number}"),
         )
-        return self.wait(self.client.send(command))
 
     def balance(self, account):
         return self.core.books.balance(account, "cny")
@@ -253,6 +255,35 @@ def test_a_refund_only_books(world):
     kinds = [row[4] for row in rows.events]
     refunds = ["refund.succeeded", "split.returned", "refund.succeeded"]
     assert ["payment.succeeded", *refunds] == kinds
+
+
+def test_money_that_went_back_once_is_booked_once(world):
+    """The channel's number of a refund counts once for a payment, also with another key."""
+    paid, other = world.report().body["id"], world.report().body["id"]
+    first = world.give_back(paid, 1000, channel_refund_no="R-1")
+    world.give_back(paid, 100, channel_refund_no="R-2")
+
+    again = world.give_back(paid, 1000, channel_refund_no="R-1")
+    elsewhere = world.give_back(other, 1000, channel_refund_no="R-1")
+
+    assert ("conflict", "channel_refund_no") == (again.code, again.reply.param)
+    assert first.body["id"] in again.reply.detail
+    assert 201 == elsewhere.reply.status, "another payment's refunds have numbers of their own"
+    rows = rows_of(world)
+    assert [1000, 100, 1000] == [decode_refund(row[7]).amount for row in rows.refunds]
+
+
+def test_two_reports_of_one_refund_in_one_commit_are_one(world):
+    """The second is judged before the first is stored."""
+    paid = world.report().body["id"]
+    sent = [
+        world.client.send(world.back_command(paid, 1000, channel_refund_no="R-1")) for _ in range(2)
+    ]
+
+    answers = [world.wait(ref) for ref in sent]
+
+    assert ["", "conflict"] == sorted(each.code for each in answers)
+    assert 1 == len(rows_of(world).refunds)
 
 
 def test_a_refund_is_booked_whatever_is_left(world):

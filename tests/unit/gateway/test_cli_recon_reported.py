@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from gateway.cli import app as cli
 from payments.calendar import DAY_MS
+from payments.channels.alipay import bill as alipay
 from payments.channels.wechat import bill
 from payments.ids import out_trade_no
 from payments.payment import REPORTED
@@ -68,6 +69,18 @@ def reported(count=20, late_ms=3 * DAY_MS):
         yield Made(told, refunds, lines, None)
 
 
+def wechat_bill(lines):
+    details = bill.Details(rate_ppm=6_000)
+    return bill.write(bill.BillType.ALL, ((line, details) for line in lines))
+
+
+def alipay_bill(lines):
+    """The same lines as Alipay has them: its refunds have no number of Alipay's own."""
+    details = alipay.Details(created_ms=BEGINS)
+    own = [replace(line, channel=alipay.CHANNEL, channel_refund_no="") for line in lines]
+    return [alipay.write("2088000000000001", DAY, ((line, details) for line in own), ENDS)]
+
+
 @pytest.fixture
 def bring(monkeypatch, capsys, tmp_path):
     """bring(day): its bill against what was reported; (exit code, answer, differences)."""
@@ -78,17 +91,11 @@ def bring(monkeypatch, capsys, tmp_path):
             cli.main()
         return ended.value.code or 0, json.loads(capsys.readouterr().out)
 
-    def bring(day):
+    def bring(day, dialect="wechat", written=wechat_bill):
         folder = tmp_path / "day"
-        details = bill.Details(rate_ppm=6_000)
-        write(
-            folder,
-            day,
-            DAY,
-            lambda lines: bill.write(bill.BillType.ALL, ((line, details) for line in lines)),
-        )
+        write(folder, day, DAY, written)
         code, answer = run(
-            "recon", "import", folder / "bill.csv", "--dialect", "wechat", "--data", folder,
+            "recon", "import", folder / "bill.csv", "--dialect", dialect, "--data", folder,
             "--account", ACCOUNT, "--rate-ppm", 6000, "--json",
         )  # fmt: skip
         _, shown = run("recon", "show", answer["id"], "--data", folder, "--json")
@@ -100,6 +107,21 @@ def bring(monkeypatch, capsys, tmp_path):
 def test_what_was_reported_meets_the_other_gateways_bill(bring):
     """By the channel's numbers: ours it has never heard of. Reported days later, it still does."""
     code, answer, items = bring(reported())
+
+    assert (OK, []) == (code, items)
+    assert (9, {"ours": 9, "theirs": 9}) == (answer["counts"]["matched"], answer["lines"])
+
+
+def test_refunds_in_alipays_bill_go_by_the_number_they_were_asked_with(bring):
+    """Alipay shows no other; so that is what the other gateway tells us."""
+    day = []
+    for made in reported():
+        asked = [line.out_refund_no for line in made.lines if line.out_refund_no]
+        told = zip(made.refunds, asked, strict=True)
+        refunds = tuple(replace(refund, channel_refund_no=number) for refund, number in told)
+        day.append(replace(made, refunds=refunds))
+
+    code, answer, items = bring(day, "alipay", alipay_bill)
 
     assert (OK, []) == (code, items)
     assert (9, {"ours": 9, "theirs": 9}) == (answer["counts"]["matched"], answer["lines"])

@@ -217,6 +217,17 @@ def test_a_bill_of_two_accounts_is_refused(store, take):
     assert store.run(run_id("wechat-1", DAY, "bad")) is None
 
 
+@pytest.mark.parametrize("number", ["A\0", "\x1b[2JA", "A\u202e", "A\x7f"])
+@pytest.mark.parametrize("name", ["out_trade_no", "out_refund_no"])
+def test_a_number_that_nobody_can_read_is_refused(store, take, number, name):
+    """Shown in a terminal, it would look like another. The refusal says the line, not the text."""
+    bad = billed("A", row=7, **{name: number}, kind=BillKind.REFUND)
+
+    with pytest.raises(BillRefused, match=r"^line 7: a control character in a number; fetch"):
+        take(store, Rows(), [bad])
+    assert [] == store.runs(10)
+
+
 def test_a_bill_that_is_refused_at_its_end_leaves_nothing(store, take):
     """What a reader finds at the end of a file undoes all that it gave before."""
 
