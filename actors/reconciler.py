@@ -272,6 +272,8 @@ class Reconciler:
             kept = self._keep(account, date, fetched)
             bill = Bill(account.name, account.channel, date, kept.path.name, kept.sha256)
             with io.BytesIO(fetched.content) as content:
+                if account.shares is not None:
+                    return self.comparing.compare_shares(bill, content, account.shares)
                 return self.comparing.compare(bill, content, account.read, account.plan)
         except BillRefused as error:
             raise NotBrought(f"the bill is refused: {error}", is_refused=True) from error

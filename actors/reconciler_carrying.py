@@ -24,7 +24,7 @@ from payments.payment import Payment
 from payments.reconciliation.adjustment import ACTS_THAT_BOOK, Adjustment, partition_of_entry
 from payments.reconciliation.differences import Act, Difference
 from payments.refund import Refund
-from payments.storage.comparing import Comparing, Read, aside
+from payments.storage.comparing import Comparing, Read, ReadShares, aside
 
 ASKS: Final = frozenset({Act.ASK_CHANNEL, Act.REFUND_LATE_SUCCESS})
 """What the channel is asked about before anything else happens."""
@@ -46,7 +46,8 @@ class BillAccount(Struct, frozen=True):
     """A channel account whose bills can be had. `channel`: wechat, alipay, unionpay.
 
     `fetch`: the bill of a day, yyyymmdd. `asked`: who is asked about single payments. `plan`: what
-    the channel agreed to charge; None when nobody told us.
+    the channel agreed to charge; None when nobody told us. `shares`: what reads it, where the
+    bill is of divided money; then it does not have the lines that `read` gives.
     """
 
     name: str
@@ -55,6 +56,7 @@ class BillAccount(Struct, frozen=True):
     asked: Channel
     read: Read
     plan: FeePlan | None = None
+    shares: ReadShares | None = None
 
 
 class Carrying:

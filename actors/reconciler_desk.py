@@ -29,6 +29,7 @@ from payments.reconciliation.exceptions import item_view, run_view
 from payments.reconciliation.lines import day_bounds
 from payments.reconciliation.resolving import DecisionRefused, check, propose
 from payments.reconciliation.runs import Run
+from payments.reconciliation.shared import is_sharing
 from payments.reconciliation.wishes import NewReconciliation, ProposeResolution, ResolveItem
 from payments.storage.comparing import aside
 from payments.storage.reconciliation import NonceSpent, ReconciliationReader
@@ -280,6 +281,8 @@ def _proposal(act: Act | None, difference: Difference, run: Run, custody: str) -
         if not custody:
             raise InvalidField("there is no bank in the settings to book it at", param="act")
         return proposal_of_credit(custody, difference.amount)
+    if is_sharing(run.account) and act in ACTS_THAT_BOOK:
+        raise InvalidField("divided money is not in our books; nothing can be booked", param="act")
     return proposal_of(run.account, act, difference.amount, difference.number)
 
 

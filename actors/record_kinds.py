@@ -14,6 +14,7 @@ from payments.settlement.party import Party
 from payments.settlement.withdrawal import Withdrawal
 from payments.splitting.dividing import Division, Known
 from payments.splitting.escrow import EscrowDue
+from payments.splitting.taken import TakenBack
 from payments.splitting.taking_back import Owed
 
 BATCH: Final = "batch"
@@ -30,6 +31,7 @@ ESCROW: Final = "escrow"
 CLEARING: Final = "clearing"
 DIVISION: Final = "division"
 HOLDER: Final = "holder"
+TAKEN: Final = "taken"
 OWED: Final = "owed"
 
 KINDS: Final[dict[str, type]] = {
@@ -47,5 +49,6 @@ KINDS: Final[dict[str, type]] = {
     CLEARING: Runs,
     DIVISION: Division,
     HOLDER: Known,
+    TAKEN: TakenBack,
     OWED: Owed,
 }

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from actors.core import Core
 from actors.dividing import INQUIRE_RETURN, TAKE_BACK, Dividing
 from actors.live import LivePayment, LiveRefund
+from actors.record_kinds import TAKEN
 from actors.records import Kept
 from actors.refunding import Refunding
 from actors.sharing_messages import LaneShare, LaneShared
@@ -22,6 +23,7 @@ from payments.ledger import Postings
 from payments.refund import RefundStatus
 from payments.splitting import taking_back as rules
 from payments.splitting.dividing import BackState, Division, Stage, division_id
+from payments.splitting.taken import taken_id, taken_of
 
 WAITED: Final = Declined(
     "split_in_progress",
@@ -92,8 +94,20 @@ class TakingBack:
             return  # It is asked about when it is due.
         self._keep(kept, after)
         assert after.turn is not None
+        self._remember(kept, after, message.number, now)
         if rules.is_back(after.turn):
             self._refunding.send(self._entry(after.turn.refund), now)
+
+    def _remember(self, kept: Kept, division: Division, number: str, now: int) -> None:
+        """What came back is in a bill of the channel, long after the turn has ended."""
+        turn = division.turn
+        assert turn is not None, division.payment
+        back = next(each for each in turn.backs if rules.number_of(turn, each) == number)
+        if back.state is BackState.DONE:
+            taken = taken_of(division, turn, back, now)
+            self._core.records.put(
+                TAKEN, taken_id(number), division.merchant, kept.partition, taken, None
+            )
 
     def _entry(self, identifier: str) -> LiveRefund:
         known = self._core.refund_by_id.get(identifier)

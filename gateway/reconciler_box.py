@@ -26,10 +26,19 @@ from gateway.processes import (
 )
 from gateway.settings_shape import ChannelAccount, Settings
 from payments.bills.archive import Archive, Kept
-from payments.channels.bills import READERS
-from payments.channels.fetching import FILES, AskedBill, BillFile, Fetched, FetchesBills
+from payments.channels.bills import READERS, SHARE_READERS
+from payments.channels.fetching import (
+    FILES,
+    PAYMENTS,
+    SHARES,
+    AskedBill,
+    BillFile,
+    Fetched,
+    FetchesBills,
+)
 from payments.channels.http import PooledClient
 from payments.fees import FeePlan
+from payments.reconciliation.shared import SUFFIX, sharing_account
 from payments.storage.comparing import Comparing
 
 FOLDER: Final = "bills"
@@ -57,9 +66,8 @@ def build(spec: Spec, place: Place) -> Boxed:
     )
 
     def keep(account: BillAccount, date: int, file: BillFile) -> Kept:
-        return archive.keep(
-            account.channel, account.name, date, TRADES, file.content, file.extension
-        )
+        name, kind = account.name.removesuffix(SUFFIX), TRADES if account.shares is None else SHARES
+        return archive.keep(account.channel, name, date, kind, file.content, file.extension)
 
     placement = placement_of(settings)
     reconciler = Reconciler(
@@ -122,12 +130,23 @@ def _accounts(
             BillAccount(
                 account.account,
                 account.kind,
-                _fetching(made, files),
+                _fetching(made, files, PAYMENTS),
                 made.channel,
                 READERS[account.kind],
                 agreed_plan(account),
             )
         )
+        if account.settles_to == "channel_frozen" and account.kind in SHARE_READERS:
+            accounts.append(
+                BillAccount(
+                    sharing_account(account.account),
+                    account.kind,
+                    _fetching(made, files, SHARES),
+                    made.channel,
+                    READERS[account.kind],
+                    shares=SHARE_READERS[account.kind],
+                )
+            )
     return accounts, wired
 
 
@@ -145,10 +164,10 @@ def agreed_plan(account: ChannelAccount) -> FeePlan | None:
     return None if account.fee_ppm is None else FeePlan("agreed", account.fee_ppm)
 
 
-def _fetching(wired: Wired, files: PooledClient) -> Callable[[int], Awaitable[Fetched]]:
+def _fetching(wired: Wired, files: PooledClient, kind: str) -> Callable[[int], Awaitable[Fetched]]:
     async def fetch(date: int) -> Fetched:
         channel: object = wired.channel
         assert isinstance(channel, FetchesBills), channel
-        return await channel.fetch_bill(AskedBill(date), files)
+        return await channel.fetch_bill(AskedBill(date, kind=kind), files)
 
     return fetch

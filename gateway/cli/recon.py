@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from gateway.cli import recon_asking, recon_bank
+from gateway.cli import recon_asking, recon_bank, recon_shares
 from gateway.cli.journals import write_sealed, write_text
 from gateway.cli.options import AsJson, ConfigFile, DataDir, data_files, settings_from
 from gateway.cli.output import (
@@ -26,7 +26,7 @@ from gateway.cli.output import (
 app: Final = typer.Typer(no_args_is_help=True)
 recon_asking.add_to(app)
 
-Dialect = Literal["wechat", "alipay", "unionpay", "camt053", "camt054"]
+Dialect = Literal["wechat", "alipay", "unionpay", "wechat-sharing", "camt053", "camt054"]
 PEEKED_LINES: Final = 1_000
 """Lines of a bill that are looked up to learn whose account and what day it is about."""
 SHOWN_ITEMS: Final = 100
@@ -68,7 +68,8 @@ def import_(
     """Compare a bill with the payments and refunds of its day, and keep what is different.
 
     The same file again changes nothing; another file for the same day takes its place. Works on a
-    running or a stopped gateway. Exit code 1 when differences are open. A statement (camt053) or
+    running or a stopped gateway. Exit code 1 when differences are open. A bill of divided money
+    (wechat-sharing) is compared with what receivers got and gave back. A statement (camt053) or
     notice (camt054) of the custody account is compared with the bills that are kept.
 
     Example: tillway recon import bill.csv --dialect wechat --data ./data
@@ -84,7 +85,12 @@ def import_(
     try:
         rate_of = _rate_of(rate_ppm, config, data)
         others = _others(config, data)
-        view = _compared(file, dialect, bill_date, account, rate_of, paths, others, quiet=as_json)
+        if dialect == "wechat-sharing":
+            view = recon_shares.compared(file, "wechat", bill_date, account, paths)
+        else:
+            view = _compared(
+                file, dialect, bill_date, account, rate_of, paths, others, quiet=as_json
+            )
     except BillRefused as error:
         complain(f"{file.name} is refused: {error}")
         raise typer.Exit(EXIT_CHECK_FAILED) from error

@@ -3,7 +3,8 @@
     open ──propose (maker)──> open, proposed ──check (checker, another person)──> resolved
                                     │  └──check: no──> open
     expected_later ──another bill has it──> resolved
-                   ──all bills that might have it came──> ours_only; late_success for a reversal
+                   ──all bills that might have it came──> ours_only; late_success for a
+                     reversal, split_mismatch for a part
     ours_only      ──another bill has it──> resolved
 
 Deciding may refuse and changes nothing; `apply` folds what was decided and never refuses.
@@ -140,14 +141,18 @@ def reconsider(
         is_told = difference.resolved_by == run
         return None if is_told else Explained(now, run)
     waits = any(not elsewhere.is_done(date) for date in dates_of(difference.until, bill_date))
-    if waits:
-        kind = Kind.EXPECTED_LATER
-    else:
-        # A reversal that never came is a payment that stands at the channel and not with us.
-        kind = Kind.OURS_ONLY if difference.theirs is None else Kind.LATE_SUCCESS
+    kind = Kind.EXPECTED_LATER if waits else _missed(difference)
     if kind is difference.kind and not difference.resolved_by:
         return None
     return NotExplained(now, kind)
+
+
+def _missed(difference: Difference) -> Kind:
+    """What it is when no bill has the line."""
+    if difference.line in (BillKind.SHARE, BillKind.SHARE_RETURN):
+        return Kind.SPLIT_MISMATCH
+    # A reversal that never came is a payment that stands at the channel and not with us.
+    return Kind.OURS_ONLY if difference.theirs is None else Kind.LATE_SUCCESS
 
 
 def awaited(difference: Difference) -> tuple[BillKind, str] | None:
@@ -211,4 +216,5 @@ _PROPOSALS: Final[dict[Kind, Proposal]] = {
     Kind.EXPECTED_LATER: Proposal(Act.WAIT_FOR_BILL),
     Kind.OURS_ONLY: Proposal(Act.ASK_CHANNEL),
     Kind.LATE_SUCCESS: Proposal(Act.REFUND_LATE_SUCCESS),
+    Kind.SPLIT_MISMATCH: Proposal(Act.CLAIM),
 }

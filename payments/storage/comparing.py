@@ -16,6 +16,7 @@ from typing import BinaryIO, ParamSpec, TypeVar
 from msgspec import Struct
 
 from payments.bills.lines import BillLine
+from payments.bills.shares import ShareLine
 from payments.clock import Clock
 from payments.fees import FeePlan
 from payments.payment import Payment
@@ -25,16 +26,19 @@ from payments.reconciliation.importing import DayBooks, reconcile
 from payments.reconciliation.lines import Ours
 from payments.reconciliation.resolving import Event
 from payments.reconciliation.runs import Run, RunStatus, run_id
+from payments.reconciliation.shared import SUFFIX, is_sharing, reconcile_shares
 from payments.refund import Refund
 from payments.storage import bank_legs
 from payments.storage.custody import FILE_NAME as CUSTODY_FILE
 from payments.storage.expected import ShardBooks
 from payments.storage.reconciliation import FILE_NAME, ReconciliationReader, ReconciliationStore
 from payments.storage.reported import ReportedBooks
+from payments.storage.shared import SharedRows
 from payments.storage.sorting import SortedBill
 from payments.storage.telling import Untold, untold
 
 Read = Callable[[BinaryIO, int | None], Iterable[BillLine]]
+ReadShares = Callable[[BinaryIO, int | None], Iterable[ShareLine]]
 
 
 P = ParamSpec("P")
@@ -84,17 +88,7 @@ class Comparing:
         `is_others`: of somebody else's gateway, whose payments are told to us. StoreRefused also
         says that somebody else is comparing just now: try again.
         """
-        asked = Run(
-            run_id(bill.account, bill.bill_date, bill.sha256),
-            bill.account,
-            bill.channel,
-            "",
-            bill.bill_date,
-            bill.file_name,
-            bill.sha256,
-            RunStatus.RUNNING,
-            self._clock.now_ms(),
-        )
+        asked = self._asked(bill)
         store = self._open()
         try:
             with (
@@ -110,6 +104,36 @@ class Comparing:
                 )
         finally:
             store.close()
+
+    def compare_shares(self, bill: Bill, content: BinaryIO, read: ReadShares) -> Run:
+        """The same of a bill of divided money. `bill.account`: with the suffix of these.
+
+        Raise BillRefused, StoreRefused.
+        """
+        asked = self._asked(bill)
+        store = self._open()
+        try:
+            with closing(self._shared(bill.account)) as books:
+                lines = read(content, bill.bill_date)
+                return reconcile_shares(asked, lines, books, store, self._clock)
+        finally:
+            store.close()
+
+    def _asked(self, bill: Bill) -> Run:
+        return Run(
+            run_id(bill.account, bill.bill_date, bill.sha256),
+            bill.account,
+            bill.channel,
+            "",
+            bill.bill_date,
+            bill.file_name,
+            bill.sha256,
+            RunStatus.RUNNING,
+            self._clock.now_ms(),
+        )
+
+    def _shared(self, account: str) -> SharedRows:
+        return SharedRows(self._paths, account.removesuffix(SUFFIX))
 
     def stand_at_bank(
         self, settles: Mapping[str, bool], told: Sequence[Received] = (), account: str = ""
@@ -150,6 +174,8 @@ class Comparing:
         """The channel says that nothing happened on a day: compare our rows with an empty bill."""
         empty = sha256(b"").hexdigest()
         bill = Bill(account, channel, bill_date, "no bill: nothing happened", empty)
+        if is_sharing(account):
+            return self.compare_shares(bill, io.BytesIO(), lambda file, date: ())
         return self.compare(bill, io.BytesIO(), lambda file, date: ())
 
     def untold(self) -> Untold | None:
@@ -224,6 +250,9 @@ class Comparing:
 
     def has_rows(self, account: str, bill_date: int) -> bool:
         """Whether our rows expect anything in the bill of a day."""
+        if is_sharing(account):
+            with closing(self._shared(account)) as shared:
+                return any(True for _ in shared.day(bill_date))
         books = ShardBooks(self._paths, account)
         try:
             for lines in (books.payments(bill_date), books.refunds(bill_date)):
