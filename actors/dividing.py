@@ -17,13 +17,15 @@ from actors.link import Link
 from actors.live import LivePayment
 from actors.messages import Message
 from actors.paying import Paying
-from actors.record_kinds import DIVISION, HOLDER, OWED
+from actors.record_kinds import DIVISION, HOLDER, OWED, REPAY
 from actors.records import Kept
 from actors.sharing_messages import LaneShare, LaneShared
 from payments import bookings
 from payments.channels.sharing import Holder, NotDone, Registered
 from payments.splitting import dividing as rules
+from payments.splitting import repaying
 from payments.splitting.dividing import Division, Known, Piece, PieceState, Stage, known_id
+from payments.splitting.repaying import Repay, repay_id
 from payments.splitting.taking_back import Owed, owed_id, owing
 from payments.view import split_id, split_json
 
@@ -97,6 +99,7 @@ class Dividing:
         elif division.stage is Stage.READY:
             if division.is_untouched:
                 division = rules.netted(division, self._owing(division))
+                division = repaying.repaid(division, self.repaying(division))
             division = rules.sent(division)
             self._changed(kept, division, now, now + wait)
             order = rules.order_of(division)
@@ -198,13 +201,17 @@ class Dividing:
         currency = live.payment.currency
         failed = _amounts(division, PieceState.FAILED, lambda piece: piece.amount)
         netted = _amounts(division, PieceState.SETTLED, lambda piece: piece.netted)
-        paid = _amounts(division, PieceState.SETTLED, lambda piece: piece.amount - piece.netted)
+        repaid = _amounts(division, PieceState.SETTLED, lambda piece: piece.repaid)
+        paid = _amounts(division, PieceState.SETTLED, lambda piece: piece.paid)
         entries = (
             (
                 bookings.parts_failed_entry_id(kept.id),
                 bookings.parts_failed(division.merchant, kept.partition, failed),
             ),
-            (bookings.netted_entry_id(kept.id), bookings.netted(kept.partition, netted)),
+            (
+                bookings.netted_entry_id(kept.id),
+                bookings.netted(division.merchant, kept.partition, netted, repaid),
+            ),
             (
                 bookings.paid_out_entry_id(kept.id),
                 bookings.paid_out(
@@ -241,6 +248,8 @@ class Dividing:
         for old, new in zip(before.pieces, division.pieces, strict=True):
             if old.netted != new.netted:
                 self.owe(kept, new.receiver, old.netted - new.netted)
+            if old.repaid != new.repaid:
+                self.repay(kept, new.receiver, old.repaid - new.repaid)
             if old.state is new.state:
                 continue
             if new.reason == NO_RELATION and new.holder is not None:
@@ -260,6 +269,23 @@ class Dividing:
         records = self._core.records
         return owing(
             lambda name: records.get(name, Owed), division.merchant, self._currency(division)
+        )
+
+    def repay(self, kept: Kept, receiver: str, minor: int) -> None:
+        """The merchant owes the receiver so much more, or less."""
+        division: Division = kept.value
+        merchant = division.merchant
+        before = self.repaying(division)(receiver)
+        assert before + minor >= 0, (division.payment, receiver, before, minor)
+        identifier = repay_id(merchant, receiver, self._currency(division))
+        value = Repay(merchant, receiver, before + minor)
+        self._core.records.put(REPAY, identifier, merchant, kept.partition, value, None)
+
+    def repaying(self, division: Division) -> Callable[[str], int]:
+        """receiver -> what the merchant of the division owes it; minor units."""
+        records = self._core.records
+        return repaying.repaying(
+            lambda name: records.get(name, Repay), division.merchant, self._currency(division)
         )
 
     def _currency(self, division: Division) -> str:

@@ -14,6 +14,7 @@ from payments.settlement.party import Party
 from payments.settlement.withdrawal import Withdrawal
 from payments.splitting.dividing import Division, Known
 from payments.splitting.escrow import EscrowDue
+from payments.splitting.repaying import Repay
 from payments.splitting.taken import TakenBack
 from payments.splitting.taking_back import Owed
 
@@ -33,6 +34,7 @@ DIVISION: Final = "division"
 HOLDER: Final = "holder"
 TAKEN: Final = "taken"
 OWED: Final = "owed"
+REPAY: Final = "repay"
 
 KINDS: Final[dict[str, type]] = {
     BATCH: Batch,
@@ -51,4 +53,5 @@ KINDS: Final[dict[str, type]] = {
     HOLDER: Known,
     TAKEN: TakenBack,
     OWED: Owed,
+    REPAY: Repay,
 }

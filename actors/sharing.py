@@ -21,7 +21,7 @@ BALANCES: Final = ("pending", "available", "frozen", "in_transit", "debt")
 """What an answer about balances says, by the accounts' last words."""
 
 PAST_US: Final = frozenset({"direct", "outside"})
-_SHOWN_AS: Final = {"escrow": "frozen", "fees_due": "debt", "owed": "debt"}
+_SHOWN_AS: Final = {"escrow": "frozen", "fees_due": "debt", "owed": "debt", "repay": "debt"}
 _encode: Final = Encoder().encode
 
 

@@ -5,6 +5,7 @@ waits for is in its row, and its own due time carries both. Each step is durable
 hears of it; a crash anywhere means that the same numbers are asked about, or sent again.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from msgspec.structs import replace
@@ -21,6 +22,7 @@ from payments.bookings import Drawn
 from payments.channels.base import Declined
 from payments.ledger import Postings
 from payments.refund import RefundStatus
+from payments.splitting import repaying
 from payments.splitting import taking_back as rules
 from payments.splitting.dividing import BackState, Division, Stage, division_id
 from payments.splitting.taken import taken_id, taken_of
@@ -61,13 +63,53 @@ class TakingBack:
             backs = self._core.shares_back(
                 entry.of.payment, *self._core.give_back(entry.of.payment, refund.amount)
             )
-            self._keep(kept, rules.started(division, refund.id, backs))
+            self._take(kept, entry, backs, now)
+            self._keep(kept, rules.started(kept.value, refund.id, backs))
             self._go_on(kept, entry, now)
         elif now - refund.created >= rules.WAIT_MAX_MS:
             self._refunding.failed(entry, WAITED, now)
         else:
             wait = rules.look_again_ms(now - refund.created)
             self._refunding.put_off(entry, now + wait)
+
+    def _take(self, kept: Kept, entry: LiveRefund, backs: tuple[int, ...], now: int) -> None:
+        """What the merchant has of the receivers is taken first."""
+        before: Division = kept.value
+        if before.stage is not Stage.OVER:
+            return
+        after = repaying.taken(before, backs, self._dividing.repaying(before))
+        taken = {
+            new.receiver: old.at_hand - new.at_hand
+            for old, new in zip(before.pieces, after.pieces, strict=True)
+            if old.at_hand != new.at_hand
+        }
+        self._keep(kept, after)
+        self._repay(kept, entry, bookings.netted_entry_id, taken, now)
+
+    def _repay(
+        self,
+        kept: Kept,
+        entry: LiveRefund,
+        entry_id: Callable[[str], str],
+        more: dict[str, int],
+        now: int,
+    ) -> None:
+        """The merchant owes its receivers so much more, or less: kept and booked."""
+        for receiver, minor in more.items():
+            self._dividing.repay(kept, receiver, minor)
+        core, payment = self._core, entry.of.payment
+        postings = bookings.kept(payment.merchant, kept.partition, more)
+        if postings:
+            source = rules.turn_id(entry.refund.id)
+            core.books.book(
+                core.batch,
+                kept.partition,
+                entry_id(source),
+                source,
+                now,
+                payment.currency,
+                postings,
+            )
 
     def _go_on(self, kept: Kept, entry: LiveRefund, now: int) -> None:
         """Ask for, or about, what is not back; when all is, ask for the refund."""
@@ -157,7 +199,8 @@ class TakingBack:
         division: Division = kept.value
         if division.turn is None or division.turn.refund != entry.refund.id:
             return
-        division = replace(division, turn=None)
+        division, left = repaying.let_be(replace(division, turn=None))
+        self._repay(kept, entry, bookings.kept_entry_id, left, now)
         due_ms = now if division.is_untouched else kept.due_ms
         self._dividing.keep(kept, division, due_ms)
         self._wake(entry.of, now)

@@ -60,6 +60,11 @@ def came_back_entry_id(turn_id: str) -> str:
     return "ent_" + turn_id[-BODY_LENGTH:] + "Z"
 
 
+def kept_entry_id(turn_id: str) -> str:
+    """Of what came back for a refund that failed: it is with the merchant."""
+    return "ent_" + turn_id[-BODY_LENGTH:] + "W"
+
+
 def netted_entry_id(division_id: str) -> str:
     return "ent_" + division_id[-BODY_LENGTH:] + "M"
 
@@ -250,11 +255,28 @@ def came_back(
     )
 
 
-def netted(partition: int, parts: Mapping[str, int]) -> Postings:
-    """What receivers owed their merchant is paid by parts that the channel leaves to it."""
+def netted(
+    merchant: str, partition: int, parts: Mapping[str, int], repaid: Mapping[str, int]
+) -> Postings:
+    """What receivers owed their merchant is paid by parts that the channel leaves to it; what it
+    owed them, by what the channel pays them more.
+    """
+    more = sum(repaid.values())
     return _without_zeros(
         *((chart.receiver_direct(name, partition), minor) for name, minor in parts.items()),
         *((chart.receiver_owed(name, partition), -minor) for name, minor in parts.items()),
+        (chart.merchant_direct(merchant), more),
+        (chart.merchant_repay(merchant), -more),
+    )
+
+
+def kept(merchant: str, partition: int, left: Mapping[str, int]) -> Postings:
+    """What receivers gave back for a refund that failed is with the merchant, who owes it to them;
+    minor units by receiver. Below zero: a later refund takes it.
+    """
+    return _without_zeros(
+        (chart.merchant_repay(merchant), sum(left.values())),
+        *((chart.receiver_direct(name, partition), -minor) for name, minor in left.items()),
     )
 
 

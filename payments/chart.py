@@ -20,6 +20,7 @@ is that of the payment it got a share of.
     merchant:<id>:outside                      liability  the mirror of a channel's outside
     merchant:<id>:debt                         asset      what the merchant owes after refunds
     merchant:<id>:fees_due                     asset      our fees on what came past custody
+    merchant:<id>:repay                        asset      what it owes receivers the channel pays
     receiver:<id>:pending#<partition>          liability  shares, not yet matched at the bank
     receiver:<id>:available#<partition>        liability  matched, may be paid out
     receiver:<id>:frozen#<partition>           liability  held by order or dispute
@@ -91,6 +92,7 @@ _KINDS: Final[dict[tuple[str, str], tuple[Kind, bool]]] = {
     ("merchant", "direct"): (Kind.LIABILITY, True),
     ("merchant", "debt"): (Kind.ASSET, True),
     ("merchant", "fees_due"): (Kind.ASSET, True),
+    ("merchant", "repay"): (Kind.ASSET, True),
     ("receiver", "pending"): (Kind.LIABILITY, True),
     ("receiver", "available"): (Kind.LIABILITY, True),
     ("receiver", "frozen"): (Kind.LIABILITY, True),
@@ -173,6 +175,10 @@ def merchant_outside(merchant: str) -> str:
 
 def merchant_fees_due(merchant: str) -> str:
     return "merchant:" + merchant + ":fees_due"
+
+
+def merchant_repay(merchant: str) -> str:
+    return "merchant:" + merchant + ":repay"
 
 
 def merchant_prefix(merchant: str) -> str:

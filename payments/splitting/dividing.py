@@ -70,7 +70,8 @@ class Piece(Struct, frozen=True, array_like=True, gc=False):
     """One receiver's part; minor units. `reason`: why it failed, in the channel's word.
 
     `netted`: so much of it the merchant keeps, for the receiver owed it that. `back`: taken back
-    from the receiver at the channel in all; `at_hand`: of that, what no refund has used yet.
+    from the receiver at the channel in all; `at_hand`: what the merchant has of the receiver for
+    the refund whose turn it is. `repaid`: so much more it gets, for the merchant owed it that.
     """
 
     receiver: str
@@ -81,6 +82,12 @@ class Piece(Struct, frozen=True, array_like=True, gc=False):
     netted: int = 0
     back: int = 0
     at_hand: int = 0
+    repaid: int = 0
+
+    @property
+    def paid(self) -> int:
+        """What the channel is asked to pay to the receiver; minor units."""
+        return self.amount - self.netted + self.repaid
 
 
 class BackState(StrEnum):
@@ -115,7 +122,8 @@ class Division(Struct, frozen=True, array_like=True, gc=False):
     `step`: which order is under way, 1 the parts, 2 letting go of everything. `tries`: how often
     it was asked without an end. `paid_at`: business ms. What is refunded before it is over is
     taken off `settled` and off the pieces; `whole` is what was settled at first, and 0 in records
-    of older releases.
+    of older releases. `is_plain`: the channel refused the order with what it was to repay; the one
+    under way repays nothing, and has a number of its own.
     """
 
     payment: str
@@ -131,6 +139,7 @@ class Division(Struct, frozen=True, array_like=True, gc=False):
     tries: int = 0
     turn: Turn | None = None
     whole: int = 0
+    is_plain: bool = False
 
     @property
     def is_untouched(self) -> bool:
@@ -219,15 +228,14 @@ def begun(
 def order_of(division: Division) -> SharingOrder:
     """What is asked under the number of this step: the same whenever it is asked again."""
     portions = tuple(
-        Portion(piece.holder.kind, piece.holder.account, piece.amount - piece.netted)
+        Portion(piece.holder.kind, piece.holder.account, piece.paid)
         for piece in division.pieces
-        if piece.holder is not None
-        and piece.amount > piece.netted
-        and piece.state is not PieceState.FAILED
+        if piece.holder is not None and piece.paid > 0 and piece.state is not PieceState.FAILED
     )
+    plain = "P" if division.is_plain and division.step == 1 else ""
     return SharingOrder(
         division.trade_no,
-        f"{division.payment[-BODY_LENGTH:]}S{division.step}",
+        f"{division.payment[-BODY_LENGTH:]}S{division.step}{plain}",
         division.merchant,
         portions,
         True,
@@ -239,7 +247,9 @@ def order_of(division: Division) -> SharingOrder:
 def netted(division: Division, owed: Callable[[str], int]) -> Division:
     """Of what receivers owe the merchant (minor units), what their parts pay. Before it is sent."""
     pieces = tuple(
-        each if each.holder is None else replace(each, netted=min(each.amount, owed(each.receiver)))
+        replace(each, netted=min(each.amount, owed(each.receiver)))
+        if each.holder is not None and each.state is PieceState.BOOKED
+        else each
         for each in division.pieces
     )
     return replace(division, pieces=pieces)
@@ -286,6 +296,10 @@ def heard(division: Division, answer: Answered, now: int) -> Division:
     match answer:
         case Divided(is_over=True, portions=portions):
             return _finished(division, portions)
+        case NotDone(is_final=True) if any(each.repaid for each in division.pieces):
+            # Perhaps for what it repays, which is nobody's part of this payment: without it first.
+            pieces = tuple(replace(each, repaid=0) for each in division.pieces)
+            return replace(division, pieces=pieces, is_plain=True, stage=Stage.READY, tries=0)
         case NotDone(is_final=is_final, channel_code=code) if division.step == 1 and (
             is_final or _is_let_go(division, now)
         ):
@@ -322,5 +336,6 @@ def _finished(division: Division, portions: tuple[Portion, ...]) -> Division:
 
 
 def _fail(piece: Piece, reason: str) -> Piece:
-    # What it owed it owes again: nothing was kept of a part that is nobody's but the merchant's.
-    return replace(piece, state=PieceState.FAILED, reason=piece.reason or reason, netted=0)
+    # What was owed is owed again: nothing was kept or paid of a part that is the merchant's now.
+    reason = piece.reason or reason
+    return replace(piece, state=PieceState.FAILED, reason=reason, netted=0, repaid=0)

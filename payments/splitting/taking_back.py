@@ -13,7 +13,8 @@ refund then takes the money of the merchant. Only merchants can be asked to retu
                      sent --refused, or closed--> failed: it becomes the receiver's debt
                      sent --anything else--> asked about by its number
 
-Money that came back for a refund that then fails stays with the merchant, at hand for the next one.
+Money that came back for a refund that then fails is with the merchant, who owes it: see
+`payments/splitting/repaying.py`.
 """
 
 from collections.abc import Callable, Sequence
@@ -84,7 +85,8 @@ def may_start(division: Division) -> bool:
 
 
 def started(division: Division, refund: str, backs: Sequence[int]) -> Division:
-    """It is the refund's turn. `backs`: what each part gives back for it, in their order.
+    """It is the refund's turn. `backs`: what each part gives back for it, in their order. What the
+    merchant has of it is at hand already (`payments/splitting/repaying.py`).
 
     What is not asked for will be the receiver's debt: what it has got no more, what it may not
     return.
@@ -101,7 +103,7 @@ def started(division: Division, refund: str, backs: Sequence[int]) -> Division:
 def _with_receiver(piece: Piece) -> int:
     """What the channel paid to a receiver of its part and did not take back; minor units."""
     is_paid = piece.state is PieceState.SETTLED
-    return piece.amount - piece.netted - piece.back if is_paid else 0
+    return piece.paid - piece.back if is_paid else 0
 
 
 def is_back(turn: Turn) -> bool:

@@ -16,6 +16,7 @@ from payments.payment import Payment
 from payments.refund import Refund
 from payments.splitting.dividing import Division, Stage, division_id
 from payments.splitting.proving import of_division
+from payments.splitting.repaying import Repay
 from payments.splitting.taking_back import Owed, turn_id
 from payments.storage.sql import load
 
@@ -23,6 +24,7 @@ SQL: Final = load("home_audit") | load("audit")
 
 _division: Final = Decoder(Division).decode
 _owed: Final = Decoder(Owed).decode
+_repay: Final = Decoder(Repay).decode
 _payment: Final = Decoder(Payment).decode
 _refund: Final = Decoder(Refund).decode
 
@@ -32,10 +34,13 @@ def complaints(
 ) -> Iterator[str]:
     """What is wrong, in words. `balances`: folded from all entries of the file."""
     expected: dict[str, int] = {}
+    repaying: dict[str, int] = {}
     for division in _records(connection, "division", _division):
         for piece in division.pieces:
             under_way = piece.netted if division.stage is not Stage.OVER else 0
             expected[piece.receiver] = expected.get(piece.receiver, 0) + under_way
+            under_way = piece.repaid if division.stage is not Stage.OVER else 0
+            repaying[division.merchant] = repaying.get(division.merchant, 0) + under_way
         found: Any = connection.execute(SQL["payment"], (division.payment,)).fetchone()
         if found is None:
             yield f"the division of {division.payment} has no payment"
@@ -46,15 +51,25 @@ def complaints(
             yield f"the division of {division.payment} {complaint}"
     for owed in _records(connection, "owed", _owed):
         expected[owed.receiver] = expected.get(owed.receiver, 0) + owed.minor
+    for repay in _records(connection, "repay", _repay):
+        repaying[repay.merchant] = repaying.get(repay.merchant, 0) + repay.minor
+    yield from _debts(expected, ("receiver", "owed"), balances)
+    yield from _debts(repaying, ("merchant", "repay"), balances)
+
+
+def _debts(
+    expected: Mapping[str, int], part: tuple[str, str], balances: Mapping[tuple[str, str], int]
+) -> Iterator[str]:
+    """Whoever owes something else by the records than by the entries."""
     booked: dict[str, int] = {}
     for (account, _), minor in balances.items():
         named = chart.parse(account)
-        if (named.family, named.part) == ("receiver", "owed"):
+        if (named.family, named.part) == part:
             booked[named.owner] = booked.get(named.owner, 0) + minor
-    for receiver in sorted(expected.keys() | booked.keys()):
-        kept, said = expected.get(receiver, 0), booked.get(receiver, 0)
+    for owner in sorted(expected.keys() | booked.keys()):
+        kept, said = expected.get(owner, 0), booked.get(owner, 0)
         if kept != said:
-            yield f"{receiver} owes {kept} by the records and {said} by the entries"
+            yield f"{owner} owes {kept} by the records and {said} by the entries"
 
 
 def _of_one(
@@ -68,7 +83,8 @@ def _of_one(
         for source in sources
         for (packed,) in connection.execute(SQL["postings_of"], (source,))
     ]
-    yield from of_division(division, partition_of(payment.id), refunds, postings)
+    shares = {share.receiver: share.amount for share in payment.shares}
+    yield from of_division(division, partition_of(payment.id), shares, refunds, postings)
 
 
 def _records(connection: apsw.Connection, kind: str, decode: Any) -> Iterator[Any]:

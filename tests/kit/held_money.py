@@ -7,6 +7,7 @@ go to the simulated channel.
 
 from oracle import judge, rows_of
 from payments import chart
+from payments.channels.base import Declined
 from payments.channels.sharing import (
     Absent,
     Divided,
@@ -18,11 +19,13 @@ from payments.channels.sharing import (
 )
 from payments.reference import ReceiverAccount
 from payments.splitting.dividing import division_id
+from payments.splitting.repaying import Repay, repay_id
 from payments.splitting.taking_back import Owed, owed_id
 from payments.splitting.terms import Part, Terms
 from payments.testing import an_account
 from world import ACCOUNTS, World
 
+DECLINED = Declined("insufficient_funds", "The merchant has no money.", "NOT_ENOUGH")
 RIDER, PLATFORM = "1900000201", "1900000202"
 
 
@@ -130,6 +133,8 @@ class Divides(World):
 
     def __init__(self, **options):
         self.held = Books()
+        self.is_declining = False
+        """Whether the channel refuses refunds, for the merchant has no money there."""
         super().__init__(**options)
         one, two = self.receivers[:2]
         self.receivers[:2] = [
@@ -145,6 +150,13 @@ class Divides(World):
         box = super()._lane(spec, host, account)
         if account == ACCOUNTS[0]:
             self.lanes[account]._sharing._shares = self.held
+            channel = self.channels[account]
+            known = channel.refund
+
+            async def refund(order):
+                return DECLINED if self.is_declining else await known(order)
+
+            channel.refund = refund
         return box
 
     def sell(self, amount=10_000, rider=500, platform=1_000, **asked):
@@ -167,6 +179,10 @@ class Divides(World):
         """{account: minor units} of everything that the channel is to pay."""
         balances = self.core.books.under("")
         return {name: minor for (name, _), minor in balances.items() if minor}
+
+    def of_merchant(self, part):
+        """What the books say of the first merchant's account; signed minor units."""
+        return self.core.books.balance(f"merchant:{self.merchants[0].id}:{part}", "cny")
 
     def events(self):
         return [row[4] for row in rows_of(self).events if row[4].startswith("split.")]
@@ -215,6 +231,12 @@ def owed(world, receiver):
     record = world.core.records.get(owed_id(merchant.id, receiver, "cny"), Owed)
     booked = world.core.books.balance(chart.receiver_owed(receiver, merchant.partition), "cny")
     return 0 if record is None else record.minor, booked
+
+
+def repay(world, receiver):
+    """What the record says that the first merchant owes a receiver."""
+    record = world.core.records.get(repay_id(world.merchants[0].id, receiver, "cny"), Repay)
+    return 0 if record is None else record.minor
 
 
 def given_back(world):

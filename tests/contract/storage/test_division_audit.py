@@ -93,7 +93,9 @@ DAMAGES = [
     (3, piece(1, amount=999), ":direct#"),
     (0, piece(0, netted=1), ":owed#"),
     (0, piece(0, back=501), "took back 501 of 500"),
-    (0, piece(1, at_hand=501), "took back 500 of 1000"),
+    (0, piece(1, at_hand=501), "has 501 of"),
+    (0, piece(1, back=501), ":direct#"),
+    (0, piece(1, repaid=1), ":direct#"),
     (0, lambda division: replace(division, turn=Turn("rfd_x")), "gives rfd_x its turn"),
     (0, lambda division: replace(division, payment="pay_x"), "the division of pay_x has no"),
 ]
