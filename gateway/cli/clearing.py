@@ -3,14 +3,14 @@
 import csv
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TextIO
 
 import typer
 
 from gateway.cli.client import Asking, call
+from gateway.cli.journals import write_sealed
 from gateway.cli.options import AsJson, DataDir, Limit, StartingAfter, query_of
 from gateway.cli.output import note, progress, say, say_rows
 
@@ -21,6 +21,7 @@ EXPORTED: Final = (
     "id", "merchant", "business_date", "sequence", "status", "currency", "gross", "refunds",
     "discounts", "fees", "splits", "net", "items", "cut_off_at", "filed_at", "closed_at",
 )  # fmt: skip
+EXPORT: Final = "clearing_batches.summary.1"
 PAGE: Final = 100
 
 Date = Annotated[int | None, typer.Option("--business-date", help="20261122")]
@@ -80,22 +81,36 @@ def export(
 ) -> None:
     """All batches as CSV (with --json: as one JSON list), amounts in minor units.
 
+    A file comes with its checksum (FILE.sha256) and manifest (FILE.manifest.json).
+
     Example: tillway clearing export --business-date 20261122 --out batches.csv
     """
     rows = _all(query_of(limit=PAGE, business_date=business_date, status=status), data)
     if as_json:
         say({"object": "list", "url": PATH, "has_more": False, "data": list(rows)}, as_json=True)
         return
-    opened = nullcontext(sys.stdout) if out is None else out.open("w", encoding="utf-8", newline="")
-    with opened as file:
-        writer = csv.DictWriter(file, EXPORTED, extrasaction="ignore")
-        writer.writeheader()
-        count = 0
-        for row in rows:
-            writer.writerow(row)
-            count += 1
-    if out is not None:
-        note(f"{count} batches in {out}")
+    if out is None:
+        _put(sys.stdout, rows)
+        return
+    count = [0]
+
+    def write(path: Path) -> None:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            count[0] = _put(file, rows)
+
+    write_sealed(out, write, lambda: {"type": EXPORT, "rows": count[0]})
+    note(f"{count[0]} batches in {out}")
+
+
+def _put(file: TextIO, rows: Iterable[dict[str, Any]]) -> int:
+    """The batches as CSV; how many."""
+    writer = csv.DictWriter(file, EXPORTED, extrasaction="ignore")
+    writer.writeheader()
+    count = 0
+    for row in rows:
+        writer.writerow(row)
+        count += 1
+    return count
 
 
 @app.command()
@@ -108,7 +123,8 @@ def rehearse(
 ) -> None:
     """Make a shard's file with a day of sales: split, with coupons and refunds, not yet cleared.
 
-    A seed file beside it names the shops, for a gateway that shall clear the day while it serves.
+    A seed file beside it names the shops and their bank accounts, for a gateway that shall clear
+    the day while it serves.
 
     Example: tillway clearing rehearse ./day --payments 10000
     """
@@ -124,8 +140,8 @@ def rehearse(
             facts | {"business_date": rehearsal.DATE},
             step,
         )
-    known = [{"id": each.merchant.id, "name": each.merchant.name} for each in sellers]
-    (folder / SEED).write_text(json.dumps({"merchants": known}) + "\n", encoding="utf-8")
+    known = json.dumps({"merchants": [rehearsal.seed_of(each) for each in sellers]})
+    (folder / SEED).write_text(known + "\n", encoding="utf-8")
     say({**facts, "next": f"tillway clearing drill {folder}"}, as_json=as_json)
 
 

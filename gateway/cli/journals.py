@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from gateway.cli.options import data_files, settings_from
-from gateway.cli.output import Step, note
+from gateway.cli.output import EXIT_CHECK_FAILED, Step, complain, note
 from payments.calendar import CHINA_OFFSET_MINUTES, parse_rfc3339
 
 if TYPE_CHECKING:
@@ -133,8 +133,22 @@ def write_sealed(
     """Write a file beside its name, then its checksum and manifest, then give it its name.
 
     Whoever sees the file sees all of it. The checksum is as `sha256sum --check` reads it. Return
-    the manifest. An error leaves nothing behind.
+    the manifest. An error leaves nothing behind; exit with usage where no file can be, with 1 when
+    the disk takes no more.
     """
+    if path.is_dir() or not path.parent.is_dir():
+        says = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise typer.BadParameter(f"{path}: {says}", param_hint="--out")
+    try:
+        return _write_sealed(path, write, manifest)
+    except OSError as error:
+        complain(f"{path} was not written: {error.strerror or error}; say another place with --out")
+        raise typer.Exit(EXIT_CHECK_FAILED) from error
+
+
+def _write_sealed(
+    path: Path, write: Callable[[Path], None], manifest: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
     unfinished = path.with_name(path.name + ".part")
     try:
         write(unfinished)

@@ -239,6 +239,7 @@ def export(
     ),
     config: ConfigFile = None,
     data: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """All entries, for another accounting program to add up, or as CSV.
 
@@ -246,15 +247,17 @@ def export(
 
     Example: tillway ledger export --format hledger --out books.journal
     """
+    if as_json and out == STANDARD_OUTPUT:
+        raise typer.BadParameter("tells of a file: say which with --out", param_hint="--json")
     count = [0]
     with open_journals(config, data) as journals:
         total = sum(journal.entries_max for journal in journals)
-        with progress("exporting", total, quiet=out == STANDARD_OUTPUT) as step:
+        with progress("exporting", total, quiet=as_json or out == STANDARD_OUTPUT) as step:
             pieces = _exported(format_, counted(rows_of(merged(journals)), step, count))
             if out == STANDARD_OUTPUT:
                 print_text(pieces)
                 return
-            write_sealed(
+            sealed = write_sealed(
                 out,
                 lambda path: write_text(path, pieces),
                 lambda: {
@@ -264,6 +267,8 @@ def export(
                     "entries_up_to": places(journals),
                 },
             )
+    shown = {"path": str(out), **sealed}
+    say(shown, as_json=as_json, text=fields(shown))
 
 
 def _exported(format_: Format, rows: "Iterable[Row]") -> Iterator[str]:

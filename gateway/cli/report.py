@@ -136,7 +136,7 @@ def report(
 
     Example: tillway report store-day --business-date 20261122 --format html
     """
-    given = {
+    given: dict[str, str | list[str] | None] = {
         "merchant": merchant,
         "receiver": receiver,
         "store": store,
@@ -158,7 +158,11 @@ def report(
         total = sum(journal.entries_max for journal in journals)
         with progress("reporting", total, quiet=as_json or out == STANDARD_OUTPUT) as step:
             table = _table(asked, journals, step)
-            about = {name: str(value) for name, value in given.items() if value}
+            about = {
+                name: ", ".join(value) if isinstance(value, list) else value
+                for name, value in given.items()
+                if value
+            }
             made = _Made(table, format_, amount_format, bom, about)
             sealed = _put_out(made, path, journals)
     if sealed is not None:
@@ -179,15 +183,32 @@ def _asked(kind: Report, given: dict[str, Any]) -> Asked:
         raise typer.BadParameter("which day?", param_hint="--business-date")
     if date is not None:
         midnight_ms(date, "--business-date")
+    from_ms, to_ms = instant_of(given.get("from"), "--from"), instant_of(given.get("to"), "--to")
+    if from_ms is not None and to_ms is not None and from_ms >= to_ms:
+        raise typer.BadParameter("is not after --from: nothing is between them", param_hint="--to")
     return Asked(
         report=kind,
-        merchant=given.get("merchant"),
-        store=given.get("store"),
+        merchant=_id_of(given, "merchant", "mch"),
+        store=_id_of(given, "store", "sto"),
         business_date=None if date is None else int(date),
-        from_ms=instant_of(given.get("from"), "--from"),
-        to_ms=instant_of(given.get("to"), "--to"),
+        from_ms=from_ms,
+        to_ms=to_ms,
         metadata=names,
     )
+
+
+def _id_of(given: dict[str, Any], name: str, prefix: str) -> str | None:
+    """An id that was given. Exit with usage for a text that is none: its report would be empty."""
+    from payments.ids import MalformedId, body_of
+
+    identifier: str | None = given.get(name)
+    try:
+        if identifier is not None:
+            body_of(identifier, prefix)
+    except MalformedId as error:
+        says = f"{identifier!r:.60} is no id of a {name}, {prefix}_…"
+        raise typer.BadParameter(says, param_hint=f"--{name}") from error
+    return identifier
 
 
 def _name_of(kind: Report, merchant: str | None, date: str | None, format_: Format) -> str:

@@ -1,6 +1,7 @@
 """`tillway ledger` and `tillway report` over a busy month, as a bookkeeper uses them."""
 
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -121,6 +122,13 @@ def test_people_read_the_statement_as_lines(month):
         ("report", "settlement", "--business-date", "20260230"),
         ("report", "settlement", "--format", "xlsx", "--out", "-"),
         ("report", "payments", *(f"--metadata=m{n}" for n in range(51))),
+        ("report", "settlement", "--merchant", "Noodles"),
+        ("report", "store-day", "--business-date", TODAY, "--store", "mch_1"),
+        ("report", "settlement", "--from", MIDDLE, "--to", MIDDLE),
+        ("report", "payments", "--out", "no-folder/payments.csv"),
+        ("report", "payments", "--out", "/"),
+        ("ledger", "export", "--format", "csv", "--out", "no-folder/entries.csv"),
+        ("ledger", "export", "--format", "csv", "--json"),
     ],
 )
 def test_wrong_usage_is_refused(month, command):
@@ -222,6 +230,41 @@ def test_a_file_comes_with_its_checksum_and_manifest(month, format_, amounts):
     else:
         evil = {"csv": "'=1+1", "html": "=1+1,&lt;b&gt;&amp;"}[format_]
         assert evil in path.read_text("utf-8")
+
+
+def test_a_manifest_says_what_was_asked_in_the_words_of_the_flags(month):
+    out = month.out / "asked.csv"
+    said = month.json(
+        "report", "payments", "--metadata", "table", "--metadata", "seat", "--from", MIDDLE,
+        "--out", out,
+    )  # fmt: skip
+    assert {"metadata": "table, seat", "from": MIDDLE} == said["of"]
+
+
+def test_an_export_for_others_says_what_it_wrote(month):
+    """As reports do: one object for programs, with what stands in the manifest."""
+    out = month.out / "books.journal"
+    said = month.json("ledger", "export", "--format", "hledger", "--out", out)
+    manifest = json.loads((month.out / "books.journal.manifest.json").read_text("utf-8"))
+    assert {"path": str(out), **manifest} == said
+    assert ("hledger", hashlib.sha256(out.read_bytes()).hexdigest()) == (
+        said["format"],
+        said["sha256"],
+    )
+
+
+def test_a_disk_that_takes_no_more_is_told_in_words(month, monkeypatch):
+    """1, and nothing is left behind."""
+
+    def full(path, pieces):
+        path.write_text("a part")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("gateway.cli.report.write_text", full)
+    code, out, err = month.run("report", "payments", "--out", month.out / "full.csv")
+    assert (1, "") == (code, out)
+    assert "full.csv was not written: No space left on device; say another place" in err
+    assert [] == list(month.out.glob("full.csv*"))
 
 
 def test_a_report_that_fails_leaves_nothing_behind(month, monkeypatch):

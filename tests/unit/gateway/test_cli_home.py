@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import hashlib
 import io
 import json
 from types import SimpleNamespace
@@ -123,6 +124,22 @@ def test_batches_are_exported_page_by_page(run, sent, tmp_path):
     file = tmp_path / "batches.csv"
     assert OK == run("clearing", "export", "--out", file)[0]
     assert rows == list(csv.DictReader(io.StringIO(file.read_text())))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    manifest = json.loads((tmp_path / "batches.csv.manifest.json").read_text())
+    assert f"{digest}  batches.csv\n" == (tmp_path / "batches.csv.sha256").read_text()
+    assert ("clearing_batches.summary.1", 2, digest) == tuple(
+        manifest[name] for name in ("type", "rows", "sha256")
+    )
+
+
+def test_where_no_file_can_be_nothing_is_left(run, sent, tmp_path):
+    """A folder, or a folder that is not there: usage, in words."""
+    sent.answer = lambda method, path, query: {"has_more": False, "data": []}
+    for out in (tmp_path, tmp_path / "no" / "batches.csv"):
+        code, _, err = run("clearing", "export", "--out", out)
+        assert (USAGE, True) == (code, "folder" in err), err
+    assert [] == list(tmp_path.iterdir())
+    assert [] == list(tmp_path.parent.glob("*.sha256"))
 
 
 # --- what the money did -------------------------------------------------------------------------

