@@ -10,7 +10,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
@@ -40,14 +40,15 @@ _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
 class Connection(RequestHandler):
-    """A client's connection. `receiving_since`: seconds, while a request is being received.
+    """A client's connection. `receiving_since`: seconds, while a request is being received;
+    `answering`: one that was received whole still waits for its answer.
 
     A request of the one route that matters, whole in one piece on an idle connection, takes the
     *express*: it is decided here and now, and its answer is written when the shard's arrives,
     without a task, a future or a request object of its own. Everything else goes aiohttp's way.
     """
 
-    __slots__ = ("_is_plain", "_server", "in_express", "receiving_since")
+    __slots__ = ("_is_plain", "_server", "answering", "in_express", "receiving_since")
 
     def __init__(self, server: "EdgeServer", **options: Any) -> None:
         super().__init__(server, **options)
@@ -55,6 +56,7 @@ class Connection(RequestHandler):
         self._is_plain = True
         """Whether aiohttp's parser has seen nothing yet: it may hold half a request."""
         self.receiving_since = 0.0
+        self.answering = False
         self.in_express = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -141,6 +143,8 @@ class Connection(RequestHandler):
         if close:
             self.close()
         self._next_keepalive_close_time = self._server.now + KEEPALIVE_S
+        if self.receiving_since:
+            self.receiving_since = self._server.now
         if self._messages:
             self._wake()
 
@@ -149,6 +153,34 @@ class Connection(RequestHandler):
         waiter = self._waiter
         if not self.in_express and waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+    def ask_for_body(self, request: web.BaseRequest) -> None:
+        """Say 100 to a client that waits for it; curl does for a second, others for longer."""
+        if request.content.is_eof() or request.version < HttpVersion11 or self.transport is None:
+            return
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def received(self) -> None:
+        """A request on aiohttp's way is here as a whole."""
+        self.receiving_since = 0.0
+        self.answering = True
+
+    def answered(self) -> None:
+        """It has its answer. The time of what was sent behind it begins now."""
+        has_next = self.answering and self.receiving_since
+        self.receiving_since = self._server.now if has_next else 0.0
+        self.answering = False
+
+    def is_too_slow(self, deadline_s: float) -> bool:
+        """Whether a request is being received for too long.
+
+        While an answer is outstanding nobody is: a 408 would be taken for that answer.
+        """
+        since = self.receiving_since
+        if not since or self.in_express or self.answering:
+            return False
+        return self._server.now - since > deadline_s
 
     def too_slow(self) -> None:
         """Answer 408 and hang up."""
@@ -230,10 +262,10 @@ class EdgeServer(web.Server):
         """Keep the coarse clock and hang up on who is too slow. Runs until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_S)
-            self.now = now = self._loop.time()
+            self.now = self._loop.time()
             for connection in self.connections:
-                since = getattr(connection, "receiving_since", 0.0)
-                if since and now - since > self._deadline_s and isinstance(connection, Connection):
+                assert isinstance(connection, Connection)
+                if connection.is_too_slow(self._deadline_s):
                     connection.too_slow()
 
 

@@ -232,13 +232,16 @@ class FrontDoor:
             peer=request.remote or "",
         )
         route: Route | None = None
+        connection = cast("Connection", request.protocol)
         self._in_flight += 1
         try:
             route, call.params = self._router.find(request.method, path)
             if self._in_flight > self._in_flight_max:
                 raise Overloaded("too many requests at once; try again", retry_after_s=1)
-            call.body = await request.read() if request.body_exists else b""
-            request.protocol.receiving_since = 0.0  # type: ignore[attr-defined]
+            if request.body_exists:
+                connection.ask_for_body(request)
+                call.body = await request.read()
+            connection.received()
             if route.authenticated:
                 self._authenticate(call)
             number = self._request_no
@@ -246,7 +249,8 @@ class FrontDoor:
             if not number & SAMPLE_MASK:
                 self.stages.observe("reply", self.clock.monotonic() - self.heard_at)
         except (PaymentError, EdgeError) as error:
-            reply = self.refuse(call, error)
+            # Refused before its body was here: nobody waits for the rest of it.
+            reply = self.refuse(call, error, close=not request.content.is_eof())
         except HTTPRequestEntityTooLarge:
             limit = self.settings.http.body_max_bytes
             too_large = BodyTooLarge(f"the body is over {limit} bytes")
@@ -257,6 +261,7 @@ class FrontDoor:
             log.error("unexpected", request_id=call.request_id, error=repr(error), exc_info=True)
             reply = self.refuse(call, Bug())
         finally:
+            connection.answered()
             self._leave()
         self._measure(route, request.method, reply.status, began)
         return reply

@@ -1,6 +1,7 @@
 """Bad input of every kind gets the problem of the contract, and changes nothing."""
 
 import json
+import re
 import socket
 import time
 import uuid
@@ -371,3 +372,54 @@ def test_two_requests_in_one_write_get_two_answers(gateway, seller):
     heard = spoken(gateway, (one + "\r\n" + last).encode())
 
     assert heard.count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_nobody_is_hung_up_on_while_an_answer_is_held(gateway, seller):
+    """A 408 would be taken for the answer of a payment that goes on."""
+    order = {**seller.order(way="qr", wallet="alipay")}
+    order.pop("auth_code", None)
+    made = post(seller, order, key=uuid.uuid4().hex)
+    head = f" HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {seller.key['secret']}\r\n"
+    held = f"GET /v1/payments/{made['id']}?wait={RECEIVING_S + 3}{head}\r\n"
+    last = f"GET /v1/payments/{made['id']}{head}Connection: close\r\n\r\n"
+    host, port = gateway.api.removeprefix("http://").split(":")
+
+    with socket.create_connection((host, int(port)), timeout=60) as refused:
+        refused.sendall(f"GET /v1/nothing{head}\r\n".encode())
+        assert refused.recv(65_536).startswith(b"HTTP/1.1 404 ")
+        # Longer than a request may be on its way: both connections wait, and neither receives.
+        heard = spoken(gateway, held.encode(), slowly=[(last.encode(), 0.1)])
+        refused.sendall(last.encode())
+        after = refused.recv(65_536)
+
+    assert [b"200", b"200"] == re.findall(rb"HTTP/1\.1 (\d+) ", heard), heard
+    assert after.startswith(b"HTTP/1.1 200 "), after
+
+
+def test_who_is_refused_before_the_body_is_here_need_not_send_it(gateway):
+    """The answer comes at once and says that the connection ends."""
+    host, port = gateway.api.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as talk:
+        talk.sendall(b"POST /v1/nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
+
+        head = talk.recv(65_536).partition(b"\r\n\r\n")[0]
+
+    assert head.startswith(b"HTTP/1.1 404 ")
+    assert b"Connection: close" in head
+
+
+def test_who_waits_for_100_continue_gets_it(gateway, seller):
+    """Before the body, and only then; the answer follows."""
+    body = json.dumps(seller.order()).encode()
+    host, port = gateway.api.removeprefix("http://").split(":")
+    head = (
+        f"POST /v1/payments HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {seller.key['secret']}\r\n"
+        f"Content-Type: application/json\r\nIdempotency-Key: {uuid.uuid4().hex}\r\n"
+        f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    )
+    with socket.create_connection((host, int(port)), timeout=60) as talk:
+        talk.sendall(head.encode())
+        assert talk.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        talk.sendall(body)
+
+        assert talk.recv(65_536).startswith(b"HTTP/1.1 201 ")
