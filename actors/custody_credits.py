@@ -5,8 +5,9 @@
                                  -> MatchCredit, shard by shard, until each share is matched
 
 The division is stored before anybody is told of it, and never made again: a crash repeats the same
-one. A credit that is not what its claims come to covers nobody; it waits, is tried again when time
-or shards have moved on, and is told in the numbers.
+one. A credit that is less than its day's claims may be netted with days before it, of which refunds
+were more than sales. Else it covers nobody; it waits, is tried again when time or shards have moved
+on, and is told in the numbers.
 """
 
 import logging
@@ -32,9 +33,11 @@ from payments.settlement.cover import (
     Difference,
     Divided,
     Waiting,
+    carried,
     divide,
     in_order,
 )
+from payments.settlement.credited import Covered, left_of
 from payments.storage.custody import CreditRow, CustodyStore
 from payments.storage.side import Step
 
@@ -105,6 +108,8 @@ class Credits:
         self._clock = clock
         self._tries: dict[int, tuple[int, float]] = {}
         self._short: dict[int, int] = {}
+        self._fresh: set[int] = set()
+        """Credits of which no shard has covered a claim without our knowing."""
         self._by_state: dict[str, int] = {}
 
     def open(self) -> None:
@@ -214,26 +219,57 @@ class Credits:
         return await self._match(no, credit)
 
     async def _divide(self, no: int, credit: Credit) -> bool:
-        claims: list[Waiting] = []
-        for number in range(len(self._shards)):
-            found = await self._shards.claims(number, credit.channel_account, credit.bill_date)
-            claims += [each for each in found if not self._store.is_divided(each.id)]
+        covered = await self._covered(no, credit)
+        credit = left_of(credit, covered)
+        is_over = bool(covered) and not credit.amount
+        claims = await self._claims(credit.channel_account, credit.bill_date) if not is_over else []
         terms = self._settles.get(credit.channel_account, Settles())
         divided = self._divided(credit, claims, terms)
+        if isinstance(divided, Difference) and divided.short > 0:
+            everything = await self._claims(credit.channel_account, 0)
+            claims += carried(everything, credit.bill_date)
+            whole = self._divided(credit, claims, terms)
+            divided = whole if isinstance(whole, Divided) else divided
         if isinstance(divided, Difference):
             if self._short.get(no) != divided.short:
                 self._short[no] = divided.short
                 self._commits.add(("set_credit", (WAITING, divided.short, no)))
             return False
         steps: list[Step] = [
+            ("add_share", (each.claim, no, at, each.fee, each.receivable - each.fee < 0))
+            for at, each in enumerate(covered, -len(covered))
+        ]
+        steps += [("set_matched", (each.claim,)) for each in covered]
+        steps += [
             ("add_share", (each.id, no, position, fee, each.claim.receivable - fee < 0))
             for position, (each, fee) in enumerate(in_order(divided, claims))
         ]
         self._short.pop(no, None)
+        self._fresh.discard(no)
         self.changes += 1
         await self._commits.durable(*steps, ("set_credit", (DIVIDED, 0, no)))
         self._by_state = self._store.credit_counts()
         return True
+
+    async def _claims(self, account: str, bill_date: int) -> list[Waiting]:
+        """What waits in all shards and no credit has taken; of all days for 0. Raise Away."""
+        claims: list[Waiting] = []
+        for number in range(len(self._shards)):
+            found = await self._shards.claims(number, account, bill_date)
+            claims += [each for each in found if not self._store.is_divided(each.id)]
+        return claims
+
+    async def _covered(self, no: int, credit: Credit) -> list[Covered]:
+        """What the credit has covered and our store does not know: it was lost, or is an older
+        copy. Asked once for each credit, since from then on our store knows. Raise Away.
+        """
+        found: list[Covered] = []
+        if no not in self._fresh:
+            for number in range(len(self._shards)):
+                found += await self._shards.covered(number, credit)
+            if not found:
+                self._fresh.add(no)
+        return found
 
     def _divided(
         self, credit: Credit, claims: list[Waiting], terms: Settles

@@ -2,9 +2,10 @@
 
 Real channels send each day's money to the custody account by themselves. Sandboxes cannot, so this
 stand-in asks each of ours what its day came to, by its own bill, and pays that into the bank's
-sandbox at nine o'clock of the next working day, with the text that names account and day. It looks
-into the sandboxes alone, never into our books: what we believe of a day, the credit may contradict.
-It runs in the custody box, and only where bank and channels are sandboxes.
+sandbox at nine o'clock of the next working day, with the text that names account and day. What a
+day lacks because refunds were more than sales, it takes off the days after it. It looks into the
+sandboxes alone, never into our books: what we believe of a day, the credit may contradict. It runs
+in the custody box, and only where bank and channels are sandboxes.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ PAYS_AT_MS: Final = 9 * 3_600_000
 LOOK_BACK_DAYS: Final = 40
 """At its start it pays what was not paid of so many days: the longest break, and a month."""
 
+CONFLICT: Final = 409
 LOOK_S: Final = 30.0
 CALL_S: Final = 5.0
 
@@ -35,6 +37,10 @@ log = get_logger(__name__)
 
 class Unheard(Exception):
     """A sandbox did not answer as it should. Its text says what it did."""
+
+
+class PaidBefore(Unheard):
+    """The bank knows the day's reference with another amount: an earlier process paid it."""
 
 
 class ChannelSettlement:
@@ -52,6 +58,8 @@ class ChannelSettlement:
         self._clock = clock
         self._done: dict[str, int] = {}
         """Channel account -> the last day that was looked at and is over."""
+        self._lacking: dict[str, int] = {}
+        """Channel account -> by how much refunds were more than sales and are not netted; minor."""
         self._working = asyncio.Lock()
 
     async def set_clock(self, offset_ms: int) -> int | None:
@@ -115,17 +123,24 @@ class ChannelSettlement:
         amount = day["settle_minor"]
         if account.settlement == "net":
             amount -= day["fee_minor"]
+        amount -= self._lacking.get(account.account, 0)
         if amount <= 0:
-            return  # Refunds were more than sales: there is nothing to pay for this day.
+            self._lacking[account.account] = -amount
+            return
         reference = f"{account.account[:26]}-{date}"
-        said = await self._ask(
-            "POST",
-            f"{self._bank_url}/_sandbox/credit",
-            amount_minor=amount,
-            remittance=remittance.write(account.account, date),
-            reference=reference,
-            sender=account.name,
-        )
+        try:
+            said = await self._ask(
+                "POST",
+                f"{self._bank_url}/_sandbox/credit",
+                amount_minor=amount,
+                remittance=remittance.write(account.account, date),
+                reference=reference,
+                sender=account.name,
+            )
+        except PaidBefore:
+            # What was lacking then began before the days that this process looks back to.
+            said = {}
+        self._lacking[account.account] = 0
         self.paid[reference] = amount
         if said.get("is_new"):
             log.info("a channel paid a day", account=account.account, date=date, amount=amount)
@@ -138,6 +153,8 @@ class ChannelSettlement:
             answer: HttpAnswer = await self._http.send(
                 HttpRequest(method, url, headers, content, CALL_S)
             )
+            if answer.status == CONFLICT:
+                raise PaidBefore(f"{url} answered {answer.status}")
             if answer.status != 200:
                 raise Unheard(f"{url} answered {answer.status}")
             return msgspec.json.decode(answer.body, type=dict[str, Any])

@@ -74,12 +74,18 @@ class Received(Struct, frozen=True, gc=False):
 
 
 def leg_of(
-    run: Run, before: BankLeg | None, received: Iterable[Received], *, is_net: bool
+    run: Run,
+    before: BankLeg | None,
+    received: Iterable[Received],
+    *,
+    is_net: bool,
+    lacking: int = 0,
 ) -> BankLeg:
     """How the day of a finished comparison stands. `received`: credits that name it.
 
     `before`: how it stood; what is booked stays booked, whoever told of it. `is_net`: whether the
-    channel keeps its fees of what it pays.
+    channel keeps its fees of what it pays. `lacking`: by how much refunds of days before it were
+    more than sales, minor units: a channel that takes that off this day pays what is due.
     """
     assert run.counts is not None, run.id
     due = run.counts.theirs - (run.counts.fees if is_net else 0)
@@ -87,8 +93,10 @@ def leg_of(
     known |= {each.reference: each.evidence for each in received}
     found = tuple(sorted(known.values(), key=lambda each: (each.movement, each.reference)))
     credited = sum(each.amount for each in found)
-    if due <= 0 and not found:
-        return BankLeg(LegState.NOTHING_DUE, due, 0)
+    if due <= lacking and not found:
+        return BankLeg(LegState.NOTHING_DUE, due - lacking, 0)
+    if credited == due - lacking:
+        due = credited
     name = f"{run.account} {run.bill_date}"
     legs = match_credits(
         [Due(run.account, run.bill_date, "cny", due, name)],
@@ -96,6 +104,13 @@ def leg_of(
     )
     assert len(legs) == 1, legs
     return BankLeg(_STATES[legs[0].kind], due, credited, found)
+
+
+def lacking_after(leg: BankLeg, lacking: int) -> int:
+    """What a channel still has to take off the days after one that stands so."""
+    if leg.state is LegState.NOTHING_DUE:
+        return -leg.due
+    return 0 if leg.credits else lacking
 
 
 def difference_of(run: Run, leg: BankLeg) -> Difference | None:

@@ -83,12 +83,12 @@ def divide(credit: Credit, claims: Sequence[Waiting], fee_max_ppm: int = 0) -> D
 
     `fee_max_ppm`: what the channel may keep, at most, of what it owes; 0 where it pays in full and
     sends a bill for its fee. The fee is divided by what is owed to each, never to who is owed
-    nothing.
+    nothing. Claims are of the credit's day, or `carried` to it.
     """
     assert len(claims) <= CLAIMS_MAX, len(claims)
     for each in claims:
         assert each.claim.channel_account == credit.channel_account, (credit, each)
-        assert credit.bill_date in (0, each.claim.bill_date), (credit, each)
+        assert not credit.bill_date or each.claim.bill_date <= credit.bill_date, (credit, each)
     owed = [each.claim.receivable for each in claims]
     short = sum(owed) - credit.amount
     weights = [max(0, minor) for minor in owed]
@@ -99,6 +99,26 @@ def divide(credit: Credit, claims: Sequence[Waiting], fee_max_ppm: int = 0) -> D
         return Divided(credit, tuple((each.id, 0) for each in claims))
     fees = [share.minor for share in Money(short).split(weights)]
     return Divided(credit, tuple((c.id, fee) for c, fee in zip(claims, fees, strict=True)))
+
+
+def carried(claims: Sequence[Waiting], before: int) -> list[Waiting]:
+    """The claims of earlier days that a channel nets with its day `before` (yyyymmdd).
+
+    Of a day on which refunds were as much as sales or more, a channel pays nothing, and what it
+    then lacks it takes off the days that follow, until one of them is above it. `claims`: of one
+    channel account, all that wait. A day that is above has a credit of its own, and is not meant.
+    """
+    days: dict[int, list[Waiting]] = {}
+    for each in claims:
+        if each.claim.bill_date < before:
+            days.setdefault(each.claim.bill_date, []).append(each)
+    left, found = 0, list[Waiting]()
+    for day in sorted(days):
+        left += sum(each.claim.receivable for each in days[day])
+        found += days[day]
+        if left > 0:
+            left, found = 0, []
+    return found
 
 
 def in_order(divided: Divided, claims: Sequence[Waiting]) -> tuple[tuple[Waiting, int], ...]:

@@ -19,6 +19,7 @@ from payments.reconciliation.bank_leg import (
     changed,
     difference_of,
     difference_of_credit,
+    lacking_after,
     leg_of,
     number_of,
     run_of_credits,
@@ -66,19 +67,19 @@ def standing(
     account in our books; without it a credit of nobody is only asked about.
     """
     since = business_date(now - LOOK_BACK_DAYS * DAY_MS)
-    current = [
-        run
-        for run in reads.runs(RUNS_MAX)
-        if run.status is RunStatus.FINISHED and run.bill_date >= since
-    ]
+    finished = [run for run in reads.runs(RUNS_MAX) if run.status is RunStatus.FINISHED]
+    current = [run for run in finished if run.bill_date >= since]
     bills = [run for run in current if run.account in settles]
     days = by_day(received)
     found = _Found(reads, now)
-    for run in bills:
+    lacking = _lacking(run for run in finished if run.bill_date < since)
+    for run in sorted(bills, key=lambda each: each.bill_date):
         mine = days.get((run.account, run.bill_date), ())
         old = reads.run(run.supersedes) if run.bank is None and run.supersedes else run
         before = None if old is None else old.bank
-        leg = leg_of(run, before, mine, is_net=settles[run.account])
+        still = lacking.get(run.account, 0)
+        leg = leg_of(run, before, mine, is_net=settles[run.account], lacking=still)
+        lacking[run.account] = lacking_after(leg, still)
         if leg != run.bank:
             found.runs.append(replace(run, bank=leg))
         found.look(run, number_of(run), difference_of(run, leg))
@@ -87,6 +88,15 @@ def standing(
     strange = unexpected(received, settles, dates, now)
     _look_at_credits(found, current, strange, explained, custody)
     return found.write
+
+
+def _lacking(runs: Iterable[Run]) -> dict[str, int]:
+    """What each channel account still has to take off, after days that are not looked at again."""
+    found: dict[str, int] = {}
+    for run in sorted(runs, key=lambda each: each.bill_date):
+        if run.bank is not None:
+            found[run.account] = lacking_after(run.bank, found.get(run.account, 0))
+    return found
 
 
 def _look_at_credits(

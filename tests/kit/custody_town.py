@@ -28,6 +28,7 @@ from payments.channels.bank.desk import CUSTODY_ACCOUNT
 from payments.clearing.netting import Claim
 from payments.ids import IdMint, SeededEntropy, body_at
 from payments.settlement.cover import Waiting
+from payments.settlement.credited import Covered
 from payments.storage.custody import CustodyStore
 
 SECRET = b"cluster" * 5
@@ -116,13 +117,17 @@ class Shard:
                 self.said.append((message.id, message.state, message.reason))
                 if self.takes:
                     link.send(BankSaidTaken(message.ref))
+            case ReadClaims(credit=credit) if credit:
+                rows = self.covered(credit)
+                link.send(ClaimRows(message.ref, (), False, rows[:1]))
+                link.send(ClaimRows(message.ref, (), True, rows[1:]))
             case ReadClaims():
                 self.asked.append(message)
                 wanted = [
                     each
                     for each in self.claims
                     if each.claim.channel_account == message.channel_account
-                    and each.claim.bill_date == message.bill_date
+                    and message.bill_date in (0, each.claim.bill_date)
                     and each.id not in self.done
                 ]
                 half = len(wanted) // 2
@@ -140,6 +145,12 @@ class Shard:
                 link.send(Landed(message.ref, message.source))
             case Landed():
                 self.arrived.append((message.ref, message.source))
+
+    def covered(self, credit):
+        """What it covered by a credit, as a shard has kept it."""
+        owed = {each.id: each.claim.receivable for each in self.claims}
+        mine = [(c, fee) for reference, c, fee in self.matched if reference == credit]
+        return tuple(Covered(c, owed[c], fee) for c, fee in mine)
 
     @property
     def done(self):

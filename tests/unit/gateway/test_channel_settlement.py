@@ -29,17 +29,16 @@ class World:
         if self.is_away:
             raise NotSent("away")
         body = msgspec.json.decode(request.body) if request.body else {}
-        return HttpAnswer(200, {}, msgspec.json.encode(self.answer(request.url, body)))
+        said = self.answer(request.url, body)
+        return HttpAnswer(409 if said is None else 200, {}, msgspec.json.encode(said))
 
     def answer(self, url, body):
         if url == BANK + "/_sandbox/clock":
             self.offsets.append(body["offset_ms"])
             return {"next_due_ms": None}
         if url == BANK + "/_sandbox/credit":
-            is_new = body["reference"] not in self.credits
-            assert is_new or self.credits[body["reference"]] == body
-            self.credits[body["reference"]] = body
-            return {"is_new": is_new}
+            known = self.credits.setdefault(body["reference"], body)
+            return None if known != body else {"is_new": known is body}
         base, _, date = url.partition("/_sandbox/takings?date=")
         assert base == WECHAT, url
         settle, fee = self.takings.get(int(date), (0, 0))
@@ -121,14 +120,43 @@ async def test_a_new_process_pays_nothing_twice(made):
     assert {f"wechat-1-{FRIDAY}": 1_000} == world.amounts() == other.paid
 
 
-async def test_a_day_with_more_refunds_than_sales_is_not_paid(made):
-    """There is nothing to pay; the days after it are."""
+async def test_what_a_day_lacks_is_taken_off_the_days_after_it(made):
+    """A day with more refunds than sales is not paid; nor are those that do not make up for it."""
+    settlement, world, clock = made(day_ms(MONDAY) + 9 * HOUR_MS)
+    world.takings = {FRIDAY: (-300, 0), SATURDAY: (200, 1), SUNDAY: (150, 1), MONDAY: (70, 0)}
+    await settlement.settle()
+    assert {f"wechat-1-{SUNDAY}": 50} == world.amounts()
+
+    clock.current_ms += 24 * HOUR_MS
+    await settlement.settle()
+
+    assert {f"wechat-1-{SUNDAY}": 50, f"wechat-1-{MONDAY}": 70} == world.amounts()
+
+
+async def test_what_a_day_lacks_is_taken_off_once_though_the_bank_was_away(made):
+    """The credit that could not be paid in is paid as it would have been."""
     settlement, world, _ = made(day_ms(MONDAY) + 9 * HOUR_MS)
-    world.takings = {FRIDAY: (-300, 0), SATURDAY: (200, 1)}
+    world.takings = {FRIDAY: (-300, 0), SATURDAY: (400, 1)}
+    answer, world.answer = world.answer, lambda url, body: None
+    await settlement.settle()
+    assert {} == world.credits
+
+    world.answer = answer
+    await settlement.settle()
+
+    assert {f"wechat-1-{SATURDAY}": 100} == world.amounts()
+
+
+async def test_a_day_that_was_paid_otherwise_stays_paid(made):
+    """What lacked before the days that are looked back to is not known any more."""
+    settlement, world, _ = made(day_ms(MONDAY) + 9 * HOUR_MS)
+    world.takings = {FRIDAY: (300, 0), SATURDAY: (200, 0)}
+    reference = f"wechat-1-{FRIDAY}"
+    world.credits[reference] = {"reference": reference, "amount_minor": 120}
 
     await settlement.settle()
 
-    assert {f"wechat-1-{SATURDAY}": 200} == world.amounts()
+    assert {reference: 120, f"wechat-1-{SATURDAY}": 200} == world.amounts()
 
 
 async def test_a_sandbox_that_is_away_is_asked_again(made):

@@ -84,6 +84,47 @@ async def test_what_is_below_zero_goes_first_over_all_shards(make_town):
     assert [{owed.id}, {debt.id}] == [shard.done for shard in town.shards]
 
 
+async def test_what_days_before_lack_is_netted_with_the_credit(make_town):
+    """A day that the channel does not pay takes of the next: all their claims are covered by it."""
+    town = await make_town(shards=2)
+    lost, won = claim("a", -700, 1, date=DAY - 2), claim("b", 300, 101, date=DAY - 2)
+    little, owed = claim("c", 150, 1, date=DAY - 1), claim("d", 1_000, 101)
+    paid_by_its_own = claim("e", 500, 1, date=DAY - 3)
+    later = claim("f", -50, 1, date=DAY + 1)
+    elsewhere = claim("g", -60, 1, account="alipay-1", date=DAY - 1)
+    town.shards[0].claims += [lost, little, paid_by_its_own, later, elsewhere]
+    town.shards[1].claims += [won, owed]
+    await town.credit(1_000 - 700 + 300 + 150, TEXT)
+
+    await town.settle()
+
+    assert [{lost.id, little.id}, {won.id, owed.id}] == [shard.done for shard in town.shards]
+    assert lost.id == town.shards[0].matched[0][1]
+    assert 0 == town.custody.stats()["custody_credits_waiting"]
+
+
+async def test_a_credit_that_fits_is_netted_with_nothing(town):
+    """What days before lack is another credit's, as far as the channel says."""
+    shard = town.shards[0]
+    lost, owed = claim("a", -700, date=DAY - 1), claim("b", 1_000)
+    shard.claims += [lost, owed]
+    await town.credit(1_000, TEXT)
+    await town.settle()
+
+    assert {owed.id} == shard.done
+
+
+async def test_a_credit_that_fits_neither_way_covers_nobody(town):
+    """Short by its own day's claims, whatever days before lack."""
+    shard = town.shards[0]
+    shard.claims += [claim("a", -700, date=DAY - 1), claim("b", 1_000)]
+    await town.credit(301, TEXT)
+    await town.settle()
+
+    assert [] == shard.matched
+    assert 699 == town.custody.stats()["custody_credit_short_minor"]
+
+
 async def test_a_claim_belongs_to_one_credit(town):
     """The same amount twice: the second finds nothing, whether or not the first was matched."""
     shard = town.shards[0]

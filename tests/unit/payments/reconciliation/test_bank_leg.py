@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from payments.calendar import DAY_MS
 from payments.clock import ManualClock
 from payments.reconciliation.bank import CREDITS_ACCOUNT, LegState
-from payments.reconciliation.bank_leg import Received, leg_of
+from payments.reconciliation.bank_leg import Received, lacking_after, leg_of
 from payments.reconciliation.differences import Act, Kind, Owner, Standing
 from payments.reconciliation.exceptions import item_view, run_view
 from payments.reconciliation.lines import day_bounds
@@ -63,6 +63,31 @@ def test_a_day_stands_at_the_bank_to_the_fen(due, terms, credited, _, state, amo
     assert parts == [each.amount for each in leg.credits]
 
 
+LACKING = """
+    # lacking  due   credited  -> state          due    still lacking
+      300      1000  700          matched        700    0
+      300      1000  1000         matched        1000   0
+      300      1000  -            not_there_yet  1000   300
+      300      1000  701          short          1000   0
+      300      200   -            nothing_due    -100   100
+      300      300   -            nothing_due    0      0
+      300      -50   -            nothing_due    -350   350
+"""
+
+
+@pytest.mark.parametrize(
+    ("lacking", "due", "credited", "state", "left", "still"),
+    [line.split() for line in LACKING.splitlines() if line.strip() and "#" not in line],
+)
+def test_what_days_before_lack_may_be_taken_off_a_day(lacking, due, credited, state, left, still):
+    """Or not: the channel decides, and both are what is due."""
+    credits = [] if credited == "-" else [received(int(credited))]
+    leg = leg_of(a_run(int(due)), None, credits, is_net=False, lacking=int(lacking))
+
+    assert (state, int(left)) == (leg.state, leg.due)
+    assert int(still) == lacking_after(leg, int(lacking))
+
+
 @given(st.integers(1, 9_999), st.lists(st.integers(1, 9_999), max_size=5), st.data())
 def test_what_is_booked_stays_booked_whoever_told_of_it(due, amounts, data):
     """Credits may be told in any pieces and twice: the leg is the same."""
@@ -108,6 +133,14 @@ class Bench:
             rows = reader.items_page("", "", "", wanted.get("owner", ""), "", 100)
             assert len(rows) == len({row[0] for row in rows})
             return rows
+        finally:
+            reader.close()
+
+    def run_of(self, day):
+        reader = self.comparing.reader()
+        try:
+            (run,) = [each for each in reader.runs(100) if each.bill_date == day]
+            return run
         finally:
             reader.close()
 
@@ -166,6 +199,21 @@ def test_too_little_is_claimed_and_too_much_goes_to_suspense(bench):
     view = item_view(item, over, run, bench.clock.now_ms())
     assert ["ref-2"] == [each["reference"] for each in view["evidence"]["credits"]]
     assert ("credit", "bank_over") == (view["line"], view["type"])
+
+
+@pytest.mark.parametrize("later_days", [0, 44, 90])
+def test_what_a_day_lacks_is_no_difference_of_the_day_that_is_netted_with_it(bench, later_days):
+    """Also when the first of the two is too long ago to be looked at again, or both are."""
+    bench.compared(a_run(-300, day=DAY - 1))
+    bench.compared(a_run(1_000))
+    bench.credit(1, 700)
+    assert bench.look()
+    for _ in range(2):
+        run = bench.run_of(DAY)
+        assert [] == bench.items()
+        assert (LegState.MATCHED, 700, 700) == (run.bank.state, run.bank.due, run.bank.credited)
+        bench.clock.current_ms += later_days * DAY_MS
+        assert not bench.look()
 
 
 def test_the_rest_of_a_short_day_resolves_it(bench):

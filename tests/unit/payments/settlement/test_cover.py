@@ -62,6 +62,40 @@ def test_shares_come_to_the_credit_or_nobody_is_covered(owed, off, fee_max_ppm):
         assert Difference(credit(amount), off) == divided
 
 
+def of_day(day, receivable, n):
+    claim = Claim("wx", receivable, 0, (), day)
+    return Waiting(f"cvr_{n}", made("bat", n + 1, 700, n), MERCHANT, claim)
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(-300, 300)), max_size=20))
+def test_what_is_carried_are_the_days_since_the_last_that_was_paid(rows):
+    """A day is paid when it makes up for what those before it lack; nobody is owed for the rest."""
+    claims = [of_day(DAY + day, minor, n) for n, (day, minor) in enumerate(rows)]
+    lacks, since = 0, 0
+    for day in range(1, 6):
+        lacks += sum(minor for on, minor in rows if on == day)
+        if lacks > 0:
+            lacks, since = 0, day
+
+    found = cover.carried(claims, DAY + 6)
+
+    expected = [each for each in claims if DAY + since < each.claim.bill_date < DAY + 6]
+    assert sorted(expected, key=lambda each: each.id) == sorted(found, key=lambda each: each.id)
+    assert lacks == sum(each.claim.receivable for each in found) <= 0
+
+
+def test_a_credit_is_divided_among_its_day_and_what_is_carried():
+    """To the unit, as among the claims of one day."""
+    claims = [of_day(DAY, 1_000, 0), of_day(DAY - 1, -300, 1), of_day(DAY - 1, 100, 2)]
+    divided = cover.divide(credit(800), claims)
+
+    assert [-300, 100, 1_000] == [
+        each.claim.receivable for each, _ in cover.in_order(divided, claims)
+    ]
+    with pytest.raises(AssertionError):
+        cover.divide(credit(1_000), [of_day(DAY + 1, 1_000, 0)])
+
+
 def test_shares_below_zero_are_matched_first():
     """The others' money is short by them."""
     claims = claims_of([50, -30, 20])
