@@ -16,8 +16,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 KIT = ROOT / "load_tests"
-RUN_S = 8
-"""Locust counts from its own start, imports included."""
+RUN_MAX_S = 80
+"""Locust counts from its own start, imports included: a run ends when it has seen enough."""
+AT_MOST = ("-t", f"{RUN_MAX_S}s")
 PATIENCE_S = 60
 NAMES = {
     "POST barcode",
@@ -26,6 +27,31 @@ NAMES = {
     "POST refund",
     "GET list",
 }
+
+ENOUGH = """
+from gevent import spawn
+from locust import events
+
+WANTED, COUNT = {wanted}, {count}
+seen = []
+
+@events.init.add_listener
+def watch(environment, **_):
+    def look(request_type, name, **_):
+        seen.append(name)
+        if len(seen) >= COUNT and WANTED <= set(seen) and "over" not in seen:
+            seen.append("over")
+            spawn(environment.runner.quit)
+
+    environment.events.request.add_listener(look)
+"""
+
+
+def enough(tmp_path, count, wanted=()):
+    """A file for locust that ends a run after so many requests, all the `wanted` among them."""
+    file = tmp_path / "enough.py"
+    file.write_text(ENOUGH.format(wanted=set(wanted) or "set()", count=count))
+    return str(file)
 
 
 def command(shop, *arguments, files=("locustfile.py",)):
@@ -47,7 +73,7 @@ def headless(shop, tmp_path, *arguments, files=("locustfile.py",), **environment
         files=files,
     )
     done = subprocess.run(
-        line, capture_output=True, text=True, check=False, timeout=90, env=os.environ | environment
+        line, capture_output=True, text=True, check=False, timeout=110, env=os.environ | environment
     )
     with (tmp_path / "run_stats.csv").open() as file:
         return done, {row["Name"]: row for row in csv.DictReader(file)}
@@ -56,7 +82,8 @@ def headless(shop, tmp_path, *arguments, files=("locustfile.py",), **environment
 @pytest.mark.timeout(120)
 def test_people_pay_and_all_of_it_is_there(shop, tmp_path):
     """Every journey is taken, nothing fails, each promise is looked up, exit code 0."""
-    done, rows = headless(shop, tmp_path, "-u", "22", "-r", "22", "-t", f"{RUN_S}s")
+    files = ("locustfile.py", enough(tmp_path, 200, NAMES))
+    done, rows = headless(shop, tmp_path, "-u", "22", "-r", "22", *AT_MOST, files=files)
 
     assert 0 == done.returncode, done.stderr[-3000:]
     assert set() == NAMES - set(rows)
@@ -71,16 +98,18 @@ def test_people_pay_and_all_of_it_is_there(shop, tmp_path):
 @pytest.mark.parametrize("threshold", ["--p99-ms-max=0.001", "--failures-max=-1"])
 def test_a_missed_threshold_is_exit_code_4(shop, tmp_path, threshold):
     """And it is said which."""
-    done, _ = headless(shop, tmp_path, "-u", "8", "-r", "8", "-t", "8s", threshold)
+    files = ("locustfile.py", enough(tmp_path, 20))
+    done, _ = headless(shop, tmp_path, "-u", "8", "-r", "8", *AT_MOST, threshold, files=files)
 
     assert 4 == done.returncode
     assert "threshold missed" in done.stderr
+    assert "nothing was sent" not in done.stderr
 
 
 @pytest.mark.timeout(120)
 def test_a_run_in_which_nothing_was_sent_is_no_success(shop, tmp_path):
     """A limit that is over before anybody came proves nothing, and says so."""
-    done, _ = headless(shop, tmp_path, "-u", "1", "-r", "1", "-t", "10s", "--tags", "nobody")
+    done, _ = headless(shop, tmp_path, "-u", "1", "-r", "1", "-t", "1s", "--tags", "nobody")
 
     assert 4 == done.returncode
     assert "nothing was sent" in done.stderr
@@ -98,9 +127,8 @@ def test_a_payment_that_is_not_there_is_found(shop, tmp_path):
         "    kit = next(m for m in list(sys.modules.values()) if hasattr(m, 'PROMISES'))\n"
         "    kit.PROMISES.append(kit.Promise('loc-never', 'pay_never', 100))\n"
     )
-    done, _ = headless(
-        shop, tmp_path, "-u", "8", "-r", "8", "-t", "8s", files=("locustfile.py", str(liar))
-    )
+    files = ("locustfile.py", enough(tmp_path, 20), str(liar))
+    done, _ = headless(shop, tmp_path, "-u", "8", "-r", "8", *AT_MOST, files=files)
 
     assert 4 == done.returncode, done.stderr
     assert "1 payments are not what was acknowledged" in done.stderr
