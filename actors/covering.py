@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from actors.carrying import Carrying
+from actors.crediting import Crediting
 from actors.home import HomeDesk
 from actors.home_messages import ClaimRows, CreditMatched, MatchCredit, ReadClaims
 from actors.link import Link
@@ -20,6 +21,7 @@ from actors.slices import Turns
 from payments.errors import Conflict
 from payments.settlement import cover, entries
 from payments.settlement.cover import Cover, Credit, Waiting
+from payments.settlement.credited import Covered
 from payments.settlement.entries import home_of
 
 ROWS_MAX: Final = 500
@@ -42,6 +44,7 @@ class Covering:
         self._desk = desk
         self._parties = parties
         self._carrying = carrying
+        self._crediting = Crediting(desk.core)
         self._merchant_of: dict[str, str] = {}
         """Claims that waited when somebody last looked, and whose they are."""
         self._questions: Turns[_Question] = Turns(desk.slices, _go_on, QUESTIONS_MAX)
@@ -55,6 +58,9 @@ class Covering:
             self._desk.core.count("questions_refused")
 
     def _read(self, link: Link, message: ReadClaims) -> _Question:
+        if message.credit:
+            yield from self._crediting.tell(link, message)
+            return
         found: list[Waiting] = []
         for some in self._waiting():
             found += [
@@ -145,6 +151,9 @@ class Covering:
         postings = cover.booked(known, event)
         parties.put_cover(cover.apply(known, event))
         parties.book(claim, entries.COVERED, now, postings, merchant)
+        if credit.reference:
+            covered = Covered(claim, waiting.claim.receivable, fee)
+            self._crediting.note(credit.reference, merchant, covered)
         for each in event.receivers:
             if each.arrival:
                 self._carrying.send(

@@ -9,6 +9,7 @@ from actors.link import Dialer, Link
 from actors.messages import Message, ReadStatus, Stats
 from payments.ids import partition_of
 from payments.settlement.cover import Credit, Waiting
+from payments.settlement.credited import Covered
 
 ASK_S: Final = 10.0
 """A shard that says nothing for so long is away, or not ready; it is asked again."""
@@ -25,7 +26,7 @@ class Shards:
         self._dialers = dialers
         self._shard_of = shard_of
         self._ref = 0
-        self._waiting: dict[int, tuple[Link, asyncio.Future[Any], list[Waiting]]] = {}
+        self._waiting: dict[int, tuple[Link, asyncio.Future[Any], list[ClaimRows]]] = {}
 
     def __len__(self) -> int:
         return len(self._dialers)
@@ -51,8 +52,14 @@ class Shards:
 
     async def claims(self, number: int, account: str, bill_date: int) -> list[Waiting]:
         """Claims of a shard that wait for a credit of that account and day. Raise Away."""
-        found: list[Waiting] = await self._ask(number, ReadClaims(0, account, bill_date))
-        return found
+        found: list[ClaimRows] = await self._ask(number, ReadClaims(0, account, bill_date))
+        return [each for rows in found for each in rows.waiting]
+
+    async def covered(self, number: int, credit: Credit) -> list[Covered]:
+        """What the credit has covered in a shard by now. Raise Away."""
+        asked = ReadClaims(0, credit.channel_account, credit.bill_date, credit.reference)
+        found: list[ClaimRows] = await self._ask(number, asked)
+        return [each for rows in found for each in rows.covered]
 
     async def match(
         self, number: int, credit: Credit, shares: tuple[tuple[str, int], ...]
@@ -95,7 +102,7 @@ class Shards:
         if future.done():
             return
         if isinstance(message, ClaimRows):
-            rows += message.waiting
+            rows.append(message)
             if message.last:
                 future.set_result(rows)
         else:

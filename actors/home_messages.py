@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from actors.adjusting_messages import Adjust, Adjusted, TellNotices, ToldNotices
 from payments.settlement.cover import Credit, Waiting
+from payments.settlement.credited import Covered
 
 
 class HomeAsk(Struct, array_like=True, tag=110, gc=False):
@@ -91,11 +92,12 @@ class Carry(Struct, array_like=True, tag=122, gc=False):
 
 
 class ClaimRows(Struct, array_like=True, tag=123, gc=False):
-    """The answer to ReadClaims."""
+    """The answer to ReadClaims. `covered`: where it was asked what a credit has covered."""
 
     ref: int
     waiting: tuple[Waiting, ...]
     last: bool
+    covered: tuple[Covered, ...] = ()
 
 
 class CreditMatched(Struct, array_like=True, tag=124, gc=False):
@@ -127,11 +129,15 @@ class BankSaidTaken(Struct, array_like=True, tag=131, gc=False):
 
 
 class ReadClaims(Struct, array_like=True, tag=132, gc=False):
-    """Which claims on a channel account wait for their credit? `bill_date`: yyyymmdd, 0 for all."""
+    """Which claims on a channel account wait for their credit? `bill_date`: yyyymmdd, 0 for all.
+
+    `credit`: the bank's reference; with it, what that credit has covered is asked for instead.
+    """
 
     ref: int
     channel_account: str
     bill_date: int = 0
+    credit: str = ""
 
 
 class MatchCredit(Struct, array_like=True, tag=133, gc=False):

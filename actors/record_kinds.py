@@ -7,6 +7,7 @@ from payments.clearing.runs import Runs
 from payments.reconciliation.adjustment import Adjustment
 from payments.settlement.carried import Carried
 from payments.settlement.cover import Cover
+from payments.settlement.credited import Credited
 from payments.settlement.holds import Advance, Freeze
 from payments.settlement.instruction import Instruction
 from payments.settlement.key_use import KeyUse
@@ -35,6 +36,7 @@ HOLDER: Final = "holder"
 TAKEN: Final = "taken"
 OWED: Final = "owed"
 REPAY: Final = "repay"
+CREDITED: Final = "credited"
 
 KINDS: Final[dict[str, type]] = {
     BATCH: Batch,
@@ -54,4 +56,5 @@ KINDS: Final[dict[str, type]] = {
     TAKEN: TakenBack,
     OWED: Owed,
     REPAY: Repay,
+    CREDITED: Credited,
 }

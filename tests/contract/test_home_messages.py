@@ -27,6 +27,7 @@ from payments.reconciliation.adjustment import Adjustment
 from payments.reconciliation.differences import Act
 from payments.reconciliation.notices import Notice
 from payments.settlement.cover import Credit, Waiting
+from payments.settlement.credited import Covered
 
 CREDIT = Credit("custody:icbc:01", "wechat-1", "B1", 3792, 1000, 20260302)
 CLAIM = Claim("wechat-1", 3800, 14, (("mch_1", 3286), ("rcv_1", 500)), 20260302)
@@ -46,11 +47,11 @@ SAMPLES = (
     ),
     AskBank(3, "ins_1", "TW1", 3286),
     Carry(4, "bat_1", "I", 1, "rcv_1", 500, "cny", "custody:icbc:01"),
-    ClaimRows(5, (Waiting("cvr_1", "bat_1", "mch_1", CLAIM),), True),
+    ClaimRows(5, (Waiting("cvr_1", "bat_1", "mch_1", CLAIM),), True, (Covered("cvr_2", 9, 1),)),
     CreditMatched(6, ("cvr_1",), (("cvr_2", "too little"),)),
     BankSaid(7, "ins_1", "paid", "B2", "AC04"),
     BankSaidTaken(8),
-    ReadClaims(9, "wechat-1", 20261121),
+    ReadClaims(9, "wechat-1", 20261121, "B1"),
     MatchCredit(10, CREDIT, (("cvr_1", 8),)),
     Land(11, "bat_1", "I", 1, "rcv_1", 500, "cny", "custody:icbc:01"),
     Landed(12, "bat_1"),
@@ -67,12 +68,12 @@ GOLDEN = (
     "746f64793a696362633a303109c3",
     "91957903a5696e735f31a3545731cd0cd6",
     "91997a04a56261745f31a14901a57263765f31cd01f4a3636e79af637573746f64793a696362633a3031",
-    "91947b059194a56376725f31a56261745f31a56d63685f3195a87765636861742d31cd0ed80e9292a56d6368"
-    "5f31cd0cd692a57263765f31cd01f4ce013525cec3",
+    "91957b059194a56376725f31a56261745f31a56d63685f3195a87765636861742d31cd0ed80e9292a56d6368"
+    "5f31cd0cd692a57263765f31cd01f4ce013525cec39193a56376725f320901",
     "91947c0691a56376725f319192a56376725f32aa746f6f206c6974746c65",
     "9196cc8207a5696e735f31a470616964a24232a441433034",
     "9192cc8308",
-    "9194cc8409a87765636861742d31ce01352901",
+    "9195cc8409a87765636861742d31ce01352901a24231",
     "9194cc850a96af637573746f64793a696362633a3031a87765636861742d31a24231cd0ed0cd03e8ce013525"
     "ce9192a56376725f3108",
     "9199cc860ba56261745f31a14901a57263765f31cd01f4a3636e79af637573746f64793a696362633a3031",
@@ -131,3 +132,12 @@ def test_a_question_of_an_older_release_has_no_amount():
     older = bytes.fromhex("91947903a5696e735f31a3545731")
 
     assert [AskBank(3, "ins_1", "TW1", 0)] == decoder.decode(older)
+
+
+def test_older_boxes_neither_ask_nor_tell_what_a_credit_covered():
+    """As they sent it, before a shard kept that."""
+    asked = bytes.fromhex("9194cc8409a87765636861742d31ce01352901")
+    told = bytes.fromhex("91947b0590c3")
+
+    assert [ReadClaims(9, "wechat-1", 20261121, "")] == decoder.decode(asked)
+    assert [ClaimRows(5, (), True, ())] == decoder.decode(told)

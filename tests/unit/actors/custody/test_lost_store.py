@@ -3,6 +3,7 @@
 import pytest
 
 from actors.custody import AFTER_COMMIT, BEFORE_COMMIT
+from actors.custody_credits import Settles
 from actors.home_messages import AskBank
 from custody_town import DAY, Ended, claim, instruct
 
@@ -164,13 +165,56 @@ async def test_money_that_came_back_is_told_although_nobody_asks(town):
     assert {order.number: [1_000]} == await town.bank.payouts()
 
 
-async def test_a_credit_that_was_matched_is_matched_to_nobody_a_second_time(town):
-    """Read anew it finds no claims that wait, and is told in the numbers until a person looks."""
+async def test_a_credit_that_was_matched_is_known_from_the_shards(make_town):
+    """Read anew it covers nobody a second time, and nothing is left to a person."""
+    town = await make_town(shards=2, timeout_s=60.0)
+    one, two = town.shards
+    one.claims += [claim("a", 1_000), claim("c", 300)]
+    two.claims.append(claim("b", 500, partition=101))
+    await town.credit(1_800, f"wechat-1 {DAY}")
+    await town.soon_settled(lambda: town.custody.stats()["custody_matched_total"])
+    before = [list(shard.matched) for shard in town.shards]
+    await lose_store(town)
+    one.claims.append(claim("later", 400))
+
+    await town.soon_settled(lambda: town.custody.stats()["custody_matched_total"])
+
+    told = town.custody.stats()
+    assert (0, 0) == (told["custody_credits_waiting"], told["custody_credit_short_minor"])
+    assert before == [shard.matched for shard in town.shards]
+    assert not town.store.is_divided(one.claims[-1].id)
+
+
+async def test_a_store_lost_in_the_midst_of_a_credit_covers_the_rest(make_town):
+    """One shard has covered its claim, the other could not: the rest of the credit is the other's,
+    to the fen, whatever else waits there by now.
+    """
+    terms = {"wechat-1": Settles(0, 10_000)}
+    town = await make_town(shards=2, settles=terms, timeout_s=60.0)
+    one, two = town.shards
+    one.claims.append(claim("a", 10_000))
+    two.claims.append(claim("b", 5_000, partition=101))
+    two.refuses = {two.claims[0].id}
+    await town.credit(14_943, f"wechat-1 {DAY}")
+    await town.soon_settled(lambda: one.matched and town.store.open_credits()[0][6] == "divided")
+    await lose_store(town)
+    assert [38] == [fee for _, _, fee in one.matched]
+
+    two.refuses = set()
+    await town.soon_settled(lambda: town.custody.stats()["custody_matched_total"])
+
+    assert [38, 19] == [fee for _, _, fee in one.matched + two.matched]
+    assert 0 == town.custody.stats()["custody_credits_waiting"]
+
+
+async def test_a_credit_that_older_shards_covered_is_left_to_a_person(town, monkeypatch):
+    """They have kept no note of it: it covers nobody again, and is told in the numbers."""
     shard = town.shards[0]
     shard.claims.append(claim("a", 1_000))
     await town.credit(1_000, f"wechat-1 {DAY}")
     await town.soon_settled(lambda: shard.matched)
     before = list(shard.matched)
+    monkeypatch.setattr(shard, "covered", lambda credit: ())
     await lose_store(town)
     shard.claims.append(claim("b", 400))
 
