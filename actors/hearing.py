@@ -82,6 +82,8 @@ class Hearing:
     async def _made_durable(self, heard: Heard) -> tuple[CallbackAnswer, str]:
         """The answer, once the shard has the notice in its store."""
         if heard.notice is None:
+            if heard.hint:
+                self._notices.hint(heard.hint)
             return heard.answer, "refused" if heard.answer.status >= 300 else "taken"
         taken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from actors.messages import LaneNotice, Message
+from actors.sharing_messages import ShareNews
 from payments.channels.base import Notice
 from payments.ids import MalformedId, partition_of
 
@@ -55,6 +56,13 @@ class Notices:
         message = LaneNotice(ref, notice.out_trade_no, notice.outcome, notice.out_refund_no)
         self._deliver(partition, message, 0)
         self.counts["sent"] += 1
+
+    def hint(self, number: str) -> None:
+        """A sharing or return order is worth asking about. Said once: the shard asks anyhow."""
+        try:
+            self._send(partition_of(number), ShareNews(0, number))
+        except MalformedId:
+            self.counts["dropped"] += 1  # Somebody else's order at the same account.
 
     def taken(self, ref: int) -> None:
         """The shard has it, durably. A second word about the same is harmless."""

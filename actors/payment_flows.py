@@ -7,6 +7,7 @@ from actors.opening import Opening
 from actors.paying import Paying
 from actors.refunding import Refunding
 from actors.reporting import Reporting
+from actors.share_news import HearingOfShares
 from actors.taking_back import TakingBack
 
 
@@ -14,4 +15,6 @@ def of_payments(desk: HomeDesk, opening: Opening, paying: Paying, refunding: Ref
     """Register them, each in one line."""
     Reporting(desk.core, opening, paying, refunding).register(desk)
     Escrowing(desk, paying)
-    TakingBack(Dividing(desk, paying), desk.core, refunding)
+    dividing = Dividing(desk, paying)
+    TakingBack(dividing, desk.core, refunding)
+    HearingOfShares(desk, dividing, refunding)

@@ -35,4 +35,14 @@ class LaneShared(Struct, array_like=True, tag=55, gc=False):
     number: str = ""
 
 
-SharingMessage = LaneShare | LaneShared
+class ShareNews(Struct, array_like=True, tag=56, gc=False):
+    """Lane to shard: a callback spoke of this sharing or return order. Ask; it proves nothing.
+
+    `ref` is 0: nobody answers, and what is lost is asked about when it is due.
+    """
+
+    ref: int
+    number: str
+
+
+SharingMessage = LaneShare | LaneShared | ShareNews

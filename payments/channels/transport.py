@@ -82,12 +82,14 @@ class Heard(Struct, frozen=True, gc=False):
     """A callback that was checked. `notice` is None when it says nothing about an order of ours.
 
     `answer` is sent only when the notice is durable; `refusal` when that could not be done in time.
-    Where the signature is wrong there is no notice, and `answer` is a refusal already.
+    Where the signature is wrong there is no notice, and `answer` is a refusal already. `hint`: the
+    number of a sharing or return order that is worth asking about now; it may be nobody's.
     """
 
     notice: Notice | None
     answer: CallbackAnswer
     refusal: CallbackAnswer
+    hint: str = ""
 
 
 class TakesCallbacks(Protocol):

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from actors.messages import decoder, encoder
-from actors.sharing_messages import LaneShare, LaneShared, SharingMessage
+from actors.sharing_messages import LaneShare, LaneShared, ShareNews, SharingMessage
 from payments.channels.sharing import (
     Absent,
     Divided,
@@ -62,6 +62,7 @@ SAMPLES = [
         LaneShared(0, "back", "dvn_1", Returned("R1", 5, "pending"), None, "N1"),
         "91973700a46261636ba564766e5f319502a2523105a770656e64696e67a0c0a24e31",
     ),
+    (ShareNews(0, "N1"), "91933800a24e31"),
 ]
 
 
@@ -91,5 +92,5 @@ def test_what_a_newer_release_adds_at_the_end_is_passed_over(sample):
 
 def test_every_message_has_its_tag_and_a_sample():
     tags = {kind: kind.__struct_config__.tag for kind in get_args(SharingMessage)}
-    assert {LaneShare: 46, LaneShared: 55} == tags
+    assert {LaneShare: 46, LaneShared: 55, ShareNews: 56} == tags
     assert set(tags) == {type(sample) for sample, _ in SAMPLES}

@@ -56,6 +56,7 @@ from payments.channels.wechat.requests import (
     refund_body,
 )
 from payments.channels.wechat.sharing import WeChatSharing
+from payments.channels.wechat.sharing_news import is_sharing, number_told
 from payments.clock import Clock
 from payments.payment import Way
 
@@ -377,6 +378,8 @@ class WeChatChannel:
         except WireError as error:
             return _unheard(400, str(error))
         kind = news.resource.original_type or news.event_type
+        if is_sharing(kind):
+            return _hinted(number_told(plain))
         if kind == "transaction" or kind.startswith("TRANSACTION."):
             return self._hear_order(plain)
         if kind == "refund" or kind.startswith("REFUND."):
@@ -386,7 +389,8 @@ class WeChatChannel:
     def _hear_order(self, plain: bytes) -> Heard:
         shown = orders.read(plain, Transaction)
         if shown is None:
-            return _unheard(400, "not a callback")
+            shared = number_told(plain)
+            return _unheard(400, "not a callback") if shared is None else _hinted(shared)
         ours = self._known_parties(shown.sub_mchid)
         outcome = orders.outcome_of(shown, ours, None, self._settings.currency.upper())
         if shown.parties != ours:
@@ -478,6 +482,11 @@ def _fail(status: int, why: str) -> CallbackAnswer:
 def _unheard(status: int, why: str) -> Heard:
     refusal = _fail(status, why)
     return Heard(None, refusal, refusal)
+
+
+def _hinted(number: str | None) -> Heard:
+    """Verified, about divided money, and no proof of anything: the channel is asked."""
+    return Heard(None, OK_CALLBACK, _fail(500, "try again"), number or "")
 
 
 def _heard(notice: Notice) -> Heard:

@@ -35,13 +35,14 @@ from payments.channels.sandbox.turns import (
     Rules,
     Turn,
 )
-from payments.channels.wechat import crypto, sandbox_fields, sandbox_view, wire
+from payments.channels.wechat import crypto, sandbox_fields, sandbox_news, sandbox_view, wire
 from payments.channels.wechat.errors import Refusal, wrong_field
 from payments.channels.wechat.fetch import SHARED
 from payments.channels.wechat.sandbox_bills import DOWNLOAD_PATH, Bills
 from payments.channels.wechat.sandbox_control import Extras
 from payments.channels.wechat.sandbox_door import Caller, Door
 from payments.channels.wechat.sandbox_keys import PUBLIC_KEY, Account, Key, Keyring
+from payments.channels.wechat.sandbox_news import SharedNews
 from payments.channels.wechat.sandbox_orders import Orders
 from payments.channels.wechat.sandbox_sharing import ProfitSharing
 from payments.channels.wechat.sandbox_sharing_control import SharingControl
@@ -119,6 +120,7 @@ class WeChatSandbox(SandboxApp):
         self.sharing = ProfitSharing(
             self.account, self.keys, self.engine, self.books, clock, refund_ms
         )
+        self.sharing.tell = self.courier.send
         self._extras = Extras(self.engine, self.keys, self.account, random, clock)
 
     def credentials(self) -> dict[str, str]:
@@ -441,32 +443,23 @@ class WeChatSandbox(SandboxApp):
         return status in ACKNOWLEDGED
 
     def _post(self, news: News, *, is_probe: bool) -> Post | None:
-        if news.notify_url is None or news.kind not in ("paid", "refunded"):
+        said = sandbox_news.told(self.engine, news)
+        if news.notify_url is None or said is None:
             return None
-        turn = self.engine.view(news.order)
-        if news.refund is None:
-            event, original, summary = "TRANSACTION.SUCCESS", "transaction", "支付成功"
-            plain = sandbox_view.transaction(turn, {})
-        else:
-            event, original, summary = "REFUND.SUCCESS", "refund", "退款成功"
-            names = ("mchid", "sp_mchid", "sub_mchid")
-            identity = news.order.extra["identity"]
-            merchants = {name: identity[name] for name in names if name in identity}
-            plain = sandbox_view.refund_news(turn, news.refund, merchants)
         told = {
             "id": _news_id(news),
             "create_time": sandbox_view.shanghai(news.at_ms),
             "resource_type": "encrypt-resource",
-            "event_type": event,
-            "summary": summary,
+            "event_type": said.event,
+            "summary": said.summary,
             "resource": {
-                "original_type": original,
-                **self._box(original, msgspec.json.encode(plain)),
+                "original_type": said.original,
+                **self._box(said.original, msgspec.json.encode(said.plain)),
             },
         }
         body = msgspec.json.encode(told)
         key = self.keys.for_callbacks(news.order.extra.get("signed_by", PUBLIC_KEY))
-        headers = self._seal(key, body, turn.unsigned)
+        headers = self._seal(key, body, self.engine.view(news.order).unsigned)
         if is_probe:
             headers["Wechatpay-Signature"] = wire.PROBE_PREFIX + headers["Wechatpay-Signature"]
         headers |= self._request_id() | {"Content-Type": "application/json; charset=utf-8"}
@@ -486,7 +479,8 @@ def _parties(is_partner: bool) -> tuple[str, ...]:
 
 def _news_id(news: News) -> str:
     """A UUID's form, the same for every try."""
-    hexes = hashlib.sha256(f"{news.order.trade_no} {news.id}".encode()).hexdigest()
+    name = news.name if isinstance(news, SharedNews) else news.id
+    hexes = hashlib.sha256(f"{news.order.trade_no} {name}".encode()).hexdigest()
     return "-".join((hexes[:8], hexes[8:12], hexes[12:16], hexes[16:20], hexes[20:32]))
 
 

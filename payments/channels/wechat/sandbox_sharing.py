@@ -6,7 +6,9 @@ order if all parameters are the same. A part for a receiver that was never named
 (`NO_RELATION`); what a part that was closed asked for is the merchant's.
 """
 
+import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +16,7 @@ import msgspec
 from payments.channels.sandbox.app import Call
 from payments.channels.sandbox.books import PAID, Books, Noted, Order
 from payments.channels.sandbox.engine import Engine
-from payments.channels.sandbox.turns import given_back
+from payments.channels.sandbox.turns import News, given_back
 from payments.channels.wechat import crypto
 from payments.channels.wechat import sandbox_sharing_books as log
 from payments.channels.wechat import sharing_wire as wire
@@ -22,6 +24,7 @@ from payments.channels.wechat.errors import Refusal, wrong_field
 from payments.channels.wechat.sandbox_door import Caller
 from payments.channels.wechat.sandbox_fields import read
 from payments.channels.wechat.sandbox_keys import Account, Keyring
+from payments.channels.wechat.sandbox_news import SharedNews, of_part, of_return
 from payments.channels.wechat.sandbox_orders import FLAG
 from payments.channels.wechat.sandbox_sharing_books import Part, Position, Return, Shared, Sharing
 from payments.channels.wechat.sandbox_sharing_fields import (
@@ -36,6 +39,7 @@ from payments.clock import Clock
 
 HOLDERS_NOTE: Final = "sharing_receivers"
 RATIOS_NOTE: Final = "sharing_ratios"
+URLS_NOTE: Final = "sharing_urls"
 HOLDERS_MAX: Final = 20_000
 """Receivers that one merchant can have named."""
 
@@ -64,6 +68,8 @@ class ProfitSharing:
         self._clock = clock
         self.share_ms = share_ms
         self.ratio = ratio
+        self.tell: Callable[[News], None] | None = None
+        """Brings a callback to a receiver."""
         self._orders: dict[tuple[str, str], Order] = {}
         self._returns: dict[tuple[str, str], Order] = {}
         for order in books:
@@ -120,6 +126,9 @@ class ProfitSharing:
             made.let_go = self.position(order, shared).held
             shared.is_over = True
         self._keep(order, shared)
+        for part in made.parts:
+            if not part.reason and part.type == wire.MERCHANT_ID:
+                self._tell(part.account, partial(of_part, order, made, part))
         return self._shown(order, made)
 
     def unfreeze(self, call: Call, caller: Caller) -> dict[str, Any]:
@@ -170,6 +179,20 @@ class ProfitSharing:
         ratios = {**self._books.notes.get(RATIOS_NOTE, {}), merchant: ratio}
         self._books.record(Noted(0, RATIOS_NOTE, ratios))
         self._engine.flush()
+
+    def set_url(self, account: str, url: str) -> None:
+        """Where a receiver wants to be told of its parts; empty for nowhere."""
+        urls = {**self._books.notes.get(URLS_NOTE, {}), account: url}
+        self._books.record(Noted(0, URLS_NOTE, urls))
+        self._engine.flush()
+
+    def _tell(self, account: str, news: Callable[[int, str], SharedNews]) -> None:
+        """Tell a receiver once it is done, if it wants to know: by real time, as callbacks are."""
+        url = self._books.notes.get(URLS_NOTE, {}).get(account, "")
+        if not url or self.tell is None:
+            return
+        made = news(self._clock.now_ms() + self.share_ms, url)
+        asyncio.get_running_loop().call_later(self.share_ms / 1000, self.tell, made)
 
     def _ratio(self, merchant: str) -> int:
         set_to: int = self._books.notes.get(RATIOS_NOTE, {}).get(merchant, self.ratio)
@@ -235,6 +258,8 @@ class ProfitSharing:
         )  # fmt: skip
         shared.returns[number] = made
         self._keep(order, shared)
+        if not reason:
+            self._tell(account, partial(of_return, order, made))
         return self._return_shown(of, made)
 
     def query_return(self, call: Call, caller: Caller) -> dict[str, Any]:

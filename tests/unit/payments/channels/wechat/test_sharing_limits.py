@@ -198,7 +198,8 @@ async def test_a_limit_is_set_for_a_known_merchant_and_kept(shop, open_shop):
     partner = Partner(shop)
     await partner.limit(1_234)
     for body, status in (
-        ({"merchant": "1", "max_ratio": 1}, 404),
+        ({"merchant": "1", "max_ratio": 1}, 400),
+        ({"merchant": RIDER, "notify_url": "http://example.com/"}, 400),
         ({"merchant": shop.given["sub_mchid"], "max_ratio": 10_001}, 400),
         ({"merchant": shop.given["sub_mchid"]}, 400),
     ):
