@@ -20,6 +20,7 @@ COMMAND: Final = (sys.executable, "-m", "gateway.cli")
 VERIFY_TIMEOUT_S: Final = 7_200
 """Every row of a million payments is recomputed: minutes, and more on a machine that is busy."""
 SEED_BULK_TIMEOUT_S: Final = 3_600
+CLOCK_TIMEOUT_S: Final = 300
 READY_TIMEOUT_S: Final = 120.0
 READY_POLL_S: Final = 0.5
 DEFAULT_SEED: Final = SeedPlan(merchants=64, keyed=64)
@@ -42,6 +43,8 @@ class Options:
     """Which parts are served; none named: what the configuration says."""
     port: int = 0
     """Where it listens; 0: on a free port."""
+    config: Path | None = None
+    """A settings file; none: only what the defaults say."""
 
     def with_shards(self, shards: int) -> Self:
         """The same with another number of shards."""
@@ -61,6 +64,8 @@ def serve_argv(options: Options, data: Path, seed_file: Path | None) -> list[str
     argv += ["--channel-latency-ms", str(options.channel_latency_ms)]
     if options.modules:
         argv += ["--modules", ",".join(options.modules)]
+    if options.config is not None:
+        argv += ["--config", str(options.config)]
     return argv if seed_file is None else [*argv, "--seed-file", str(seed_file)]
 
 
@@ -125,6 +130,14 @@ def verify_ledger(data: Path) -> dict[str, Any]:
     {"ok", "payments": {status: count}, "entries", "doubled", "trial_balance", "chain_ok"}
     """
     return _run_json(["ledger", "verify", "--data", str(data), "--json"], VERIFY_TIMEOUT_S)
+
+
+def move_clock(data: Path, to: str) -> None:
+    """Have the business time of a running gateway go forward to an instant, RFC 3339."""
+    words = ["clock", "advance", to, "--timeout", str(CLOCK_TIMEOUT_S), "--data", str(data)]
+    told = _run_json([*words, "--json"], 2 * CLOCK_TIMEOUT_S)
+    if told["status"] != "ready":
+        raise CommandFailed(f"the clock did not reach {to} in {CLOCK_TIMEOUT_S} s: {told}")
 
 
 def seed_bulk(data: Path, seed: SeedPlan, payments: int) -> None:

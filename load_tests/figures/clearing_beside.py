@@ -1,17 +1,22 @@
 """Figure: a day cleared by a running gateway while payments go on at half of its peak.
 
-First the p99 without clearing, by a gateway over the same rows that takes payments only. Then one
-that clears as well: it begins with the rehearsed day as soon as it is up, and its time is counted
-from before its start. Payments are offered in windows, one after the other, until the last batch
-is filed. What comes after that, credits and payouts, is in the figure `clearing`.
+First the p99 without clearing, by a gateway over the same rows that takes payments only. Its clock
+is moved on to the next morning, so that payouts are due whenever this is measured. Then one that
+clears and pays out as well: it begins with the rehearsed day as soon as it is up, and its time is
+counted from before its start.
+
+    every batch is filed ──> the channel pays the day into the bank's sandbox, as the batches say
+    ──> the gateway reads the credit, covers each shop, drafts, checks and signs its instruction
+    ──> the bank's own books have an order for every shop
+
+Payments are offered in windows, one after the other, until the last order is there.
 """
 
 import json
-import threading
 import time
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,13 +24,14 @@ from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
 
 from load_tests import audit, gateway, lookup, open_loop, presign
 from load_tests.audit import Audit
+from load_tests.bank import Bank
 from load_tests.figures.base import Bar, Figure, Lab, free_port
 from load_tests.figures.clearing import MERCHANT_PAYMENTS, PAYMENTS
 from load_tests.figures.latency import CHANNEL_LATENCY_MS, SEED
 from load_tests.figures.reconciliation import taken
 from load_tests.gateway import Gateway
 from load_tests.open_loop import OpenLoopResult
-from load_tests.process import ServerFailed
+from load_tests.orders import Watch, of_orders
 from load_tests.saturation import closed_run
 from load_tests.seed import write_seed
 from load_tests.signing import MerchantKey
@@ -43,8 +49,7 @@ WINDOWS_MAX: Final = 24
 WITHOUT: Final = 3
 """Windows without clearing."""
 
-POLL_S: Final = 1.0
-ASK_TIMEOUT_S: Final = 10.0
+CHINA: Final = timezone(timedelta(hours=8))
 SAMPLE: Final = 2_000
 """Acknowledged payments that are looked up one by one after a run."""
 
@@ -109,48 +114,8 @@ class Offer:
         return audit.of_identities([(order, payment) for order, payment, _ in some], found)
 
 
-class Watch:
-    """Asks a gateway now and then whether a merchant has a batch. `ended`: when it first had."""
-
-    def __init__(self, url: str, api_key: str, merchant: str) -> None:
-        address = f"{url}/v1/clearing_batches?merchant={merchant}&limit=1"
-        self._request = urllib.request.Request(  # noqa: S310 - loopback
-            address, headers={"Authorization": f"Bearer {api_key}"}
-        )
-        self.ended: float | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stop.wait(POLL_S):
-            try:
-                with urllib.request.urlopen(  # noqa: S310 - loopback
-                    self._request, timeout=ASK_TIMEOUT_S
-                ) as answer:
-                    is_there = bool(json.load(answer)["data"])
-            except TimeoutError:
-                continue  # A slow answer is no answer: it is asked again.
-            if is_there:
-                self.ended = time.monotonic()
-                return
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether there is no batch yet. Raise ServerFailed when nobody asks any more."""
-        if self.ended is None and not self._thread.is_alive():
-            raise ServerFailed("the gateway does not say which batches it has")
-        return self.ended is None
-
-    def wait(self, until: float) -> bool:
-        """Whether there was a batch by then. Ends the watch."""
-        self._thread.join(max(0.0, until - time.monotonic()))
-        self._stop.set()
-        return self.ended is not None
-
-
-def _made(lab: Lab, size: int) -> tuple[Path, list[MerchantKey], str]:
-    """A rehearsed day with the shops and the bench's merchants: folder, keys, the last shop."""
+def _made(lab: Lab, size: int) -> tuple[Path, list[MerchantKey], list[dict[str, Any]]]:
+    """A rehearsed day with the shops and the bench's merchants: folder, keys, the shops."""
     day = lab.fresh("day")
     merchants = max(1, size // MERCHANT_PAYMENTS)
     words = ["--payments", str(size), "--merchants", str(merchants), "--json"]
@@ -158,7 +123,7 @@ def _made(lab: Lab, size: int) -> tuple[Path, list[MerchantKey], str]:
     shops = json.loads((day / "seed.json").read_text(encoding="utf-8"))["merchants"]
     keys = write_seed(lab.options.seed, gateway.seed_file_of(day), shops)
     lab.progress.say(f"{size:,} payments of {merchants:,} merchants made")
-    return day, keys, max(shop["id"] for shop in shops)
+    return day, keys, shops
 
 
 def measure(lab: Lab) -> Figure:
@@ -167,44 +132,68 @@ def measure(lab: Lab) -> Figure:
     if lab.peak_per_second is None:
         lab.peak_per_second = closed_run(lab, lab.options).wrk.per_second
     rate = lab.peak_per_second / 2
-    day, keys, last = _made(lab, size)
+    day, keys, shops = _made(lab, size)
     options = replace(lab.options, channel_latency_ms=CHANNEL_LATENCY_MS)
+    morning = _next_morning()
 
     alone = Offer(keys, rate, lab.duration_s, WITHOUT)
     serving = replace(options, port=alone.port, modules=("acquiring",))
     with Gateway(serving, day, lab.out / "alone.log"):
         alone.run(lambda: True)
-        lost, doubled = alone.audited()
+        samples = alone.audited()
+        gateway.move_clock(day, morning.isoformat())
     lab.progress.say(f"{rate:,.0f}/s without clearing: p99 {alone.p99_ms:.1f} ms")
 
     beside = Offer(keys, rate, lab.duration_s, WINDOWS_MAX)
-    clearing = replace(options, port=beside.port, modules=("acquiring", "custody"))
-    began = time.monotonic()
-    with Gateway(clearing, day, lab.out / "beside.log") as server:
-        watch = Watch(server.url, server.api_key, last)
-        beside.run(lambda: watch.goes_on)
-        is_done = watch.wait(began + SECONDS_MAX)
-        more = beside.audited()
-    took = watch.ended - began if watch.ended is not None else float("inf")
-    lab.progress.say(
-        f"cleared in {took:.1f} s beside {len(beside.results)} windows: p99 {beside.p99_ms:.1f} ms"
+    with Bank(lab.fresh("bank"), lab.out / "bank.log") as bank:
+        clearing = replace(
+            options,
+            port=beside.port,
+            modules=("acquiring", "custody"),
+            config=bank.settings(int(f"{morning:%Y%m%d}")),
+        )
+        began = time.monotonic()
+        with Gateway(clearing, day, lab.out / "beside.log") as server:
+            watch = Watch(server, bank, shops)
+            beside.run(lambda: watch.goes_on)
+            is_done = watch.wait(began + max(START_S, SECONDS_MAX))
+            samples = _both(samples, beside.audited())
+        samples = _both(samples, of_orders(shops, watch.batches, bank.orders()))
+    took, filed = (
+        float("inf") if each is None else each - began for each in (watch.ended, watch.filed)
     )
-    samples = (lost + more[0], doubled + more[1])
+    lab.progress.say(
+        f"filed in {filed:.1f} s, ordered in {took:.1f} s beside {len(beside.results)} windows: "
+        f"p99 {beside.p99_ms:.1f} ms"
+    )
     counted = audited(size, (alone, beside), samples, gateway.verify_ledger(day), is_done=is_done)
     lab.discard(day)
+    values = _values(rate, alone, beside)
+    messages = len({order.message for order in watch.orders})
+    values |= {"filed_s": round(filed, 2), "orders": len(watch.orders), "messages": messages}
+    limit = max(START_S, SECONDS_MAX * size / PAYMENTS)
     return Figure(
         name="clearing-beside",
-        title=f"{size:,} payments cleared while {rate:,.0f} payments/s go on",
+        title=f"{size:,} payments cleared, paid out and ordered while {rate:,.0f} payments/s go on",
         bars=(
-            Bar(
-                "took", took, max(START_S, SECONDS_MAX * size / PAYMENTS), at_least=False, unit=" s"
-            ),
+            Bar("took", took, limit, at_least=False, unit=" s"),
             Bar("p99 against p99", beside.p99_ms / alone.p99_ms, TIMES_MAX, at_least=False),
             Bar("errors", alone.errors + beside.errors, 0, at_least=False),
         ),
-        values=_values(rate, alone, beside),
+        values=values,
         audit=counted,
     )
+
+
+def _next_morning() -> datetime:
+    """Ten o'clock of tomorrow in China."""
+    tomorrow = datetime.now(CHINA) + timedelta(days=1)
+    return tomorrow.replace(hour=10, minute=0, second=0, microsecond=0)
+
+
+def _both(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    """The sum of two findings (lost, doubled)."""
+    return one[0] + other[0], one[1] + other[1]
 
 
 def audited(
@@ -215,7 +204,9 @@ def audited(
     *,
     is_done: bool,
 ) -> Audit:
-    """All offers against the ledger. `samples`: (lost, doubled) of those that were looked up."""
+    """All offers against the ledger. `samples`: (lost, doubled) of the payments that were looked
+    up one by one, and of the orders at the bank.
+    """
     acknowledged = sum(each.acknowledged for each in offers)
     open_ones = sum(each.errors for each in offers)
     counted = audit.of_counts(acknowledged, open_ones, verified, stored_before=size)

@@ -43,8 +43,8 @@ from payments.settlement.accounts import BankAccount
 from payments.splitting.sharing import shares_of
 from payments.splitting.terms import Part, ShareBack, Terms
 
-ACCOUNT: Final = "rehearsal"
-"""The channel account that everything was paid through."""
+ACCOUNT: Final = "simulated"
+"""The channel account that everything was paid through: one that every gateway has."""
 
 DATE: Final = 20261116
 """A Monday; what is sold on it is due on Tuesday."""
@@ -61,8 +61,10 @@ REFUND_EVERY: Final = 20
 """One sale in so many, by lot."""
 
 KINDS: Final = 64
-AMOUNT_MIN: Final = 1_000
-AMOUNT_MAX: Final = 50_000
+AMOUNT_MIN: Final = 500
+AMOUNT_MAX: Final = 15_000
+"""Minor units. So a million sales come to less than the largest amount that a bank may credit."""
+
 OPENS_MS: Final = 8 * 3_600_000
 TRADE_MS: Final = 12 * 3_600_000
 PAID_AFTER_MS: Final = 20
@@ -116,7 +118,7 @@ def _shop(mint: IdMint, number: int, opened: int) -> Shop:
         for step in range(1, len(RATIOS_PPM) + 1)
     )
     bank = BankAccount(
-        mint.new("acc", opened, partition), identifier, f"Shop {number}", f"62220000{number:08}",
+        mint.new("acc", opened, partition), identifier, f"Shop {number}", f"62220000{number:06}00",
         "ICBKCNBJ", 1, "op_maker", 1, "op_checker", 1,
     )  # fmt: skip
     account = SettlementAccount(bank.id, identifier, None, bank, AccountStatus.CONFIRMED, 1)
@@ -125,6 +127,22 @@ def _shop(mint: IdMint, number: int, opened: int) -> Shop:
         for receiver, ratio in zip(receivers, RATIOS_PPM, strict=True)
     )
     return Shop(merchant, receivers, account, Terms(parts))
+
+
+def seed_of(shop: Shop) -> dict[str, object]:
+    """The shop in a gateway's seed file, with the bank account that its money goes to."""
+    bank = shop.account.account
+    return {
+        "id": shop.merchant.id,
+        "name": shop.merchant.name,
+        "account": {
+            "name": bank.name,
+            "number": bank.number,
+            "bank": bank.bank,
+            "registered_by": bank.registered_by,
+            "confirmed_by": bank.confirmed_by,
+        },
+    }
 
 
 def sales(
