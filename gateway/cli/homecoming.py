@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.cli.client import call
+from gateway.cli.client import call, target
 
 NEWEST: Final = {"limit": "100"}
 """How many of each kind are looked at: more than a few test days have."""
@@ -17,6 +17,9 @@ KINDS: Final = {
     "instructions": "/v1/settlement_instructions",
     "withdrawals": "/v1/withdrawals",
 }
+BILLS: Final = 100
+"""How many comparisons with bills are looked at, the newest."""
+
 PURSE: Final = ("pending", "available", "frozen", "in_transit", "debt")
 
 Look = dict[str, Any]
@@ -38,7 +41,30 @@ def look(data: Path | None) -> Look:
         },
         "trial_balance": _residual(call("GET", "/v1/ledger/trial_balance", data=data)),
         **{kind: _of_all(kind, path, owners.values(), data) for kind, path in KINDS.items()},
+        "bills": _bills(data),
     }
+
+
+def _bills(data: Path | None) -> dict[str, Look]:
+    """The comparisons that are kept, where the gateway's own files lie here; else nothing.
+
+    A bill shows what all shops sell, so a shop's key may not ask for it. Whoever has the files may
+    read them: in the demo that is everybody who moves its clock.
+    """
+    from gateway.settings import default_data_dir, read_ready
+    from payments.reconciliation.exceptions import run_view
+    from payments.storage.reconciliation import FILE_NAME, ReconciliationReader
+
+    folder = default_data_dir("demo") if data is None else data
+    is_here = read_ready(folder).get("api") == target(data)[0]
+    if not is_here or not (folder / FILE_NAME).exists():
+        return {}
+    reader = ReconciliationReader(folder / FILE_NAME)
+    try:
+        runs = [run_view(run, reader.open_counts(run.id)) for run in reader.runs(BILLS)]
+    finally:
+        reader.close()
+    return {run["id"]: run for run in runs if run["status"] == "finished"}
 
 
 def _of_all(
@@ -76,6 +102,11 @@ def story(before: Look, after: Look) -> Look:
         ]
         for kind in KINDS
     }
+    told["bills"] = [
+        run
+        for identifier, run in sorted(after["bills"].items())
+        if _stands(run) != _stands(before["bills"].get(identifier, {}))
+    ]
     told["balances"] = [
         {"of": name, "before": before["balances"].get(name, dict.fromkeys(PURSE, 0)), "after": now}
         for name, now in after["balances"].items()
@@ -84,10 +115,16 @@ def story(before: Look, after: Look) -> Look:
     return told
 
 
+def _stands(run: Look) -> tuple[Any, ...]:
+    """What of a comparison may change after it was made."""
+    return run.get("status"), run.get("open"), run.get("bank")
+
+
 def in_words(told: Look) -> str:
     """The story for people, one thing a line."""
     lines = [*_batches(told["batches"]), *_paid(told["instructions"], "instruction")]
     lines += _paid(told["withdrawals"], "withdrawal")
+    lines += [_bill(run) for run in told["bills"]]
     lines += [line for each in told["balances"] for line in _balance(each)]
     if not lines:
         lines.append("Nothing happened to the shop's money.")
@@ -109,6 +146,17 @@ def _paid(rows: Iterable[Look], what: str) -> Iterable[str]:
     for row in rows:
         why = f" ({row['reason']})" if row.get("reason") else ""
         yield f"{what} of {yuan(row['amount'])} {row['status']}{why}"
+
+
+def _bill(run: Look) -> str:
+    """How a channel's bill, and the bank's credit for it, agree with our rows."""
+    others = [f"{count} {kind}" for kind, count in run["counts"].items() if kind != "matched"]
+    opened = sum(run["open"].values())
+    said = [f"{run['counts']['matched']} lines agree", *others]
+    said.append(f"{opened} open" if opened else "nothing open")
+    if run.get("bank") is not None:
+        said.append(f"at the bank: {run['bank']['status']}")
+    return f"bill of {run['account']} {run['bill_date']}: " + ", ".join(said)
 
 
 def _balance(each: Look) -> Iterable[str]:

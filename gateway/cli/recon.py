@@ -61,6 +61,10 @@ def import_(
             help="What the channel agreed to charge; 6000: 0.6 %. Else as the settings say.",
         ),
     ] = None,
+    number: Annotated[
+        str | None,
+        typer.Option("--number", help="The channel's number of the account, if it is a new one."),
+    ] = None,
     config: ConfigFile = None,
     data: DataDir = None,
     as_json: AsJson = False,
@@ -88,9 +92,8 @@ def import_(
         if dialect == "wechat-sharing":
             view = recon_shares.compared(file, "wechat", bill_date, account, paths)
         else:
-            view = _compared(
-                file, dialect, bill_date, account, rate_of, paths, others, quiet=as_json
-            )
+            day, name = _about(file, dialect, bill_date, account, number, paths)
+            view = _compared(file, dialect, day, name, rate_of, paths, others, quiet=as_json)
     except BillRefused as error:
         complain(f"{file.name} is refused: {error}")
         raise typer.Exit(EXIT_CHECK_FAILED) from error
@@ -228,8 +231,8 @@ def _others(config: Any, data: Any) -> frozenset[str]:
 def _compared(
     file: Path,
     dialect: str,
-    bill_date: int | None,
-    account: str | None,
+    date: int,
+    name: str,
     rate_of: Callable[[str], int | None],
     paths: list[Path],
     others: frozenset[str],
@@ -245,7 +248,6 @@ def _compared(
 
     with file.open("rb") as content:
         digest = file_digest(content, "sha256").hexdigest()
-    date, name = _about(file, dialect, bill_date, account, paths)
     rate_ppm = rate_of(name)
     plan = None if rate_ppm is None else FeePlan("agreed", rate_ppm)
     comparing = Comparing(paths[0].parent, paths, SystemClock(), livemode=is_live(paths[0]))
@@ -269,31 +271,63 @@ def _compared(
 
 
 def _about(
-    file: Path, dialect: str, bill_date: int | None, account: str | None, paths: list[Path]
+    file: Path,
+    dialect: str,
+    bill_date: int | None,
+    account: str | None,
+    number: str | None,
+    paths: list[Path],
 ) -> tuple[int, str]:
-    """The bill's day and our name of its account. Exit with usage when nobody says so."""
+    """The bill's day and our name of its account. Exit with usage when nobody says so.
+
+    Raise BillRefused for a bill of another account than the ones before.
+    """
     from payments.storage.expected import ShardBooks
 
     date, name = bill_date, account
-    if date is None or name is None:
-        with file.open("rb") as bill:
-            first = list(islice(_reader_of(dialect)(bill, bill_date), PEEKED_LINES))
-        if date is None and first:
-            date = first[0].bill_date
-        if name is None:
-            books = ShardBooks(paths, "")
-            try:
-                found = (books.account_of(line.out_trade_no) for line in first)
-                name = next((one for one in found if one), None)
-            finally:
-                books.close()
+    with file.open("rb") as bill:
+        first = list(islice(_reader_of(dialect)(bill, bill_date), PEEKED_LINES))
+    if date is None and first:
+        date = first[0].bill_date
+    if name is None:
+        books = ShardBooks(paths, "")
+        try:
+            found = (books.account_of(line.out_trade_no) for line in first)
+            name = next((one for one in found if one), None)
+        finally:
+            books.close()
     if date is None:
         raise typer.BadParameter("an empty bill does not say its day", param_hint="--bill-date")
     if name is None:
         raise typer.BadParameter(
             "no line of it is known here; name the channel account", param_hint="--account"
         )
+    if first:
+        _refuse_another(paths[0].parent, name, first[0].account, number)
     return date, name
+
+
+def _refuse_another(folder: Path, name: str, told: str, number: str | None) -> None:
+    """Raise BillRefused unless a bill is of the account `number`, else of that of those before.
+
+    Somebody else's bill would make a difference of every line, and take the place of the right one.
+    """
+    from payments.bills.lines import BillRefused
+    from payments.storage.reconciliation import FILE_NAME
+
+    known = number
+    if known is None and (folder / FILE_NAME).exists():
+        reader = _reader(folder)
+        try:
+            runs = reader.runs_page(name, 0, "", "", LISTED_RUNS)
+            known = next((run.channel_account for run in runs if run.channel_account), None)
+        finally:
+            reader.close()
+    if known is not None and told != known:
+        raise BillRefused(
+            f"it is of another account of the channel than {known}, which {name} is there",
+            remedy=f"say whose it is with --account, or with --number the new number of {name}",
+        )
 
 
 def _valid(date: int) -> int:

@@ -5,12 +5,14 @@ import csv
 import hashlib
 import io
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
 
 from gateway.cli import app as cli
 from gateway.cli import client, homecoming
+from gateway.settings import READY_FILE
 
 OK, CHECK_FAILED, USAGE = 0, 1, 2
 PAGE = {"object": "list", "has_more": False, "data": []}
@@ -258,6 +260,7 @@ def test_a_story_is_of_what_changed_and_of_nothing_else():
         "batches": {"bat_1": BATCH},
         "instructions": {"ins_1": PAYOUT},
         "withdrawals": {},
+        "bills": {},
     }
     assert "Nothing happened to the shop's money.\nThe books balance." == homecoming.in_words(
         homecoming.story(look, copy.deepcopy(look))
@@ -271,6 +274,47 @@ def test_a_story_is_of_what_changed_and_of_nothing_else():
         "rider: available ¥0.00 -> ¥5.00",
         "The books are off by 7.",
     ] == homecoming.in_words(homecoming.story(look, after)).splitlines()
+
+
+def test_bills_are_told_of_where_the_gateways_files_lie(run, sent, tmp_path, monkeypatch):
+    """A shop's key may not ask for them. What stood so before, and other gateways', is not told."""
+    sent.answer, data = Server(paid_after=9), tmp_path / "data"
+    assert OK == run("recon", "rehearse", data, "--payments", 100)[0]
+    (data / READY_FILE).write_text(json.dumps({"api": "http://127.0.0.1:9"}))
+    before = homecoming.look(data)
+    bill = ("recon", "import", data / "bill.csv", "--dialect", "wechat", "--data", data)
+    assert CHECK_FAILED == run(*bill, "--rate-ppm", 6000)[0]
+
+    after = homecoming.look(data)
+
+    assert {} == before["bills"]
+    told, *_ = homecoming.in_words(homecoming.story(before, after)).splitlines()
+    assert re.match(r"bill of rehearsal 20261121: \d+ lines agree, .*1 late_success", told), told
+    assert told.endswith(f", {sum(open_kinds(after).values())} open")
+    assert homecoming.in_words(homecoming.story(after, after)).startswith("Nothing happened")
+    monkeypatch.setenv("TILLWAY_URL", "http://127.0.0.1:8")
+    assert {} == homecoming.look(data)["bills"]
+
+
+def open_kinds(look):
+    (run,) = look["bills"].values()
+    return run["open"]
+
+
+def test_a_bill_that_agrees_is_one_line():
+    """And what the bank made of it."""
+    run = {
+        "id": "rec_1", "status": "finished", "account": "wechat", "bill_date": 20261122,
+        "counts": {"matched": 113}, "open": {}, "bank": {"status": "matched"},
+    }  # fmt: skip
+    look = {"balances": {}, "trial_balance": 0, "bills": {}}
+    look |= {kind: {} for kind in homecoming.KINDS}
+    matched = {**look, "bills": {"rec_1": run}}
+    waiting = {**look, "bills": {"rec_1": {**run, "bank": {"status": "not_there_yet"}}}}
+    line = "bill of wechat 20261122: 113 lines agree, nothing open, at the bank: matched"
+    for before in (look, waiting):
+        told = homecoming.in_words(homecoming.story(before, matched))
+        assert [line, "The books balance."] == told.splitlines()
 
 
 @pytest.mark.parametrize(("minor", "text"), [(0, "¥0.00"), (3286, "¥32.86"), (-5, "-¥0.05")])

@@ -110,6 +110,25 @@ def test_the_same_file_again_changes_nothing(run, rehearsal):
     assert [first[1]["id"]] == [one["id"] for one in json.loads(out)["data"]]
 
 
+def test_another_merchants_bill_does_not_take_the_place_of_ours(run, rehearsal):
+    """Refused whole, with what to do; a new number at the channel must be told, and be right."""
+    folder = rehearsal(200)
+    _, first = bring(run, folder)
+    bill, own = folder / "bill.csv", first["channel_account"]
+    bill.write_text(bill.read_text("utf-8").replace(own, "1999999999"), "utf-8")
+
+    code, err = bring(run, folder)
+    assert CHECK_FAILED == code
+    assert f"than {own}, which rehearsal is there; say whose it is with --account" in err
+    assert CHECK_FAILED == bring(run, folder, "--number", "1999999998")[0]
+    _, out, _ = run("recon", "show", "--data", folder, "--json")
+    assert [first["id"]] == [one["id"] for one in json.loads(out)["data"]]
+
+    _, moved = bring(run, folder, "--number", "1999999999")
+    assert ("1999999999", first["id"]) == (moved["channel_account"], moved["supersedes"])
+    assert moved == bring(run, folder)[1], "from now on it is known"
+
+
 def test_a_day_without_differences_is_code_0(run, rehearsal):
     """Of so few each has another kind of difference; without a payment there is none."""
     folder = rehearsal(KINDS, "--share", 1000, "--seed", 4)
