@@ -1,5 +1,6 @@
 """Figure 6: what ten million stored payments cost, against a hundred thousand."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,49 +13,74 @@ STORED: Final = (100_000, 10_000_000)
 FALL_MAX: Final = 0.20
 
 
-def _filled(lab: Lab, payments: int) -> Path:
-    """A data directory with so many payments; one of `lab.stores` if it was filled to the end."""
+@dataclass(slots=True)
+class _Store:
+    """A data directory made in bulk, how many payments are in it, and the file that says so.
+
+    The file is empty while a run adds to them: whoever comes after a run that was cut off counts.
+    """
+
+    data: Path
+    payments: int
+    said: Path | None
+
+    def say(self, payments: int | None) -> None:
+        """Keep the count for the next run; None: it is about to change."""
+        if self.said is not None:
+            self.said.write_text("" if payments is None else f"{payments}")
+
+
+def _filled(lab: Lab, payments: int) -> _Store:
+    """So many payments in a data directory; in one of `lab.stores` if it was filled to the end."""
     name = f"{payments}-of-{lab.options.seed.merchants}"
-    data = lab.fresh(name) if lab.stores is None else lab.stores / name
-    complete = data.parent / f"{data.name}.complete"
-    if complete.exists():
-        lab.progress.say(f"{data} was filled by an earlier run")
-        return data
-    lab.discard(data)
-    data.mkdir(parents=True)
-    gateway.seed_bulk(data, lab.options.seed, payments)
-    if lab.stores is not None:
-        complete.touch()
+    if lab.stores is None:
+        store = _Store(lab.fresh(name), payments, None)
+    else:
+        store = _Store(lab.stores / name, payments, lab.stores / f"{name}.complete")
+    if store.said is not None and store.said.exists():
+        count = store.said.read_text() or sum(_payments(store.data).values())
+        store.payments = int(count)
+        lab.progress.say(f"{store.data} was filled by an earlier run")
+        return store
+    lab.discard(store.data)
+    store.data.mkdir(parents=True)
+    gateway.seed_bulk(store.data, lab.options.seed, payments)
+    store.say(payments)
     lab.progress.say(f"{payments:,} payments stored in bulk")
-    return data
+    return store
+
+
+def _payments(data: Path) -> dict[str, int]:
+    counted: dict[str, int] = gateway.verify_ledger(data)["payments"]
+    return counted
 
 
 def measure(lab: Lab) -> Figure:
-    """The ratio of the first figure with few and with many stored payments, by turns."""
+    """The ratio of the first figure with few and with many stored payments, by turns.
+
+    What was made in bulk is checked after the runs, with what they added: every row of it.
+    """
     requests = echo_requests(lab, lab.duration_s)
-    folders = {payments: _filled(lab, payments) for payments in STORED}
-    stored = dict.fromkeys(STORED, 0)
+    stores = {payments: _filled(lab, payments) for payments in STORED}
     ratios: dict[int, list[float]] = {payments: [] for payments in STORED}
     runs: list[ClosedRun] = []
-    for payments in STORED:
-        stored[payments] = sum(gateway.verify_ledger(folders[payments])["payments"].values())
     for _ in range(lab.runs):
-        for payments in STORED:
+        for payments, store in stores.items():
             echo = echo_run(lab, requests)
-            run = closed_run(
-                lab, lab.options, data=folders[payments], stored_before=stored[payments]
-            )
-            stored[payments] += run.audit.in_ledger
+            store.say(None)
+            run = closed_run(lab, lab.options, data=store.data, stored_before=store.payments)
+            store.payments += run.audit.in_ledger
+            store.say(store.payments)
             ratios[payments].append(run.wrk.per_second / echo.per_second)
             runs.append(run)
             lab.progress.say(
-                f"{stored[payments]:,} stored: {run.wrk.per_second:,.0f}/s, "
+                f"{store.payments:,} stored: {run.wrk.per_second:,.0f}/s, "
                 f"ratio {ratios[payments][-1]:.3f}"
             )
     requests.unlink()
     if lab.stores is None:
-        for folder in folders.values():
-            lab.discard(folder)
+        for store in stores.values():
+            lab.discard(store.data)
     few, many = (median(ratios[payments]) for payments in STORED)
     return Figure(
         name="rows",

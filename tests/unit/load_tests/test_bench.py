@@ -119,7 +119,7 @@ def test_stored_payments_do_not_count_as_this_runs(small_bench, monkeypatch, cap
 
 
 def test_kept_stores_are_filled_once_and_used_again(small_bench, monkeypatch, tmp_path):
-    """What was cut off while it was filled is made anew."""
+    """What was cut off while it was filled is made anew, while it was used: counted."""
     monkeypatch.setattr(rows, "STORED", (20, 200))
     monkeypatch.setattr(rows, "FALL_MAX", 1.0)
     made = []
@@ -129,9 +129,12 @@ def test_kept_stores_are_filled_once_and_used_again(small_bench, monkeypatch, tm
 
     codes = [small_bench(*arguments)[0] for _ in range(2)]
     (tmp_path / "stores" / "200-of-4.complete").unlink()
+    (tmp_path / "stores" / "20-of-4.complete").write_text("")
+    codes.append(small_bench(*arguments)[0])
+    (tmp_path / "stores" / "20-of-4.complete").write_text("21")
     codes.append(small_bench(*arguments)[0])
 
-    assert [bench.EXIT_OK] * 3 == codes
+    assert [*[bench.EXIT_OK] * 3, bench.EXIT_AUDIT] == codes
     assert [20, 200, 200] == made
 
 
