@@ -262,8 +262,9 @@ class Desk(AccountCounter):
     def _list_receivers(self, caller: Key, question: Question) -> Decision:
         """The acting merchant's own; a platform's without a merchant: the platform's own."""
         refuse_filters(question.query, {"status"})
-        merchant = acting_merchant(self._register, caller, question.merchant)
-        owner = caller.platform or "" if merchant is None else merchant.id
+        owner = caller.platform
+        if owner is None or question.merchant is not None:
+            owner = self._merchant(caller, question).id
         records = filtered(self._members(owner, Receiver), question.query, "status")
         return self._listed(records, "/v1/receivers", question.query)
 

@@ -140,8 +140,10 @@ def advance(
     if known is not None:
         return None
     assert wanted.funder == funder.name, (wanted, funder)
-    if wanted.amount < 1 or not 0 <= wanted.released <= wanted.amount:
-        raise InvalidField(f"an advance of {wanted.amount}, {wanted.released}", param="amount")
+    if wanted.amount < 1:
+        raise InvalidField(f"an advance of {wanted.amount}", param="amount")
+    if not 0 <= wanted.released <= wanted.amount:
+        raise InvalidField(f"from 0 to the {wanted.amount} that are advanced", param="released")
     if outstanding + wanted.amount > funder.limit:
         raise Conflict(f"{funder.name} advances {funder.limit} at most; {outstanding} is out")
     if wanted.released and is_young:

@@ -38,6 +38,8 @@ async def test_a_receiver_is_a_merchants_or_a_platforms(world):
     assert (None, "saas") == (platforms["merchant"], platforms["platform"])
     assert [by_header["id"], by_body["id"]] == await listed(world, "receivers.list", merchant=own)
     assert [platforms["id"]] == await listed(world, "receivers.list", caller=saas)
+    nobodys = await world.ask("receivers.list")
+    assert ("invalid_field", "tillway-merchant") == (nobodys.code, nobodys.param)
     refused = await world.ask("receivers.create", {"name": "x", "merchant": other}, merchant=own)
     assert ("invalid_field", "/merchant") == (refused.code, refused.param)
     foreign = await world.ask("receivers.create", {"name": "x", "merchant": other}, caller=saas)

@@ -199,8 +199,9 @@ def test_an_advance_is_named_limited_and_repaid_out_of_the_partys_own_cover():
     with pytest.raises(Conflict, match="too young"):
         holds.advance(wanted_, funder, 0, 60, True, None)
     assert holds.advance(replace(wanted_, released=0), funder, 0, 0, True, None)
-    with pytest.raises(InvalidField):
+    with pytest.raises(InvalidField, match="100") as caught:
         holds.advance(replace(wanted_, released=101), funder, 0, 1_000, False, None)
+    assert "released" == caught.value.param
     with pytest.raises(Conflict, match="to spare"):
         holds.repay(known, 99, 6)
     repaid = holds.repay(known, 100, 6)
