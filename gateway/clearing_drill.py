@@ -42,6 +42,7 @@ from actors.local import LocalNetwork
 from actors.messages import Answer, Changes, Message, Refusal
 from actors.shard import MerchantShard
 from actors.snapshot import Reference
+from gateway.counted_store import CountedStore
 from gateway.home_settings import home_options
 from gateway.processes import policy_of
 from gateway.settings import load
@@ -59,7 +60,6 @@ from payments.money import AMOUNT_MAX
 from payments.settlement.cover import Credit, Divided, Waiting, divide, in_order
 from payments.settlement.instruction import Policy
 from payments.storage.clearing_day import FACTS, SHARD
-from payments.storage.sqlite import SqliteStore
 
 CUSTODY: Final = chart.custody("rehearsal", "01")
 STAGE_S_MAX: Final = 1_800.0
@@ -191,7 +191,7 @@ class Drill:
         self.clock = SystemClock()
         self.stages: dict[str, tuple[float, float]] = {}
         self.memory = Memory()
-        self._entries = 0
+        self._entries = self._read = 0
         self.custody = Custody(self.clock)
         sellers = shops(facts["merchants"], self._date, facts["seed"])
         settings = load(flags={"data_dir": str(folder)})
@@ -207,8 +207,8 @@ class Drill:
         options = ShardOptions("shard-0", 0, (), policy_of(settings), home=home)
         secret = Entropy().bytes(64)
         self._identity = Identity("custody", "custody", secret)
-        store = SqliteStore(folder / SHARD, clock=self.clock)
-        self.core = Core(options, store, self.clock, Digests(secret), reference, self._ended)
+        self.store = CountedStore(folder / SHARD, clock=self.clock)
+        self.core = Core(options, self.store, self.clock, Digests(secret), reference, self._ended)
         self.shard = MerchantShard(self.core)
 
     def _ended(self, reason: str) -> None:
@@ -259,6 +259,7 @@ class Drill:
     async def _open(self) -> None:
         self.shard.open()
         self._entries = self.core.books.entry_no
+        self._read = self.store.rows_read
 
     async def _clear(self) -> None:
         body = msgspec.json.encode({"business_date": self._date})
@@ -319,6 +320,8 @@ class Drill:
             "mapped_mib": self.memory.mapped_mib,
             "longest_slice_ms": self.shard.home.slices.longest_s * 1000,
             "entries": self.core.books.entry_no - self._entries,
+            "rows_read": self.store.rows_read - self._read,
+            "rows_written": self.store.rows_written,
             "claims": len(custody.claims),
             "instructions": len(custody.numbers),
             "messages": custody.orders,

@@ -2,9 +2,10 @@
 
 `tillway clearing rehearse` makes a shard's file, `tillway clearing drill` opens the real shard on
 it in a process of its own. Three days are measured, the last of them the one that was asked for,
-each with a thousand payments a merchant: what a payment costs must not grow with the day. The audit
-is that of `ledger verify`, which reads every row again: a payment that is in no batch or in two,
-totals that are not those of the members, and money that left and has not arrived fail it.
+each with a thousand payments a merchant: what a payment costs must not grow with the day, neither
+in processor time nor in rows that are read and written. The audit is that of `ledger verify`, which
+reads every row again: a payment that is in no batch or in two, totals that are not those of the
+members, and money that left and has not arrived fail it.
 """
 
 import shutil
@@ -49,6 +50,11 @@ def measure(lab: Lab) -> Figure:
     costs = {
         size: median([one.answer["cpu_us_per_payment"] for one in runs[size]]) for size in runs
     }
+    rows = {
+        name: {size: runs[size][-1].answer[f"rows_{name}"] / size for size in runs}
+        for name in ("read", "written")
+    }
+    grown = max(_spread(list(each.values())) for each in rows.values())
     whole = runs[asked]
     return Figure(
         name="clearing",
@@ -69,10 +75,15 @@ def measure(lab: Lab) -> Figure:
                 unit=" MiB",
             ),
             Bar("cost grows by", _spread(list(costs.values())), SPREAD_MAX, at_least=False),
+            Bar("rows grow by", grown, SPREAD_MAX, at_least=False),
         ),
         values={
             "payments": asked,
             "cpu_us_per_payment": {str(size): round(cost, 2) for size, cost in costs.items()},
+            "rows_per_payment": {
+                name: {str(size): round(count, 3) for size, count in each.items()}
+                for name, each in rows.items()
+            },
             "entries_per_payment": {
                 str(size): round(runs[size][-1].answer["entries"] / size, 4) for size in runs
             },

@@ -5,15 +5,17 @@ import sqlite3
 
 import pytest
 
+from gateway.counted_store import rows_of
 from load_tests import bench
 from load_tests.audit import Audit
 from load_tests.figures import clearing
 from load_tests.gateway import verify_ledger
 from load_tests.history import load
 from payments.clearing import rehearsal
+from payments.ledger import pack_postings
 from payments.storage import clearing_day
 from payments.storage.audit import audit_all
-from payments.storage.base import StoreRefused
+from payments.storage.base import Batch, StoreRefused
 
 MEMORY = ("memory_mib", "private_mib", "mapped_mib")
 SOUND = {
@@ -47,6 +49,9 @@ def test_it_is_measured_audited_and_kept(tmp_path, monkeypatch):
     assert 0 < values["mapped_mib"] < values["memory_mib"] < clearing.MEMORY_MIB_MAX
     assert 0 < values["private_mib"] < values["memory_mib"]
     assert 0 < figure["values"]["longest_slice_ms"]["1000"]
+    rows = figure["values"]["rows_per_payment"]
+    assert 2 * 1.02 < rows["read"]["1000"] < 4  # An entry and what it is about; refunds, batches.
+    assert 0 < rows["written"]["1000"] < 4
     assert 1 == len(load(out))
 
 
@@ -79,6 +84,20 @@ def test_what_the_ledger_says_decides(changes, passes):
 def test_the_cost_is_held_against_the_cheapest_day():
     assert 0.5 == clearing._spread([20.0, 10.0, 15.0])
     assert 0.0 == clearing._spread([20.0, 10.0])
+
+
+def test_rows_of_a_commit_are_those_of_tables_indexes_and_entries():
+    """One entry with two postings, a record that is due and one that is not, a change, a fold."""
+    batch = Batch.empty()
+    assert 1 == rows_of(batch)
+    postings = pack_postings((("fees:income#1", -4), ("merchant:m:pending", 4)))
+    batch.entries.append((1, 1, 1, "e", "s", 0, "cny", postings, b""))
+    batch.records += [(1, "a", "k", "o", 1, 7, b""), (2, "b", "k", "o", 1, None, b"")]
+    batch.record_changes.append((None, b"", 1))
+    batch.events.append((1, 1, 1, "evt", "type", 0, b""))
+    batch.balances.append(("a", "cny", 4, 1))
+
+    assert 1 + (2 + 2) + (3 + 1 + 3) + 1 + 2 + 1 == rows_of(batch)
 
 
 # --- the made day ----------------------------------------------------------------------------
