@@ -31,6 +31,9 @@ FILES = {
     "public.pem": "public_key_pem",
 }
 PATIENCE_S = 90
+DAY_S = 86_400
+CHINA_S = 8 * 3_600
+MORNING_S = 10 * 3_600 + 1_800
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +130,28 @@ def test_what_a_receiver_cannot_return_is_owed_and_the_books_are_sound(shop, gat
     verify = [str(kit.TILLWAY), "ledger", "verify", "--data", str(gateway.data)]
     said = subprocess.run(verify, capture_output=True, text=True, timeout=PATIENCE_S)
     assert 0 == said.returncode, said.stdout + said.stderr
+
+
+def test_the_next_morning_the_channels_bill_agrees(shop, gateway):
+    """What receivers got and gave back on this day, the tests above included."""
+    payment = sold(
+        shop, (a_receiver(shop, "1900000201"), 500), (a_receiver(shop, "1900009401"), 1_000)
+    )
+    until(lambda: states(shop, payment), lambda found: found == [("settled", 0), ("failed", 0)])
+    given_back(shop, payment, 2_500)
+    now = int(gateway.clock.now().timestamp()) + CHINA_S
+    gateway.clock.advance(DAY_S - now % DAY_S + MORNING_S)
+
+    path = "/v1/reconciliations?channel=wechat:sharing"
+    page = until(lambda: gateway.operator.get(path), lambda answer: answer["data"])
+
+    # Whoever runs this at midnight in China has two days of it.
+    for run in page["data"]:
+        assert {"matched": run["lines"]["theirs"]} == run["counts"]
+        assert run["lines"]["ours"] == run["lines"]["theirs"]
+        assert run["totals"]["ours"] == run["totals"]["theirs"]
+    items = gateway.operator.get("/v1/reconciliation_items?type=split_mismatch")
+    assert [] == items["data"]
+    assert 2 <= sum(run["counts"]["matched"] for run in page["data"])
+    folder = gateway.data / "bills" / "wechat" / "wechat"
+    assert len(page["data"]) == len(list(folder.glob("*.shares.*.csv.gz")))

@@ -4,6 +4,10 @@
 """
 
 import asyncio
+import csv
+import gzip
+import hashlib
+import io
 import json
 from random import Random
 
@@ -11,6 +15,7 @@ import pytest
 from wechatpayv3 import WeChatPay, WeChatPayType
 from wechatpayv3.core import Core
 
+from payments.bills.text import china_date, day_ms, next_date
 from payments.channels.sandbox.app import serve
 from payments.clock import SystemClock
 from rig_wechat import WeChatRig
@@ -220,3 +225,62 @@ async def test_the_largest_ratio_is_told_to_partners(sandbox):
     told = await client.ok("profitsharing_config_query", **client.sub)
 
     assert 3_000 == told["max_ratio"]
+
+
+@pytest.mark.parametrize("partner", MODES)
+async def test_the_bill_is_fetched_and_a_spreadsheet_adds_it_up(sandbox, partner):
+    """The strangers' client asks and downloads; Python's own csv reads what a program would."""
+    client = await client_of(sandbox, partner)
+    trade = await client.sell()
+    await client.name(RIDER)
+    await client.ok("profitsharing_order", **client.order(trade, finish=True))
+    await client.ok(
+        "profitsharing_return", out_return_no=BACK, return_mchid=RIDER, amount=200,
+        description="退款", out_order_no=SHARE, **client.sub,
+    )  # fmt: skip
+    now = sandbox.clock.now_ms()
+    day = str(china_date(now))
+    sandbox.clock.offset_ms += day_ms(next_date(int(day))) + 10 * 3_600_000 - now
+
+    date = f"{day[:4]}-{day[4:6]}-{day[6:]}"
+    told = await client.ok("profitsharing_bill", bill_date=date, tar_type="GZIP", **client.sub)
+    status, packed = await asyncio.to_thread(client._made.download_bill, told["download_url"])
+
+    assert 200 == status
+    text = gzip.decompress(packed)
+    assert told["hash_value"] == hashlib.sha1(text, usedforsecurity=False).hexdigest()
+    rows = list(csv.reader(io.StringIO(text.decode("utf-8-sig"))))
+    assert all(cell.startswith("`") for row in rows[1:3] for cell in row)
+    lines = [dict(zip(rows[0], (cell[1:] for cell in row), strict=True)) for row in rows[1:3]]
+    assert [(SHARE, "5.00", "分账"), (BACK, "2.00", "分账回退")] == [
+        (each["商户分账/回退单号"], each["分账金额"], each["业务类型"]) for each in lines
+    ]
+    assert {(RIDER, trade, "100.00")} == {
+        (each["分账接收方"], each["微信订单号"], each["订单金额"]) for each in lines
+    }
+    assert ["`2", "`5.00", "`2.00"] == rows[4]
+
+
+@pytest.mark.parametrize("partner", MODES)
+async def test_a_receivers_callback_verifies_and_opens(sandbox, partner):
+    client = await client_of(sandbox, partner)
+    trade = await client.sell()
+    await client.name(RIDER)
+    told = []
+    sandbox.sharing.tell = told.append
+    sandbox.sharing.set_url(RIDER, "http://127.0.0.1:1/notify")
+    await client.ok("profitsharing_order", **client.order(trade))
+    async with asyncio.timeout(60):
+        while not told:  # noqa: ASYNC110 - the loop brings it with its next turn
+            await asyncio.sleep(0)
+
+    post = await sandbox.post(told[0], 1)
+    opened = json.loads(client._made.decrypt_callback(post.headers, post.body))
+    result = client._made.callback(post.headers, post.body)
+
+    assert "TRANSACTION.SUCCESS" == result["event_type"]
+    assert (SHARE, trade, RIDER, 500) == (
+        opened["out_order_no"], opened["transaction_id"], opened["receiver"]["account"],
+        opened["receiver"]["amount"],
+    )  # fmt: skip
+    assert client.sub.get("sub_mchid") == opened.get("sub_mchid")
