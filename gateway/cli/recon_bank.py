@@ -35,12 +35,17 @@ def import_statement(
     try:
         account, entries = _entries(file, dialect)
     except MessageRefused as error:
-        complain(f"{file.name} is refused: {error}")
+        what = f"camt.{dialect.removeprefix('camt')}.001.08"
+        complain(f"{file.name} is refused: {error}; ask the bank for {what} again, in one file")
         raise typer.Exit(EXIT_CHECK_FAILED) from error
     except OSError as error:
         raise typer.BadParameter(f"{file.name} cannot be read", param_hint="FILE") from error
     if settings.bank is not None and account != settings.bank.custody_account:
-        complain(f"{file.name} is refused: it is of the account {account}, not of custody")
+        own = settings.bank.custody_account
+        complain(
+            f"{file.name} is refused: it is of the account {account}, not of custody; "
+            f"ask the bank for the file of {own}"
+        )
         raise typer.Exit(EXIT_CHECK_FAILED)
     told = _credits(entries, _names(settings))
     settles = {

@@ -129,6 +129,20 @@ def test_another_merchants_bill_does_not_take_the_place_of_ours(run, rehearsal):
     assert moved == bring(run, folder)[1], "from now on it is known"
 
 
+def test_a_day_that_is_not_over_has_no_bill(run, rehearsal, monkeypatch):
+    """With real money the machine's clock says so; a test clock may be ahead of it."""
+    folder = rehearsal(100, "--bill-date", 29991231)
+    with monkeypatch.context() as live:
+        live.setattr("payments.storage.expected.is_live", lambda path: True)
+        code, err = bring(run, folder)
+    assert CHECK_FAILED == code
+    assert "the day 29991231 is not over in China; wait for the channel's bill" in err
+    assert not (folder / "reconciliation.db").exists()
+
+    _, answer = bring(run, folder)
+    assert 29991231 == answer["bill_date"]
+
+
 def test_a_day_without_differences_is_code_0(run, rehearsal):
     """Of so few each has another kind of difference; without a payment there is none."""
     folder = rehearsal(KINDS, "--share", 1000, "--seed", 4)

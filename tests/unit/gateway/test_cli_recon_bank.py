@@ -130,5 +130,6 @@ def test_a_bad_file_is_refused_whole(run, day, dialect, message):
     code, out, err = bring(run, day, dialect, message)
     assert (CHECK_FAILED, "") == (code, out)
     assert "bank.xml is refused" in err
+    assert f"; ask the bank for camt.{dialect[4:]}.001.08 again" in err
     shown = json.loads(run("recon", "show", "--data", day[0], "--json")[1])
     assert [None] == [each["bank"] for each in shown["data"]]
