@@ -30,9 +30,14 @@ ARGS ?=
 UPGRADE ?=
 
 # Unit tests that take a minute of their own run with the rest: those that open sockets, of channels
-# and of the bench, the command line's, and searches and files of many thousand rows.
+# and of the bench, the command line's, searches and files of many thousand rows, and those that
+# start boxes or processes again after each of their crashes.
 LONGER := tests/unit/payments/channels tests/unit/load_tests \
 	$(sort $(wildcard tests/unit/gateway/test_cli*.py)) \
+	$(addprefix tests/unit/gateway/test_,doctor.py sandboxes.py triggers.py) \
+	$(addprefix tests/unit/actors/,custody/test_crashes.py custody/test_lost_store.py \
+		test_merchant.py test_repaying.py) \
+	$(addprefix tests/unit/actors/home/test_,clearing_laws.py crashes.py papers.py party_days.py) \
 	$(addprefix tests/unit/payments/,bills iso20022 reports settlement test_lifecycle.py)
 # What `make check` has already run, `make test` does not run again.
 REST := $(filter-out tests/unit/,$(sort $(wildcard tests/*/))) $(LONGER)

@@ -8,7 +8,6 @@ import json
 import threading
 from datetime import UTC, datetime
 
-import openpyxl
 import pytest
 from typer.testing import CliRunner
 
@@ -17,6 +16,7 @@ from gateway.cli.app import app
 from payments.calendar import business_date
 from payments.storage.bulk import make_payments
 from payments.testing import NOW_MS, a_merchant, an_id
+from workbooks import load_workbook
 from world import World
 
 TODAY = str(business_date(NOW_MS))
@@ -224,7 +224,7 @@ def test_a_file_comes_with_its_checksum_and_manifest(month, format_, amounts):
     assert {"shard-0.db", "shard-1.db"} == manifest["entries_up_to"].keys()
     assert not list(month.out.glob("*.part"))
     if format_ == "xlsx":
-        sheet = openpyxl.load_workbook(path)["Items"]
+        sheet = load_workbook(path)["Items"]
         assert "f" not in {cell.data_type for cell in sheet["Y"]}
         assert busy_month.EVIL in {cell.value for cell in sheet["Y"]}
     else:

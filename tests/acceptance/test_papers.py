@@ -4,10 +4,10 @@ import csv
 import io
 import time
 
-import openpyxl
 import pytest
 
 from payments.iso20022 import camt053
+from workbooks import load_workbook
 
 PATIENCE_S = 60
 
@@ -125,7 +125,7 @@ def test_a_statement_as_a_workbook(sold):
     told = shop.client.get(f"/v1/statements?business_date={date}&format=xlsx")
     assert 200 == told.status, told
     assert told.headers["Content-Type"].endswith("spreadsheetml.sheet")
-    book = openpyxl.load_workbook(io.BytesIO(told.content), data_only=True)
+    book = load_workbook(io.BytesIO(told.content), data_only=True)
     names, *lines = book["Items"].iter_rows(values_only=True)
     at = names.index("payment_id")
     assert {each["id"] for each in paid} == {line[at] for line in lines} - {None, ""}

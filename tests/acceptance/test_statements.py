@@ -5,7 +5,6 @@ import io
 import json
 from decimal import Decimal
 
-import openpyxl
 import pytest
 from typer.testing import CliRunner
 
@@ -17,6 +16,7 @@ from payments.calendar import business_date
 from payments.iso20022 import camt053
 from payments.settlement.entries import accounts_of, home_of
 from payments.testing import NOW_MS
+from workbooks import load_workbook
 
 TODAY = business_date(NOW_MS)
 LEFT = ("refunds", "discounts", "fees", "splits")
@@ -121,8 +121,8 @@ def test_the_workbook_proves_the_batches(desk):
     """A sheet with each batch's sum as a formula; and in Check, that its lines come to it."""
     out = desk.out / "statement.xlsx"
     desk.report("--business-date", TODAY, "--format", "xlsx", "--out", out)
-    shown = openpyxl.load_workbook(out, data_only=True)
-    formulas = openpyxl.load_workbook(out)
+    shown = load_workbook(out, data_only=True)
+    formulas = load_workbook(out)
     lines = list(formulas["Batches"].iter_rows(min_row=2, values_only=True))
     assert [b.id for b in desk.month.state.all("batch") if b.business_date == TODAY] == [
         line[0] for line in lines

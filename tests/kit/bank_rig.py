@@ -1,5 +1,6 @@
 """A bank's sandbox on a socket, our client before it, and a stranger who signs by hand."""
 
+import functools
 import io
 import json
 from random import Random
@@ -21,11 +22,14 @@ from payments.clock import ManualClock
 from payments.iso20022 import pain001
 from payments.iso20022.pain001 import CreditTransfer, PaymentOrder
 
-IDENTITY = Identity.open(None)
-"""Keys take longer than a test."""
-
 TODAY = 20261118
 """The day on which a `ManualClock` starts, in China: it is in the afternoon."""
+
+
+@functools.cache
+def identity():
+    """The bank's keys and its customer's, made once: they take longer than a test."""
+    return Identity.open(None)
 
 
 def transfer(number="E1", amount=1_000, account="6222000000000000", **changes):
@@ -47,13 +51,15 @@ class Bank:
         self.folder, self.timeout_s, self.late_s = folder, timeout_s, late_s
         self.pool = SigningPool("bank-test")
         self.nonces = Random(7)
-        self.key = serialization.load_pem_private_key(IDENTITY.customer_private_pem.encode(), None)
-        self.bank_key = serialization.load_pem_public_key(IDENTITY.bank_public_pem.encode())
+        self.key = serialization.load_pem_private_key(
+            identity().customer_private_pem.encode(), None
+        )
+        self.bank_key = serialization.load_pem_public_key(identity().bank_public_pem.encode())
         self.http = None
 
     async def start(self):
         self.sandbox = BankSandbox(
-            SandboxSettings(self.folder), self.clock, Random(7), IDENTITY, self.late_s
+            SandboxSettings(self.folder), self.clock, Random(7), identity(), self.late_s
         )
         self.served = await serve(self.sandbox)
         self.http = PooledClient(HTTP)

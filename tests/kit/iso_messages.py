@@ -5,10 +5,6 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 from lxml import etree
-from pyiso20022.camt.camt_053_001_08 import camt_053_001_08
-from pyiso20022.camt.camt_054_001_08 import camt_054_001_08
-from pyiso20022.pain.pain_001_001_09 import pain_001_001_09
-from pyiso20022.pain.pain_002_001_12 import pain_002_001_12
 from xsdata.formats.dataclass.parsers import XmlParser
 from xsdata.formats.dataclass.parsers.config import ParserConfig
 
@@ -25,12 +21,6 @@ SCHEMAS = {
     "pain.001": BUNDLE / "templates" / "pain.001.001.09" / "pain.001.001.09.xsd",
     "pain.002": BUNDLE / "pain002" / "schemas" / "pain.002.001.12.xsd",
 }
-CLASSES = {
-    "pain.001": pain_001_001_09.Document,
-    "pain.002": pain_002_001_12.Document,
-    "camt.053": camt_053_001_08.Document,
-    "camt.054": camt_054_001_08.Document,
-}
 STRICT = ParserConfig(
     fail_on_unknown_properties=True,
     fail_on_unknown_attributes=True,
@@ -38,11 +28,30 @@ STRICT = ParserConfig(
 )
 
 
+def classes():
+    """The documents of an independent library, which takes half a second to load.
+
+    Loaded here, so that only those who ask it wait for it, and not all who collect tests.
+    """
+    from pyiso20022.camt.camt_053_001_08 import camt_053_001_08
+    from pyiso20022.camt.camt_054_001_08 import camt_054_001_08
+    from pyiso20022.pain.pain_001_001_09 import pain_001_001_09
+    from pyiso20022.pain.pain_002_001_12 import pain_002_001_12
+
+    return {
+        "pain.001": pain_001_001_09.Document,
+        "pain.002": pain_002_001_12.Document,
+        "camt.053": camt_053_001_08.Document,
+        "camt.054": camt_054_001_08.Document,
+    }
+
+
 class Judges:
     """Judgments by somebody else's understanding of the standard."""
 
     def __init__(self):
         self._schemas = {name: etree.XMLSchema(etree.parse(path)) for name, path in SCHEMAS.items()}
+        self._classes = classes()
 
     def verify(self, name, message):
         """Raise where a message is not valid by the published schema."""
@@ -50,7 +59,7 @@ class Judges:
 
     def read(self, name, message):
         """What an independent library makes of a message; it raises for whatever it misses."""
-        return XmlParser(config=STRICT).from_bytes(message, CLASSES[name])
+        return XmlParser(config=STRICT).from_bytes(message, self._classes[name])
 
 
 ids = st.from_regex(r"[A-Za-z0-9+/?:().,'_-]{1,35}", fullmatch=True).filter(is_id)

@@ -8,11 +8,11 @@ import re
 import tracemalloc
 from decimal import Decimal
 
-import openpyxl
 import pytest
 
 from payments.reports.tables import Table, Tally
 from payments.reports.workbook import TooManyRows, write_workbook
+from workbooks import load_workbook
 
 LINES = (("sale", 3800, 14), ("back", -947, -4), ("Sale", 500, 2), ("sale", 1000, 4))
 EXACT = re.compile(r'EXACT\((\w+![$\w:]+),("[^"]*"|[$\w]+)\)')
@@ -23,8 +23,8 @@ class Book:
     """A workbook as it is shown (`values`) and as it is computed (`formulas`)."""
 
     def __init__(self, path):
-        self.formulas = openpyxl.load_workbook(path)
-        self.values = openpyxl.load_workbook(path, data_only=True)
+        self.formulas = load_workbook(path)
+        self.values = load_workbook(path, data_only=True)
 
     def rows(self, sheet):
         return [list(row) for row in self.values[sheet].iter_rows(values_only=True)]

@@ -8,12 +8,10 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyiso20022.pain import pain_001_001_09 as pain
-from pyiso20022.pain.pain_001_001_09 import pain_001_001_09
 from xsdata.formats.dataclass.serializers import XmlSerializer
 from xsdata.models.datatype import XmlDate, XmlDateTime
 
-from bank_rig import IDENTITY, TODAY, message, transfer
+from bank_rig import TODAY, identity, message, transfer
 from payments.calendar import business_date, rfc3339
 from payments.channels.bank import endings, wire
 from payments.channels.bank.books import LOG, Books
@@ -68,7 +66,7 @@ def test_nonces_are_forgotten_when_their_window_is_over(monkeypatch):
     """And not sooner: a full memory refuses."""
     monkeypatch.setattr("payments.channels.bank.door.NONCES_MAX", 2)
     clock = ManualClock()
-    door = Door(IDENTITY, clock)
+    door = Door(identity(), clock)
     door.remember("a")
     door.remember("b")
     with pytest.raises(Exception, match="too many requests"):
@@ -136,6 +134,8 @@ async def test_the_group_is_as_far_as_its_slowest_payment(bank, judges):
 
 async def test_a_strangers_order_is_paid(bank, judges):
     """Made by a library that nobody here wrote, with elements that we do not send."""
+    from pyiso20022.pain import pain_001_001_09 as pain  # Half a second, for this test alone.
+
     await bank.fund()
     party = pain.PartyIdentification135
     account = pain.CashAccount38
@@ -173,7 +173,7 @@ async def test_a_strangers_order_is_paid(bank, judges):
         nb_of_txs="1",
         initg_pty=party(nm="A stranger"),
     )
-    document = pain_001_001_09.Document(
+    document = pain.Document(
         cstmr_cdt_trf_initn=pain.CustomerCreditTransferInitiationV09(
             grp_hdr=header, pmt_inf=[block]
         )
@@ -271,7 +271,7 @@ class Folder:
         """The report, its signature checked."""
         raw = (self.root / "out" / f"{name}.pain.002.xml").read_bytes()
         seal = (self.root / "out" / f"{name}.pain.002.xml.sig").read_text().strip()
-        assert wire.is_signed(IDENTITY._bank.public_key(), raw, wire.from_base64(seal))
+        assert wire.is_signed(identity()._bank.public_key(), raw, wire.from_base64(seal))
         return pain002.decode(raw)
 
 
@@ -299,7 +299,7 @@ async def test_files_that_come_again_or_are_wrong(tmp_path, kept):
     desk = Desk(books, ManualClock())
     desk.credit("S1", 9_000, "", "somebody")
     kept.folder = tmp_path / "other"
-    folder, files = Folder(kept), Files(tmp_path / "other", desk, IDENTITY, books.flush)
+    folder, files = Folder(kept), Files(tmp_path / "other", desk, identity(), books.flush)
     folder.put("a.xml", message())
     folder.put("b.xml", message())
     folder.put("c.xml", message(number="M3"), b"wrong")
@@ -362,7 +362,7 @@ async def test_faults_are_set_and_counted(bank):
 
 
 def test_the_credentials_are_those_that_are_promised():
-    told = BankSandbox(SandboxSettings(), ManualClock(), Random(1), IDENTITY).credentials()
+    told = BankSandbox(SandboxSettings(), ManualClock(), Random(1), identity()).credentials()
 
     assert {
         *("customer_id", "custody_account", "signing_private_key_pem", "bank_public_key_pem"),
