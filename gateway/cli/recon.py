@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable
+from functools import partial
 from hashlib import file_digest
 from itertools import islice
 from pathlib import Path
@@ -90,7 +91,9 @@ def import_(
         rate_of = _rate_of(rate_ppm, config, data)
         others = _others(config, data)
         if dialect == "wechat-sharing":
-            view = recon_shares.compared(file, "wechat", bill_date, account, paths)
+            view = recon_shares.compared(
+                file, "wechat", bill_date, account, paths, partial(_refuse_another, number=number)
+            )
         else:
             day, name = _about(file, dialect, bill_date, account, number, paths)
             view = _compared(file, dialect, day, name, rate_of, paths, others, quiet=as_json)

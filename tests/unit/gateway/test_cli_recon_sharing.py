@@ -103,3 +103,35 @@ def test_an_empty_bill_needs_its_day_and_account(run, day):
 
     assert CHECK_FAILED == code
     assert {"split_mismatch": 2} == json.loads(out)["open"]
+
+
+def test_another_accounts_bill_is_refused(run, day):
+    """Than the bills before, or than is said: every line of it would be a difference."""
+    folder, lines = day
+    right = b"".join(sharing_bill.write(lines))
+    other = right.replace(b"1900000001", b"1900000002")
+    assert OK == bring(run, folder, right)[0]
+
+    code, _, err = bring(run, folder, other)
+
+    assert (CHECK_FAILED, True) == (code, "is refused" in err)
+    assert CHECK_FAILED == bring(run, folder, right, "--number", "1900000002")[0]
+
+
+def test_a_day_that_is_not_over_is_refused_where_money_is_real(run, day, monkeypatch):
+    folder, lines = day
+    monkeypatch.setattr("payments.storage.expected.is_live", lambda path: True)
+    monkeypatch.setattr("payments.clock.SystemClock.now_ms", lambda clock: lines[0].at_ms)
+
+    code, _, err = bring(run, folder, b"".join(sharing_bill.write(lines)))
+
+    assert CHECK_FAILED == code
+    assert "is not over" in err
+
+
+def test_the_account_may_be_named_either_way(run, day):
+    folder, lines = day
+    data = b"".join(sharing_bill.write(lines))
+
+    assert OK == bring(run, folder, data, "--account", ACCOUNTS[0])[0]
+    assert OK == bring(run, folder, data, "--account", f"{ACCOUNTS[0]}:sharing")[0]
