@@ -386,11 +386,16 @@ def refuse_readable_by_others(path: Path) -> None:
 
 
 def make_data_dir(settings: Settings) -> Path:
-    """Make the data directory, for its owner only. Return it."""
+    """Make the data directory, for its owner only. Return it; raise SettingsError."""
     path = settings.data_path
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.stat().st_mode & 0o077:
-        path.chmod(0o700)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o700)
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be the data directory: {error.strerror}; choose another with --data"
+        ) from None
     return path
 
 

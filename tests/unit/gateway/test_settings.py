@@ -207,6 +207,15 @@ def test_a_private_file_is_replaced_as_a_whole(tmp_path):
     assert [path] == list(tmp_path.iterdir())
 
 
+def test_a_data_directory_that_cannot_be_is_refused_with_words(tmp_path):
+    """A file, a disk that nobody may write to: what is wrong and what to do, no traceback."""
+    (tmp_path / "file").write_text("")
+    settings = loaded(tmp_path, flags={"data_dir": str(tmp_path / "file" / "d")})
+
+    with pytest.raises(SettingsError, match="Not a directory; choose another with --data"):
+        make_data_dir(settings)
+
+
 def test_the_ready_line_is_found_again(tmp_path):
     """By the command line's client; none is an empty table."""
     settings = loaded(tmp_path, flags={"data_dir": str(tmp_path / "d")})
