@@ -58,12 +58,26 @@ def say(value: Any, *, as_json: bool, text: str | None = None) -> None:
 
 
 def say_rows(
-    value: Any, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool
+    value: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    as_json: bool,
 ) -> None:
-    """An answer that is a table: JSON of `value`, a table on a terminal, else aligned columns."""
+    """An answer that is a table: JSON of `value`, a table on a terminal, else aligned columns.
+
+    Where a list goes on behind these rows, people are told; a program sees `has_more`.
+    """
     if as_json or not is_terminal() or not rows:
         say(value, as_json=as_json, text=table(rows, columns))
-        return
+    else:
+        _show(rows, columns)
+    if not as_json and rows and value.get("has_more"):
+        note(f"there are more: --starting-after {rows[-1].get('id', '')}, or a larger --limit")
+
+
+def _show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """A table with shape and color, on a terminal."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

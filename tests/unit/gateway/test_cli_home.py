@@ -134,6 +134,18 @@ def test_batches_are_exported_page_by_page(run, sent, tmp_path):
     )
 
 
+@pytest.mark.parametrize("command", ["clearing list", "recon exceptions", "settlements list"])
+def test_people_are_told_that_a_list_goes_on(run, sent, command):
+    """Twenty differences of a thousand look like all of them; programs have `has_more`."""
+    row = {"id": "one_2", "proposal": {"act": "claim"}}
+    for has_more, told in ((True, True), (False, False)):
+        sent.answer = lambda method, path, query, more=has_more: {"data": [row], "has_more": more}
+        _, _, err = run(*command.split())
+        assert told == ("there are more: --starting-after one_2" in err)
+        _, out, err = run(*command.split(), "--json")
+        assert (has_more, "") == (json.loads(out)["has_more"], err)
+
+
 def test_where_no_file_can_be_nothing_is_left(run, sent, tmp_path):
     """A folder, or a folder that is not there: usage, in words."""
     sent.answer = lambda method, path, query: {"has_more": False, "data": []}
