@@ -12,6 +12,7 @@ from actors.parties import CURRENCY, Parties
 from actors.payouts import BLOCKED_AGAIN_MS, MAKER, Payouts
 from actors.withdrawing import Withdrawing
 from payments.calendar import business_date
+from payments.clearing.terms import PayoutMode
 from payments.errors import PaymentError
 from payments.ids import body_at
 from payments.money import AMOUNT_MAX
@@ -23,20 +24,19 @@ log = logging.getLogger(__name__)
 
 
 class ReceiverPayouts:
-    """Registers itself where settings say that receivers are paid by themselves."""
+    """Whom settings, or a receiver's own terms, say to pay without being asked."""
 
     def __init__(self, parties: Parties, payouts: Payouts, withdrawing: Withdrawing) -> None:
         self._core = parties.core
         self._parties = parties
         self._payouts = payouts
         self._withdrawing = withdrawing
-        if parties.core.options.home.pays_receivers:
-            parties.funded.append(self._funded)
-            payouts.receiver_due = self._due
+        parties.funded.append(self._funded)
+        payouts.receiver_due = self._due
 
     def _funded(self, party: str, at: int) -> None:
         """Money came for a receiver: look at it at the next hour for payouts."""
-        if party.startswith(RECEIVER_PREFIX):
+        if party.startswith(RECEIVER_PREFIX) and self._mode(party) is PayoutMode.AUTO:
             due, look = self._parties.due_ms(party), self._payouts.next_look(at)
             if due is None or look < due:
                 self._parties.put(self._parties.get(party), look)
@@ -48,10 +48,14 @@ class ReceiverPayouts:
             return
         free = min(self._parties.purse(party).free, AMOUNT_MAX)
         receiver = self._core.reference.receiver(party)
-        minimum = self._core.options.home.receivers_minimum
         tomorrow = self._payouts.next_look(self._payouts.tomorrow(now))
         self._look_again(party, tomorrow if self._parties.purse(party).available > 0 else None)
-        if free < max(1, minimum) or receiver is None:
+        if receiver is None or self._mode(party) is not PayoutMode.AUTO:
+            return  # It is asked for, or the terms change before the next look.
+        minimum = receiver.payout.minimum
+        if minimum is None:
+            minimum = self._core.options.home.receivers_minimum
+        if free < max(1, minimum):
             return  # What comes later adds to it.
         if receiver.status is not ReceiverStatus.ACTIVE:
             return
@@ -65,6 +69,13 @@ class ReceiverPayouts:
         except PaymentError as refusal:
             self._core.count("receiver_payouts_refused")
             log.warning("no payout of %s: %s", party, refusal.detail)
+
+    def _mode(self, party: str) -> PayoutMode:
+        """Its own, else the deployment's."""
+        receiver = self._core.reference.receiver(party)
+        if receiver is not None and receiver.payout.mode is not None:
+            return receiver.payout.mode
+        return PayoutMode.AUTO if self._core.options.home.pays_receivers else PayoutMode.MANUAL
 
     def _look_again(self, party: str, at: int | None) -> None:
         self._parties.put(self._parties.get(party), at)

@@ -140,6 +140,6 @@ def may_set_status(
 
 
 def may_set_payout(caller: Key) -> None:
-    """When and how a merchant is paid out is not its own to say."""
+    """When and how a merchant or its receivers are paid out is not its own to say."""
     if caller.owner not in (KeyOwner.PLATFORM, KeyOwner.OPERATOR):
         raise InsufficientScope("payout terms are changed by the platform or an operator")

@@ -233,6 +233,8 @@ class Desk(AccountCounter):
 
     def _create_receiver(self, caller: Key, question: Question) -> Decision:
         wish = wish_of(NewReceiver, question.body)
+        if wish.payout is not None:
+            may_set_payout(caller)
         if wish.merchant is not None and question.merchant not in (None, wish.merchant):
             raise InvalidField("this request acts for another merchant", param="/merchant")
         asked = wish.merchant or question.merchant
@@ -257,7 +259,10 @@ class Desk(AccountCounter):
 
     def _update_receiver(self, caller: Key, question: Question) -> Decision:
         receiver = self._target(caller, question, Receiver)
-        return self._changed(change_receiver(receiver, wish_of(ReceiverChange, question.body)))
+        wish = wish_of(ReceiverChange, question.body)
+        if wish.payout is not None:
+            may_set_payout(caller)
+        return self._changed(change_receiver(receiver, wish))
 
     def _list_receivers(self, caller: Key, question: Question) -> Decision:
         """The acting merchant's own; a platform's without a merchant: the platform's own."""

@@ -9,7 +9,7 @@ import msgspec
 from payments.calendar import rfc3339
 from payments.errors import InvalidField, Malformed
 from payments.ids import SHARED_PARTITIONS
-from payments.payout_terms import payout_view
+from payments.payout_terms import payout_view, receiver_payout_view
 from payments.reference import (
     Key,
     Merchant,
@@ -96,6 +96,7 @@ def _particulars(record: Record, real_ms: int) -> dict[str, Any]:
                     }
                     for each in record.channel_accounts
                 ],
+                "payout": receiver_payout_view(record.payout),
             }
         case SplitRule():
             return _rule(record)

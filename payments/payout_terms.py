@@ -1,4 +1,4 @@
-"""A merchant's payout terms as callers see and change them: what may be asked, what is shown."""
+"""Payout terms of merchants and receivers as callers see and change them."""
 
 from typing import Annotated, Any
 
@@ -9,9 +9,16 @@ from payments.clearing.terms import PayoutMode, cycle_of
 from payments.clearing.workdays import to_date
 from payments.errors import InvalidField
 from payments.money import AMOUNT_MAX
-from payments.reference import Hold, PayoutTerms
+from payments.reference import Hold, PayoutTerms, ReceiverPayout
 
 Day = Annotated[int, Meta(ge=19_700_101, le=99_991_231)]
+
+
+class ReceiverPayoutWish(Struct, frozen=True, forbid_unknown_fields=True):
+    """`payout` of a receiver: all of its own terms. What is left out is as the deployment says."""
+
+    mode: PayoutMode | None = None
+    minimum: Annotated[int, Meta(ge=0, le=AMOUNT_MAX)] | None = None
 
 
 class PayoutWish(Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,4 +70,16 @@ def payout_view(payout: PayoutTerms) -> dict[str, Any]:
         "hold": payout.hold.value,
         "onboarded_on": payout.onboarded_on,
         "trading_since": payout.trading_since,
+    }
+
+
+def receiver_payout(wish: ReceiverPayoutWish) -> ReceiverPayout:
+    return ReceiverPayout(wish.mode, wish.minimum)
+
+
+def receiver_payout_view(payout: ReceiverPayout) -> dict[str, Any]:
+    """The terms in the words of the request; null where the deployment's count."""
+    return {
+        "mode": None if payout.mode is None else payout.mode.value,
+        "minimum": payout.minimum,
     }

@@ -140,6 +140,18 @@ class ReceiverAccount(Struct, frozen=True, array_like=True, gc=False):
         return f"ReceiverAccount({self.channel}, {self.type})"
 
 
+class ReceiverPayout(Struct, frozen=True, array_like=True, gc=False):
+    """What was agreed with one receiver; None where the deployment's terms count. `minimum`: minor
+    units.
+    """
+
+    mode: PayoutMode | None = None
+    minimum: int | None = None
+
+
+DEPLOYMENTS: Final = ReceiverPayout()
+
+
 class Receiver(Struct, frozen=True, array_like=True, gc=False, tag="receiver", tag_field="object"):
     """Somebody who gets shares of payments.
 
@@ -155,6 +167,7 @@ class Receiver(Struct, frozen=True, array_like=True, gc=False, tag="receiver", t
     created: int = 0
     metadata: dict[str, str] = {}
     channel_accounts: tuple[ReceiverAccount, ...] = ()
+    payout: ReceiverPayout = DEPLOYMENTS
 
 
 class SplitRuleStatus(StrEnum):

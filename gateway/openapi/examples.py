@@ -26,6 +26,7 @@ from gateway.openapi.shapes import (
     TimelineView,
     TrialBalanceView,
 )
+from payments.clearing.terms import PayoutMode
 from payments.directory_view import view
 from payments.payment import (
     Assessment,
@@ -47,6 +48,7 @@ from payments.reference import (
     Plate,
     Receiver,
     ReceiverAccount,
+    ReceiverPayout,
     Record,
     SplitRule,
     Store,
@@ -336,6 +338,7 @@ SHAPES: Final[dict[type[Struct], Json]] = {
             "Fast Rider",
             created=_EARLIER_MS,
             channel_accounts=(_AT_WECHAT,),
+            payout=ReceiverPayout(PayoutMode.AUTO, 5_000),
         )
     ),
     SplitRuleView: _record(

@@ -11,11 +11,22 @@ CYCLE: Final = (
     "When a business date's money is due: `T+1` is the next working day, `D+1` the next calendar "
     "day."
 )
+RECEIVERS_MODE: Final = "`manual`: only by withdrawal; null: as the deployment says."
+RECEIVERS_MINIMUM: Final = "A payout that would be less waits; minor units; null: the deployment's."
 NUMBER: Final = "The account's number; shown by its last four characters only."
 
 HOME_FIELDS: Final[dict[str, Extra]] = {
     "Merchant.payout": says("When and how its money goes to its bank account."),
     "MerchantChange.payout": says("Payout terms to change; by its platform or an operator."),
+    "NewReceiver.payout": says("Its own payout terms; by the platform or an operator."),
+    "ReceiverChange.payout": says(
+        "Its own payout terms from now on, all of them; by the platform or an operator."
+    ),
+    "Receiver.payout": says("When its money goes to its bank account by itself."),
+    "ReceiverPayout.mode": says(RECEIVERS_MODE),
+    "ReceiverPayoutWish.mode": says(RECEIVERS_MODE),
+    "ReceiverPayout.minimum": says(RECEIVERS_MINIMUM),
+    "ReceiverPayoutWish.minimum": says(RECEIVERS_MINIMUM),
     "cycle": says(CYCLE),
     "minimum": says("A payout that would be less waits; minor units."),
     "mode": one_of("`manual`: only by withdrawal.", "auto", "manual"),

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from payments.clearing.terms import PayoutMode
 from payments.reference import (
     KeyOwner,
     KeyType,
@@ -87,6 +88,13 @@ class ReceiverAccountView(Struct):
     relation: str
 
 
+class ReceiverPayoutView(Struct):
+    """A receiver's own payout terms; null where the deployment's count."""
+
+    mode: PayoutMode | None
+    minimum: int | None
+
+
 class ReceiverView(Struct):
     """Somebody who gets shares of payments."""
 
@@ -100,6 +108,7 @@ class ReceiverView(Struct):
     name: str
     status: ReceiverStatus
     channel_accounts: list[ReceiverAccountView]
+    payout: ReceiverPayoutView
 
 
 class MatchView(Struct):

@@ -15,6 +15,7 @@ from payments.directory import Id, Metadata, Name, refuse_closed
 from payments.errors import InvalidField, QuotaExceeded
 from payments.fees import PPM
 from payments.money import AMOUNT_MAX
+from payments.payout_terms import ReceiverPayoutWish, receiver_payout
 from payments.reference import (
     Merchant,
     Receiver,
@@ -75,6 +76,7 @@ class NewReceiver(Struct, frozen=True, forbid_unknown_fields=True):
     merchant: Id | None = None
     metadata: Metadata = {}
     channel_accounts: Accounts = ()
+    payout: ReceiverPayoutWish | None = None
 
 
 class ReceiverChange(Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,6 +86,7 @@ class ReceiverChange(Struct, frozen=True, forbid_unknown_fields=True):
     status: ReceiverStatus | None = None
     metadata: Metadata | None = None
     channel_accounts: Accounts | None = None
+    payout: ReceiverPayoutWish | None = None
 
 
 class RuleMatch(Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,6 +156,7 @@ def create_receiver(
         created=now_ms,
         metadata=dict(wish.metadata),
         channel_accounts=_accounts(wish.channel_accounts),
+        payout=receiver_payout(wish.payout or ReceiverPayoutWish()),
     )
 
 
@@ -172,6 +176,7 @@ def change_receiver(receiver: Receiver, wish: ReceiverChange) -> Receiver:
         channel_accounts=_accounts(wish.channel_accounts)
         if wish.channel_accounts is not None
         else receiver.channel_accounts,
+        payout=receiver_payout(wish.payout) if wish.payout is not None else receiver.payout,
     )
 
 

@@ -88,3 +88,56 @@ async def test_a_rule_for_a_closed_merchant_is_refused(world):
         ("split_rules.create", {"parts": [{"receiver": receiver["id"], "amount": 1}]}),
     ):
         assert "conflict" == (await world.ask(op, body, merchant=merchant)).code
+
+
+async def test_a_receivers_own_payout_terms_are_set_by_whoever_is_not_the_merchant(world):
+    """Mode and minimum; all of them each time; null where the deployment's count."""
+    saas = await a_platform(world)
+    own = (await world.made("merchants.create", {"name": "Own"}, caller=saas))["id"]
+    made = await world.made(
+        "receivers.create",
+        {"name": "rider", "merchant": own, "payout": {"mode": "auto", "minimum": 5_000}},
+        caller=saas,
+    )
+    assert {"mode": "auto", "minimum": 5_000} == made["payout"]
+
+    async def change(body, caller=saas):
+        return await world.ask("receivers.update", body, target=made["id"], caller=caller)
+
+    said = [
+        json.loads((await change(body)).body)["payout"]
+        for body in ({"name": "x"}, {"payout": {"mode": "manual"}}, {"payout": {}})
+    ]
+    assert [
+        {"mode": "auto", "minimum": 5_000},
+        {"mode": "manual", "minimum": None},
+        {"mode": None, "minimum": None},
+    ] == said
+
+    wish = {"type": "bearer", "scopes": ["merchants:write"]}
+    merchants = (await world.made("keys.create", wish, merchant=own))["id"]
+    refused = await change({"payout": {"mode": "auto"}}, merchants)
+    assert "insufficient_scope" == refused.code
+    asked = {"name": "y", "payout": {}}
+    assert (
+        "insufficient_scope" == (await world.ask("receivers.create", asked, caller=merchants)).code
+    )
+    assert 200 == (await change({"name": "y"}, merchants)).status
+
+
+@pytest.mark.parametrize(
+    ("payout", "param"),
+    [
+        ({"mode": "sometimes"}, "payout.mode"),
+        ({"minimum": -1}, "payout.minimum"),
+        ({"minimum": "5"}, "payout.minimum"),
+        ({"cycle": "T+1"}, "payout"),
+        ([], "payout"),
+    ],
+)
+async def test_payout_terms_that_cannot_be_are_refused(world, payout, param):
+    merchant = await a_merchant(world)
+    asked = {"name": "rider", "payout": payout}
+    refused = await world.ask("receivers.create", asked, merchant=merchant)
+
+    assert ("invalid_field", param) == (refused.code, refused.param)

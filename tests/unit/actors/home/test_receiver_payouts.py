@@ -5,7 +5,8 @@ from msgspec.structs import replace
 
 from actors.messages import Changes
 from home_custody import AWAY, DAY_MS, HOME, OPTIONS, RECORDS, Shop
-from payments.reference import Receiver, ReceiverStatus, SettlementAccount
+from payments.clearing.terms import PayoutMode
+from payments.reference import Receiver, ReceiverPayout, ReceiverStatus, SettlementAccount
 from payments.settlement.instruction import State
 from payments.settlement.withdrawal import Status
 
@@ -18,7 +19,8 @@ def start():
     made = []
 
     def begin(records=RECORDS, **options):
-        made.append(Shop(options=replace(OPTIONS, pays_receivers=True, **options), records=records))
+        options = {"pays_receivers": True} | options
+        made.append(Shop(options=replace(OPTIONS, **options), records=records))
         return made[-1]
 
     yield begin
@@ -161,3 +163,54 @@ def test_where_nothing_was_agreed_receivers_ask_for_it():
 
     assert [[], []] == [withdrawals(plain, party) for party, _ in SHARES]
     plain.close()
+
+
+def with_terms(*terms):
+    """The shop's records, with receivers' own terms: (receiver, mode, minimum)."""
+    of = {party: ReceiverPayout(mode, minimum) for party, mode, minimum in terms}
+    return tuple(
+        replace(each, payout=of[each.id]) if isinstance(each, Receiver) and each.id in of else each
+        for each in RECORDS
+    )
+
+
+def test_a_receivers_own_terms_go_before_the_deployments(start):
+    """One is paid although others are not; its minimum is its own; another waits to be asked."""
+    own = with_terms((HOME.id, PayoutMode.AUTO, 2_000))
+    shop = start(own, pays_receivers=False, receivers_minimum=1)
+    shop.earn(10_000, shares=SHARES)
+    shop.tick()
+    assert [[], []] == [withdrawals(shop, party) for party, _ in SHARES]
+
+    shop.earn(10_000, shares=((HOME.id, 500),))
+    shop.tick(DAY_MS // 1000)
+
+    assert [2_000] == [each.amount for each in withdrawals(shop, HOME.id)]
+    assert [] == withdrawals(shop, AWAY.id)
+
+
+def test_a_receiver_that_is_paid_when_asked_is_not_paid_by_itself(start):
+    """Where all others are; and when that was agreed anew, what it has goes out."""
+    shop = start(with_terms((HOME.id, PayoutMode.MANUAL, None)))
+    shop.earn(10_000, shares=SHARES)
+    shop.tick(2 * DAY_MS // 1000)
+    assert [0, 1] == [len(withdrawals(shop, party)) for party, _ in SHARES]
+
+    tell(shop, *with_terms((HOME.id, PayoutMode.AUTO, 0)))
+    shop.earn(10_000, shares=((HOME.id, 1),))
+    shop.tick(DAY_MS // 1000)
+    assert [1_501] == [each.amount for each in withdrawals(shop, HOME.id)]
+
+
+def test_terms_that_change_before_the_look_count(start):
+    """Money came while it was paid by itself; by the hour for payouts that is over."""
+    shop = start()
+    shop.shard.clock.offset_ms += 10 * 3_600_000  # After the hours for payouts.
+    shop.earn(10_000, shares=SHARES)
+    tell(shop, *with_terms((HOME.id, PayoutMode.MANUAL, None)))
+    shop.tick(14 * 3_600)
+
+    assert [0, 1] == [len(withdrawals(shop, party)) for party, _ in SHARES]
+    tell(shop, *RECORDS)
+    shop.tick(DAY_MS // 1000)
+    assert [1_500] == [each.amount for each in withdrawals(shop, HOME.id)]
