@@ -11,6 +11,7 @@ from actors.parties import CURRENCY, Parties
 from actors.record_kinds import ADVANCE, FREEZE
 from payments.calendar import business_date
 from payments.clearing import terms
+from payments.directory import Metadata
 from payments.errors import Conflict, InvalidField, NotFound, QuotaExceeded
 from payments.money import AMOUNT_MAX
 from payments.settlement import cover, holds
@@ -35,6 +36,7 @@ class NewFreeze(Struct, frozen=True, forbid_unknown_fields=True):
     currency: Literal["cny"]
     reason: Reason
     receiver: str | None = None
+    metadata: Metadata = {}
 
 
 class Release(Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,6 +53,7 @@ class NewAdvance(Struct, frozen=True, forbid_unknown_fields=True):
     amount: Minor
     currency: Literal["cny"]
     released: Annotated[int, Meta(ge=0, le=AMOUNT_MAX)] | None = None
+    metadata: Metadata = {}
 
 
 class Holding:
@@ -77,7 +80,10 @@ class Holding:
         wish = body_of(ask, NewFreeze)
         party, now = self._party(ask, wish.receiver), self._core.clock.now_ms()
         known = self._core.records.get(ask.id, Freeze)
-        wanted = Freeze(ask.id, party, CURRENCY, wish.amount, wish.reason, ask.caller, now)
+        wanted = Freeze(
+            *(ask.id, party, CURRENCY, wish.amount, wish.reason, ask.caller, now),
+            metadata=wish.metadata,
+        )
         event = holds.freeze(wanted, self._parties.purse(party), known)
         if event is not None:
             self._keep_freeze(wanted, event, now)
@@ -154,7 +160,8 @@ class Holding:
         pending = max(0, self._parties.purse(party).pending)
         released = min(wish.amount, pending) if wish.released is None else wish.released
         wanted = Advance(
-            ask.id, funder.name, party, CURRENCY, options.custody, wish.amount, released, now
+            *(ask.id, funder.name, party, CURRENCY, options.custody, wish.amount, released, now),
+            metadata=wish.metadata,
         )
         event = holds.advance(
             wanted,

@@ -87,6 +87,7 @@ class Papers:
             "available_on": movement.available_on,
             "created": rfc3339(row[5]),
             "livemode": self._core.options.livemode,
+            "metadata": {},
         }
 
     def entries(self, ask: HomeAsk) -> Said:
@@ -108,6 +109,7 @@ class Papers:
                 "hash": row[8].hex(),
                 "postings": [{"account": name, "amount": minor} for name, minor in postings],
                 "livemode": self._core.options.livemode,
+                "metadata": {},
             }
 
         return self._walk(ask, account.encode(), shown, source)

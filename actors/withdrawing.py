@@ -17,6 +17,7 @@ from actors.parties import Parties
 from actors.payouts import Nothing, Payouts, TurnDown
 from actors.record_kinds import WITHDRAWAL
 from payments.calendar import business_date
+from payments.directory import Metadata
 from payments.directory_access import ROLE_THAT_CHECKS
 from payments.errors import Conflict, InvalidField, MerchantSuspended, NotFound
 from payments.fees import FeePlan
@@ -58,6 +59,7 @@ class NewWithdrawal(Struct, frozen=True, forbid_unknown_fields=True):
     amount: Annotated[int, Meta(ge=1, le=AMOUNT_MAX)]
     currency: Literal["cny"]
     receiver: str | None = None
+    metadata: Metadata = {}
 
 
 class Withdrawing:
@@ -90,7 +92,10 @@ class Withdrawing:
             return self._made(known)
         needs_review = self.refuse_or_review(party)
         options, date = self._core.options.home, business_date(now)
-        wanted = Withdrawal(ask.id, party, wish.currency, wish.amount, 0, date, now, ask.caller)
+        wanted = Withdrawal(
+            *(ask.id, party, wish.currency, wish.amount, 0, date, now, ask.caller),
+            metadata=wish.metadata,
+        )
         purse = self._parties.purse(party)
         one = self.take(
             wanted, purse, options.withdrawals, options.withdrawal_fee, needs_review=needs_review

@@ -4,6 +4,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from payments.directory import Metadata
 from payments.money import AMOUNT_MAX
 from payments.settlement.holds import REASON_MAX
 
@@ -36,6 +37,7 @@ class NewWithdrawal(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     amount: Minor
     currency: Literal["cny"]
     receiver: Identifier | None = None
+    metadata: Metadata = {}
 
 
 class ApproveWithdrawal(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -55,6 +57,7 @@ class NewFreeze(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     currency: Literal["cny"]
     reason: Reason
     receiver: Identifier | None = None
+    metadata: Metadata = {}
 
 
 class ReleaseFreeze(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -73,6 +76,7 @@ class NewAdvance(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     amount: Minor
     currency: Literal["cny"]
     released: Annotated[int, Meta(ge=0, le=AMOUNT_MAX)] | None = None
+    metadata: Metadata = {}
 
 
 HOME_BODIES: Final[tuple[type[Struct], ...]] = (

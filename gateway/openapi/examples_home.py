@@ -98,7 +98,10 @@ REQUESTS: Final[dict[str, dict[str, tuple[str, Json]]]] = {
         "turn_down": ("Why", {"reason": "The merchant asked for another account"})
     },
     "createWithdrawal": {
-        "withdrawal": ("¥100.00", {"amount": 10_000, "currency": "cny"}),
+        "withdrawal": (
+            "¥100.00",
+            {"amount": 10_000, "currency": "cny", "metadata": {"reference": "rent"}},
+        ),
         "receiver": (
             "A receiver's money",
             {"amount": 10_000, "currency": "cny", "receiver": RECEIVER},

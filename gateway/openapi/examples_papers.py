@@ -75,6 +75,7 @@ SHAPES: Final[dict[type[Struct], Json]] = {
         "available_on": None,
         "created": rfc3339(AT_MS),
         "livemode": False,
+        "metadata": {},
     },
     LedgerPostingView: _POSTINGS[0],
     LedgerEntryView: {
@@ -88,6 +89,7 @@ SHAPES: Final[dict[type[Struct], Json]] = {
         "hash": row_of(_ENTRY, 1, 1, GENESIS)[8].hex(),
         "postings": _POSTINGS,
         "livemode": False,
+        "metadata": {},
     },
     LedgerAccountView: {
         "object": "ledger_account",

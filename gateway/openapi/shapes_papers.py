@@ -28,6 +28,7 @@ class BalanceMovementView(Struct):
     available_on: str | None
     created: str
     livemode: bool
+    metadata: dict[str, str]
 
 
 class LedgerPostingView(Struct):
@@ -50,6 +51,7 @@ class LedgerEntryView(Struct):
     hash: str
     postings: list[LedgerPostingView]
     livemode: bool
+    metadata: dict[str, str]
 
 
 class LedgerAccountView(Struct):

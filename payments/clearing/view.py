@@ -39,6 +39,7 @@ class ClearingBatchView(Struct, gc=False):
     filed_at: str | None
     closed_at: str | None
     livemode: bool
+    metadata: dict[str, str]
 
 
 class ClearingRunView(Struct, gc=False):
@@ -76,6 +77,7 @@ def batch_json(batch: Batch, livemode: bool) -> bytes:
             _instant(batch.filed_at),
             _instant(batch.closed_at),
             livemode,
+            {},
         )
     )
 

@@ -33,6 +33,7 @@ class Freeze(Struct, frozen=True, array_like=True, gc=False):
     thawed_at: int | None = None
     thawed_by: str | None = None
     thaw_reason: str | None = None
+    metadata: dict[str, str] = {}
 
 
 class Frozen(Struct, frozen=True, array_like=True, tag="frozen", gc=False):
@@ -112,6 +113,7 @@ class Advance(Struct, frozen=True, array_like=True, gc=False):
     released: int
     at: int
     repaid_at: int | None = None
+    metadata: dict[str, str] = {}
 
 
 class Advanced(Struct, frozen=True, array_like=True, tag="advanced", gc=False):

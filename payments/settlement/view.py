@@ -63,6 +63,7 @@ class SettlementInstructionView(Struct, gc=False):
     maker: str
     checker: str | None
     sent_at: str | None
+    metadata: dict[str, str]
 
 
 class WithdrawalView(Struct, gc=False):
@@ -82,6 +83,7 @@ class WithdrawalView(Struct, gc=False):
     requested_by: str
     reviewer: str | None
     reason: str | None
+    metadata: dict[str, str]
 
 
 class FreezeView(Struct, gc=False):
@@ -101,6 +103,7 @@ class FreezeView(Struct, gc=False):
     released_at: str | None
     released_by: str | None
     release_reason: str | None
+    metadata: dict[str, str]
 
 
 class AdvanceView(Struct, gc=False):
@@ -118,6 +121,7 @@ class AdvanceView(Struct, gc=False):
     currency: str
     status: str
     repaid_at: str | None
+    metadata: dict[str, str]
 
 
 def instruction_json(paying: Instruction, account: BankAccount | None, livemode: bool) -> bytes:
@@ -149,6 +153,7 @@ def instruction_json(paying: Instruction, account: BankAccount | None, livemode:
             paying.maker,
             paying.checker,
             rfc3339(paying.sent_at) if paying.sent_at else None,
+            {},
         )
     )
 
@@ -172,6 +177,7 @@ def withdrawal_json(withdrawal: Withdrawal, livemode: bool) -> bytes:
             withdrawal.requested_by,
             withdrawal.reviewer,
             withdrawal.reason,
+            withdrawal.metadata,
         )
     )
 
@@ -195,6 +201,7 @@ def freeze_json(freeze: Freeze, livemode: bool) -> bytes:
             _instant(freeze.thawed_at),
             freeze.thawed_by,
             freeze.thaw_reason,
+            freeze.metadata,
         )
     )
 
@@ -216,6 +223,7 @@ def advance_json(advance: Advance, livemode: bool) -> bytes:
             advance.currency,
             "advanced" if advance.repaid_at is None else "repaid",
             _instant(advance.repaid_at),
+            advance.metadata,
         )
     )
 

@@ -82,6 +82,7 @@ class Withdrawal(Struct, frozen=True, array_like=True, gc=False):
     status: Status = Status.REQUESTED
     reviewer: str | None = None
     reason: str | None = None
+    metadata: dict[str, str] = {}
 
     @property
     def total(self) -> int:

@@ -10,7 +10,7 @@ from payments.reference import PayoutTerms
 
 
 def create(shop, op, body, party=MERCHANT.id):
-    prefix = {"freeze": "frz", "advance": "adv"}[op.partition(".")[0]]
+    prefix = {"freeze": "frz", "advance": "adv", "withdrawal": "wdr"}[op.partition(".")[0]]
     shard = shop.shard
     identifier = shard.mint.new(prefix, shard.clock.now_ms(), 700)
     answer = shard.ask(op, body, party, id=identifier)
@@ -97,6 +97,29 @@ def test_a_young_merchants_sales_are_not_advanced():
     assert "conflict" == advance(shop, 1_000).code
     assert "advanced" == advance(shop, 300, released=0)["status"]
     shop.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "wish"),
+    [
+        ("withdrawal", {}),
+        ("freeze", {"reason": "court order"}),
+        ("advance", {"funder": "bank", "released": 0}),
+    ],
+)
+def test_what_the_caller_stores_with_it_comes_back_also_after_a_restart(shop, kind, wish):
+    """Its `metadata`; without any it is empty, and so it is of what nobody asks for."""
+    shop.earn(1_500)
+    body = {"amount": 500, "currency": "cny", "metadata": {"rent": "May"}} | wish
+    made = create(shop, f"{kind}.create", body)
+    shop.shard.restart()
+
+    seen = shop.shard.made(f"{kind}.get", {}, target=made["id"])
+    assert {"rent": "May"} == made["metadata"] == seen["metadata"]
+    listed = shop.shard.made("settlement_instruction.list", {})["data"]
+    assert [{}] * len(listed) == [each["metadata"] for each in listed]
+    plain = create(shop, f"{kind}.create", {"amount": 5, "currency": "cny"} | wish)
+    assert {} == plain["metadata"]
 
 
 def test_one_sees_ones_own(shop):
