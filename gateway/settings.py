@@ -14,6 +14,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -265,8 +266,14 @@ def _variables(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 def _checked(tree: Tree, source: str) -> Tree:
     """The same tree. Raise SettingsError for a key that no setting has."""
-    _check(tree, inspect.type_info(Settings), (), source)
+    _check(tree, _shape(), (), source)
     return tree
+
+
+@cache
+def _shape() -> inspect.Type:
+    """What may stand where. Found out once: it took most of the time of reading settings."""
+    return inspect.type_info(Settings)
 
 
 def _check(value: object, shape: inspect.Type, path: tuple[str, ...], source: str) -> None:
@@ -296,7 +303,7 @@ def _unknown(path: tuple[str, ...], known: list[str], source: str) -> str:
 
 
 def _type_at(path: list[str] | tuple[str, ...]) -> inspect.Type | None:
-    shape: inspect.Type | None = inspect.type_info(Settings)
+    shape: inspect.Type | None = _shape()
     for key in path:
         if isinstance(shape, inspect.StructType):
             shape = next((each.type for each in shape.fields if each.encode_name == key), None)
