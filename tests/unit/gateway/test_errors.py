@@ -5,6 +5,7 @@ import json
 import pytest
 
 from gateway import errors as edge
+from gateway import errors as table
 from gateway.errors import STATUS, EdgeError, from_refusal, problem, status_of
 from payments import errors
 from payments.errors import PaymentError, error_classes
@@ -81,7 +82,9 @@ def test_codes_are_unique_and_the_table_is_most_specific_first():
 
 def test_a_class_that_is_not_listed_has_its_parents_status(monkeypatch):
     """Most specific first, and nothing falls through."""
-    monkeypatch.delitem(STATUS, errors.NotCancelable)
+    # In a copy: put back, the row would stand at the end, and the order of the rows is a rule.
+    without = {kind: status for kind, status in STATUS.items() if kind is not errors.NotCancelable}
+    monkeypatch.setattr(table, "STATUS", without)
 
     assert 409 == status_of(errors.NotCancelable())
 
