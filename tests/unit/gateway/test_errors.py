@@ -5,7 +5,6 @@ import json
 import pytest
 
 from gateway import errors as edge
-from gateway import errors as table
 from gateway.errors import STATUS, EdgeError, from_refusal, problem, status_of
 from payments import errors
 from payments.errors import PaymentError, error_classes
@@ -84,7 +83,7 @@ def test_a_class_that_is_not_listed_has_its_parents_status(monkeypatch):
     """Most specific first, and nothing falls through."""
     # In a copy: put back, the row would stand at the end, and the order of the rows is a rule.
     without = {kind: status for kind, status in STATUS.items() if kind is not errors.NotCancelable}
-    monkeypatch.setattr(table, "STATUS", without)
+    monkeypatch.setattr(edge, "STATUS", without)
 
     assert 409 == status_of(errors.NotCancelable())
 
