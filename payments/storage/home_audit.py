@@ -172,7 +172,8 @@ class FileAudit:
         expected: dict[str, Postings | None] = dict(self._explained())
         waiting = {each.id for cover in self._covers.values() for each in cover.waiting}
         for name, claim in self._claims.items():
-            if claim.id not in waiting:
+            # A claim on nobody moves nothing if there was nothing to release: it has no entry then.
+            if claim.id not in waiting and (claim.claim.receivable or name in self._booked):
                 expected[name] = self._booked.get(name, ())
         for name, postings in expected.items():
             found = self._booked.get(name)
