@@ -28,24 +28,24 @@ SECONDS_MAX: Final = 60.0
 
 MEMORY_MIB_MAX: Final = 1_024.0
 SPREAD_MAX: Final = 0.20
+TURNS: Final = 4
+"""So often the smaller days are measured before each run of the whole one, and again after it: they
+take a second or two, in which a machine shared with others is quick or slow by chance."""
 
 
 def measure(lab: Lab) -> Figure:
-    """The median of the runs of the whole day; of the smaller days, one run each."""
+    """The median of the runs of each day; the smaller ones by turns with the whole one."""
     asked = lab.payments or PAYMENTS
-    sizes = [max(1, asked // share) for share in SHARES]
+    days = {max(1, asked // share): _made(lab, max(1, asked // share)) for share in SHARES}
     audit = Audit(0, 0, 0, 0, 0)
-    runs: dict[int, list[Taken]] = {}
-    for size in sizes:
-        day = lab.fresh("day")
-        merchants = max(1, size // MERCHANT_PAYMENTS)
-        words = ["--payments", str(size), "--merchants", str(merchants), "--json"]
-        taken(["clearing", "rehearse", str(day), *words], lab.work / "made.json")
-        lab.progress.say(f"{size:,} payments of {merchants:,} merchants made")
-        for _ in range(lab.runs if size == asked else 1):
-            run, audited = _drilled(lab, day, size)
-            runs.setdefault(size, []).append(run)
+    runs: dict[int, list[Taken]] = {size: [] for size in days}
+    smaller = [size for size in days if size != asked] * TURNS
+    for _ in range(lab.runs):
+        for size in (*smaller, asked, *smaller):
+            run, audited = _drilled(lab, days[size], size)
+            runs[size].append(run)
             audit += audited
+    for day in days.values():
         lab.discard(day)
     costs = {
         size: median([one.answer["cpu_us_per_payment"] for one in runs[size]]) for size in runs
@@ -84,6 +84,10 @@ def measure(lab: Lab) -> Figure:
                 name: {str(size): round(count, 3) for size, count in each.items()}
                 for name, each in rows.items()
             },
+            "cpu_us_of_each_run": {
+                str(size): [round(one.answer["cpu_us_per_payment"], 1) for one in of]
+                for size, of in runs.items()
+            },
             "entries_per_payment": {
                 str(size): round(runs[size][-1].answer["entries"] / size, 4) for size in runs
             },
@@ -100,6 +104,16 @@ def measure(lab: Lab) -> Figure:
         },
         audit=audit,
     )
+
+
+def _made(lab: Lab, payments: int) -> Path:
+    """A shard's file with a day of so many payments, nothing of it cleared."""
+    day = lab.fresh("day")
+    merchants = max(1, payments // MERCHANT_PAYMENTS)
+    words = ["--payments", str(payments), "--merchants", str(merchants), "--json"]
+    taken(["clearing", "rehearse", str(day), *words], lab.work / "made.json")
+    lab.progress.say(f"{payments:,} payments of {merchants:,} merchants made")
+    return day
 
 
 def _most(runs: dict[int, list[Taken]], name: str) -> dict[str, float]:

@@ -33,6 +33,7 @@ def test_it_is_measured_audited_and_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(clearing, "SECONDS_MAX", 1e6)
     monkeypatch.setattr(clearing, "SHARES", (10, 1))
     monkeypatch.setattr(clearing, "MERCHANT_PAYMENTS", 100)
+    monkeypatch.setattr(clearing, "TURNS", 1)
     out = tmp_path / "out"
     words = ["--figure", "clearing", "--payments", "1000", "--runs", "1", "--out", str(out)]
 
@@ -40,7 +41,7 @@ def test_it_is_measured_audited_and_kept(tmp_path, monkeypatch):
 
     figure = json.loads((out / "run.json").read_text())["figures"][0]
     assert (bench.EXIT_OK, "clearing", True) == (code, figure["name"], figure["met"])
-    assert (1_100, 1_100, 0, 0, 0) == tuple(
+    assert (1_200, 1_200, 0, 0, 0) == tuple(
         figure["audit"][name]
         for name in ("acknowledged", "in_ledger", "doubled", "lost", "trial_balance")
     )
@@ -49,6 +50,8 @@ def test_it_is_measured_audited_and_kept(tmp_path, monkeypatch):
     assert 0 < values["mapped_mib"] < values["memory_mib"] < clearing.MEMORY_MIB_MAX
     assert 0 < values["private_mib"] < values["memory_mib"]
     assert 0 < figure["values"]["longest_slice_ms"]["1000"]
+    of_each = figure["values"]["cpu_us_of_each_run"]
+    assert {"100": 2, "1000": 1} == {size: len(runs) for size, runs in of_each.items()}
     rows = figure["values"]["rows_per_payment"]
     assert 2 * 1.02 < rows["read"]["1000"] < 4  # An entry and what it is about; refunds, batches.
     assert 0 < rows["written"]["1000"] < 4
