@@ -387,6 +387,8 @@ class CourierActor:
         """Take nothing new, finish what is on the wire; the rest stays due."""
         self._draining = True
         await self.lanes.drain(timeout_s)
+        for tail in self.tails:
+            tail.keep_cursor()
         await self.commits.durable()
 
     def stats(self) -> dict[str, float]:

@@ -165,7 +165,7 @@ class Tail:
                 async with asyncio.timeout(POLL_S):
                     await self._wake.wait()
             except TimeoutError:
-                self._store_cursor()
+                self.keep_cursor()
             else:
                 await self._gather()
             self._wake.clear()
@@ -252,10 +252,13 @@ class Tail:
             self._stored = last
             await self._commits.durable(("set_cursor", (self.shard, last)))
         elif last - self._stored >= self._listed_max // 2:
-            self._store_cursor()
+            self.keep_cursor()
 
-    def _store_cursor(self) -> None:
-        """Where nobody wants anything the cursor is written now and then: reading is cheap."""
+    def keep_cursor(self) -> None:
+        """Where nobody wants anything the cursor is written now and then: reading is cheap.
+
+        And at the end, so that the next start knows what there was (`gateway/lost_files.py`).
+        """
         if self.cursor != self._stored:
             self._stored = self.cursor
             self._commits.add(("set_cursor", (self.shard, self.cursor)))

@@ -33,6 +33,7 @@ from gateway.admin import AdminServer
 from gateway.channels import check
 from gateway.folders import folder_for, leave
 from gateway.logs import get_logger, setup_logging
+from gateway.lost_files import refuse_lost_shards
 from gateway.metrics import Metrics
 from gateway.modules import CUSTODY as CUSTODY_MODULE
 from gateway.modules import in_order
@@ -185,6 +186,7 @@ class Gateway:
         admin = AdminServer(settings.http, metrics)
         await self._open(admin)
         try:
+            refuse_lost_shards(settings, self._clock)
             planted = plant(settings, self._clock, Entropy(), self._table)
             self._step("ledger", f"sqlite, {settings.shards.count} shard(s)", self._began)
             longest = self._longest_name() + SOCKET_NAME_REST

@@ -266,6 +266,23 @@ def test_two_owners_of_a_data_directory_are_refused(deploy):
     assert shop.paid()
 
 
+def test_a_used_data_directory_without_a_shards_file_is_refused(deploy):
+    """An empty shard in its place would take the same orders again."""
+    deployment = deploy()
+    deployment.new_shop().paid()
+    deployment.stop()
+    for path in deployment.data.glob("shard-0.db*"):
+        path.unlink()
+
+    again = deployment.launch()
+    output, _ = again.communicate(timeout=PATIENCE_S)
+
+    assert again.returncode not in (0, None)
+    assert "ready" not in output
+    assert "shard-0.db is gone" in deployment.errors()
+    assert "Traceback" not in deployment.errors()
+
+
 def test_two_deployments_never_share_a_port(deploy, kit, tmp_path):
     """The port is taken: refused, with the words why."""
     deployment = deploy()
