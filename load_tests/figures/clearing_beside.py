@@ -97,6 +97,18 @@ class Offer:
         return sum(each.skipped + each.refused + each.unanswered for each in self.results)
 
     @property
+    def errors_by_window(self) -> list[dict[str, int]]:
+        """What kind they were of: not sent because too many were in flight, refused, unanswered."""
+        return [
+            {
+                "skipped": each.skipped,
+                "refused": each.refused,
+                "unanswered": each.unanswered,
+            }
+            for each in self.results
+        ]
+
+    @property
     def acknowledged(self) -> int:
         return sum(each.acknowledged for each in self.results)
 
@@ -227,4 +239,5 @@ def _values(rate: float, alone: Offer, beside: Offer) -> dict[str, Any]:
             "beside": [each.corrected_ms["p50"] for each in beside.results],
         },
         "acknowledged": {"without": alone.acknowledged, "beside": beside.acknowledged},
+        "errors": {"without": alone.errors_by_window, "beside": beside.errors_by_window},
     }

@@ -49,6 +49,9 @@ def test_a_day_is_cleared_while_payments_go_on(tmp_path):
     assert 0 < min(told.values())
     assert (sum(told.values()), 0, 0) == (audit["in_ledger"], audit["lost"], audit["doubled"])
     assert clearing_beside.WITHOUT == len(figure["values"]["windows_p99_ms"]["without"])
+    errors = figure["values"]["errors"]
+    assert len(told) == len(errors)
+    assert not any(sum(each.values()) for windows in errors.values() for each in windows)
     assert 3 == figure["values"]["orders"]
     assert 1 <= figure["values"]["messages"] <= 3
     assert 0 < figure["values"]["filed_s"] <= figure["bars"][0]["value"]
