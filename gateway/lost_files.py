@@ -14,16 +14,21 @@ def refuse_lost_shards(settings: Settings, clock: Clock) -> None:
     payment it ever took, and take their orders again. Called before anything starts, because it
     owns the courier's store for that moment.
     """
-    places = [shard_path(settings, number) for number in range(settings.shards.count)]
-    gone = {number: path for number, path in enumerate(places) if not path.exists()}
-    if gone and (settings.data_path / FILE_NAME).exists():
-        read = _read_up_to(settings, clock)
-        for number, path in gone.items():
-            if read.get(number, 0) > 0:
-                raise StoreRefused(
-                    f"{path} is gone, and {read[number]} events of it were read. Put it back, or "
-                    "restore the backup (docs/OPERATIONS.md); its payments are in no other file"
-                )
+    for number, events in lost_shards(settings, clock).items():
+        raise StoreRefused(
+            f"{shard_path(settings, number)} is gone, and {events} events of it were read. Put it "
+            "back, or restore the backup (docs/OPERATIONS.md); its payments are in no other file"
+        )
+
+
+def lost_shards(settings: Settings, clock: Clock) -> dict[int, int]:
+    """Shards without a file -> how many events of theirs the courier read; above zero."""
+    shards = range(settings.shards.count)
+    gone = [number for number in shards if not shard_path(settings, number).exists()]
+    if not gone or not (settings.data_path / FILE_NAME).exists():
+        return {}
+    read = _read_up_to(settings, clock)
+    return {number: read[number] for number in gone if read.get(number, 0) > 0}
 
 
 def _read_up_to(settings: Settings, clock: Clock) -> dict[int, int]:

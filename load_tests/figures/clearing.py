@@ -39,12 +39,10 @@ def measure(lab: Lab) -> Figure:
     days = {max(1, asked // share): _made(lab, max(1, asked // share)) for share in SHARES}
     audit = Audit(0, 0, 0, 0, 0)
     runs: dict[int, list[Taken]] = {size: [] for size in days}
-    smaller = [size for size in days if size != asked] * TURNS
-    for _ in range(lab.runs):
-        for size in (*smaller, asked, *smaller):
-            run, audited = _drilled(lab, days[size], size)
-            runs[size].append(run)
-            audit += audited
+    for size in _turns(list(days), asked) * lab.runs:
+        run, audited = _drilled(lab, days[size], size)
+        runs[size].append(run)
+        audit += audited
     for day in days.values():
         lab.discard(day)
     costs = {
@@ -104,6 +102,12 @@ def measure(lab: Lab) -> Figure:
         },
         audit=audit,
     )
+
+
+def _turns(sizes: Sequence[int], asked: int) -> list[int]:
+    """In which order the days are measured: the smaller ones before and after the whole one."""
+    smaller = [size for size in sizes if size != asked] * TURNS
+    return [*smaller, asked, *smaller]
 
 
 def _made(lab: Lab, payments: int) -> Path:

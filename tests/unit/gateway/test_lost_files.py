@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.lost_files import refuse_lost_shards
+from gateway.lost_files import lost_shards, refuse_lost_shards
 from gateway.processes import shard_path
 from gateway.settings import load
 from payments.clock import ManualClock
@@ -29,12 +29,13 @@ def used(tmp_path):
 
 
 def test_a_whole_data_directory_may_start(used):
-    refuse_lost_shards(used, ManualClock())
+    assert {} == lost_shards(used, ManualClock())
 
 
 def test_a_shard_that_was_read_must_be_there(used):
     shard_path(used, 0).unlink()
 
+    assert {0: 17} == lost_shards(used, ManualClock())
     with pytest.raises(StoreRefused, match=r"shard-0\.db is gone, and 17 events"):
         refuse_lost_shards(used, ManualClock())
 
@@ -43,11 +44,13 @@ def test_a_first_start_that_was_cut_off_is_no_loss(used):
     """The courier made its file, the second shard did not come to it."""
     shard_path(used, 1).unlink()
 
-    refuse_lost_shards(used, ManualClock())
+    assert {} == lost_shards(used, ManualClock())
 
 
 def test_a_new_data_directory_has_nothing_to_lose(tmp_path):
-    refuse_lost_shards(load(None, {"data_dir": str(tmp_path / "new")}, {}), ManualClock())
+    settings = load(None, {"data_dir": str(tmp_path / "new")}, {})
+
+    assert {} == lost_shards(settings, ManualClock())
 
 
 def test_the_courier_can_open_its_store_afterwards(used):
