@@ -55,7 +55,8 @@ class WeChatRig:
         "refund_query": b"GET /v3/refund/domestic/refunds/",
     }
 
-    _loaded: ClassVar[dict[str, RSAPrivateKey]] = {}
+    _loaded: ClassVar[dict[tuple[str, int], dict[str, RSAPrivateKey]]] = {}
+    """By the day for which the keys were made: other clocks have other keys of the same names."""
 
     def __init__(self) -> None:
         self._folders = Folders("wechat", (KEYS_FILE,))
@@ -67,7 +68,8 @@ class WeChatRig:
         made = settings or SandboxSettings(folder=self._folders.new(clock))
         self.box = WeChatSandbox(made, clock, random)
         self._folders.keep()
-        self.box.keys._loaded = self._loaded
+        if made.folder is not None and settings is None:
+            self.box.keys._loaded = self._loaded.setdefault(self._folders.key, {})
         return self.box
 
     def connector(

@@ -86,8 +86,8 @@ class Folders:
     def new(self, clock: Clock) -> Path:
         folder = TemporaryDirectory(prefix=f"rig-{self._name}-")
         self._folders.append(folder)
-        self._key = (self._name, clock.real_ms() // DAY_MS)
-        for file, content in self._kept.get(self._key, {}).items():
+        self.key = (self._name, clock.real_ms() // DAY_MS)
+        for file, content in self._kept.get(self.key, {}).items():
             path = Path(folder.name, file)
             path.write_bytes(content)
             path.chmod(0o600)
@@ -101,9 +101,9 @@ class Folders:
 
     def keep(self) -> None:
         """Remember the keys that the newest sandbox has made."""
-        if self._folders and self._key not in self._kept:
+        if self._folders and self.key not in self._kept:
             folder = Path(self._folders[-1].name)
-            self._kept[self._key] = {file: (folder / file).read_bytes() for file in self._files}
+            self._kept[self.key] = {file: (folder / file).read_bytes() for file in self._files}
 
 
 class Wanted(Struct, frozen=True):
@@ -299,7 +299,8 @@ class Stand:
         self.rig = rig
         self.clock: Clocks = clock or SystemClock()
         self.inbox = Inbox()
-        self.http = PooledClient(HttpSettings(connections_max=64))
+        # How long a connection may take is the time-out's to say: a busy machine takes its time.
+        self.http = PooledClient(HttpSettings(connections_max=64, connect_s=60.0))
         self.tap = Tap(self.http)
         self.pool = SigningPool("rig")
         self._created: dict[str, int] = {}

@@ -93,7 +93,7 @@ def test_an_open_loop_run_looks_every_payment_up(small_bench, capsys):
     """A rate of 100 a second: latency percentiles from due times, histograms beside."""
     code, out = small_bench(
         *("--target-rate", "100", "--arrivals", "uniform"),
-        *("--channel-latency-ms", "5", "--max-in-flight", "16"),
+        *("--channel-latency-ms", "5", "--max-in-flight", "128"),
     )
 
     line = json.loads(capsys.readouterr().out.splitlines()[-1])
