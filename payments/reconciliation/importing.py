@@ -15,7 +15,7 @@ from payments.bills.lines import BillLine, BillRefused
 from payments.clock import Clock
 from payments.reconciliation.differences import Difference
 from payments.reconciliation.lines import Ours, Theirs, theirs_of, theirs_of_others
-from payments.reconciliation.match import Books, Elsewhere, Found, Matcher
+from payments.reconciliation.match import Books, Counts, Elsewhere, Found, Matcher
 from payments.reconciliation.runs import Run, RunStatus
 
 FOUND_PER_COMMIT: Final = 5_000
@@ -86,14 +86,24 @@ def reconcile(
         for found in batch:
             if isinstance(found, Difference):
                 by_kind[found.kind.value] = by_kind.get(found.kind.value, 0) + 1
-    assert matcher.counts.is_explained, matcher.counts
+    return finished(asked, told.account, matcher.counts, by_kind, keeper, clock)
+
+
+def finished(
+    asked: Run, account: str, counts: Counts, by_kind: dict[str, int], keeper: Keeper, clock: Clock
+) -> Run:
+    """The comparison as it is kept from now on, in the place of an earlier one of the same day.
+
+    `account`: whose the bill says it is; `by_kind`: how many differences of each kind.
+    """
+    assert counts.is_explained, counts
     before = keeper.current(asked.account, asked.bill_date)
     run = replace(
         asked,
-        channel_account=told.account,
+        channel_account=account,
         status=RunStatus.FINISHED,
         finished_at=clock.now_ms(),
-        counts=matcher.counts,
+        counts=counts,
         by_kind=by_kind,
         supersedes="" if before is None else before.id,
     )

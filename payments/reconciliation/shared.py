@@ -24,7 +24,7 @@ from payments.reconciliation.differences import (
     Proposal,
     Side,
 )
-from payments.reconciliation.importing import FOUND_PER_COMMIT, Keeper
+from payments.reconciliation.importing import FOUND_PER_COMMIT, Keeper, finished
 from payments.reconciliation.lines import SKEW_MS, day_bounds
 from payments.reconciliation.match import Counts, Crossed, Elsewhere, Found, dates_of
 from payments.reconciliation.runs import Run, RunStatus
@@ -112,19 +112,7 @@ def reconcile_shares(
             batch = []
     if batch:
         keeper.add(asked, batch)
-    assert matcher.counts.is_explained, matcher.counts
-    before = keeper.current(asked.account, asked.bill_date)
-    run = replace(
-        asked,
-        channel_account=matcher.account,
-        status=RunStatus.FINISHED,
-        finished_at=clock.now_ms(),
-        counts=matcher.counts,
-        by_kind=by_kind,
-        supersedes="" if before is None else before.id,
-    )
-    keeper.finish(run, before)
-    return run
+    return finished(asked, matcher.account, matcher.counts, by_kind, keeper, clock)
 
 
 class Sharing:
