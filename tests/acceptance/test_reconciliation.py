@@ -236,6 +236,11 @@ def test_a_merchant_hears_of_its_own_payments_alone(day, operators):
         page = day["shop"].client.get(f"/v1/events?type=reconciliation.{kind}&limit=100")
         return [event["data"] for event in page["data"]]
 
+    (item,) = items_of(operators, day["run"]["id"], type="amount")
+    if item["status"] == "open":  # The test before this one ran in another process.
+        path = f"/v1/reconciliation_items/{item['id']}"
+        operators.one.post(f"{path}/propose", {"note": "their letter"})
+        operators.other.post(f"{path}/resolve", {"decision": "accept", "reason": "seen"})
     ended = until(lambda: told("resolved"), lambda found: len(found) == 2)
     opened = told("opened")
     (summary,) = told("finished")
