@@ -7,11 +7,14 @@ renames it, so that a dialer finds either the old socket or the new one, never n
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import stat
 from collections.abc import Callable
 from typing import Final, Protocol
+
+log = logging.getLogger(__name__)
 
 FRAME_MAX: Final = 1 << 20
 """Bytes in a frame, at most; the sender splits its batch, the receiver cuts the wire."""
@@ -184,6 +187,8 @@ def _host_port(kind: str, rest: str) -> tuple[str, int]:
     return host, int(port)
 
 
+ACCEPT_AGAIN_S: Final = 1.0
+
 NOWHERE: Final = "192.0.2.1"
 """An address for documentation, which nobody has (RFC 5737)."""
 
@@ -219,19 +224,74 @@ def lan_address() -> str | None:
     return None if address.startswith(("127.", "0.")) else address
 
 
-def shared_listener(host: str, port: int, backlog: int) -> socket.socket:
-    """A listening socket of one front door on the port that the supervisor reserved."""
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.bind((host, port))
-    listener.listen(backlog)
-    listener.setblocking(False)
-    return listener
+def shared_socket(host: str, port: int) -> socket.socket:
+    """A bound socket of one front door on the port that the supervisor reserved."""
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.bind((host, port))
+    bound.setblocking(False)
+    return bound
 
 
-async def serve_clients(
-    factory: Callable[[], asyncio.BaseProtocol], listener: socket.socket
-) -> asyncio.AbstractServer:
-    """Serve a listening socket with protocols of somebody else's, such as an HTTP server's."""
-    return await asyncio.get_running_loop().create_server(factory, sock=listener)
+class ClientListener:
+    """Takes connections in for protocols of somebody else's, such as an HTTP server's.
+
+    Everybody who waits is taken in one turn of the loop. A loop's own server takes one (libuv,
+    since 1.46): under load a turn is long, and whoever came last waited for seconds.
+    """
+
+    def __init__(
+        self, factory: Callable[[], asyncio.BaseProtocol], bound: socket.socket, backlog: int
+    ) -> None:
+        """`backlog`: connections that may wait; whoever comes then is not heard for a second."""
+        self._factory = factory
+        self._socket = bound
+        self._loop = asyncio.get_running_loop()
+        self._opening: set[asyncio.Task[object]] = set()
+        bound.listen(backlog)
+        self._loop.add_reader(bound, self._take_all)
+
+    def _take_all(self) -> None:
+        while self._take():
+            pass
+
+    def _take(self) -> bool:
+        """One connection; False when nobody waits."""
+        try:
+            client, _ = self._socket.accept()
+        except BlockingIOError:
+            return False
+        except ConnectionAbortedError:
+            return True
+        except OSError as error:
+            # No file left to open, most of the time: those who wait stay in the backlog meanwhile.
+            log.error("no connection can be taken in; trying again", exc_info=error)
+            self._loop.remove_reader(self._socket)
+            self._loop.call_later(ACCEPT_AGAIN_S, self._resume)
+            return False
+        client.setblocking(False)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        opening = self._loop.create_task(self._open(client))
+        self._opening.add(opening)
+        opening.add_done_callback(self._opening.discard)
+        return True
+
+    async def _open(self, client: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._factory, client)
+        except OSError as error:
+            # It hung up before it was heard.
+            log.debug("a connection was lost at once", exc_info=error)
+            client.close()
+
+    def _resume(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._loop.add_reader(self._socket, self._take_all)
+
+    def close(self) -> None:
+        """Take in whoever waits already, then listen no more. Open connections stay."""
+        if self._socket.fileno() >= 0:
+            self._take_all()
+            self._loop.remove_reader(self._socket)
+            self._socket.close()

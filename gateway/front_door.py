@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from actors.link import Dialer, Identity, Link
 from actors.messages import Answer, Changes, ClockSet, Message, Refusal, Stats, Subscribe
-from actors.net import Network
+from actors.net import ClientListener, Network
 from actors.placement import Placement, shard_name
 from actors.snapshot import Reference
 from actors.stats import SAMPLE_MASK, Histogram, Stages
@@ -134,7 +134,7 @@ class FrontDoor:
         self.durations: dict[tuple[str, str, int], Histogram] = {}
         self.stages = Stages("auth", "reply")
         self.heard_at = 0.0
-        self.listener: asyncio.AbstractServer | None = None
+        self.listener: ClientListener | None = None
 
     @property
     def dialers(self) -> list[Dialer]:

@@ -21,7 +21,7 @@ from actors.core import Core, ShardOptions
 from actors.directory import DirectoryActor, Limits
 from actors.link import Dialer, Identity, Link
 from actors.messages import Changes, Message, Subscribe
-from actors.net import Network, serve_clients, shared_listener
+from actors.net import ClientListener, Network, shared_socket
 from actors.placement import (
     DIRECTORY,
     Placement,
@@ -442,8 +442,8 @@ def build_front_door(spec: Spec, place: Place) -> Boxed:
         # Who knows no keys yet must not say that a key is wrong; the other front doors serve.
         while not door.reference.complete:  # noqa: ASYNC110 - once, at the start
             await asyncio.sleep(LISTEN_POLL_S)
-        listener = shared_listener(settings.http.host, settings.http.port, BACKLOG)
-        server = door.listener = await serve_clients(door.server, listener)
+        bound = shared_socket(settings.http.host, settings.http.port)
+        listener = door.listener = ClientListener(door.server, bound, BACKLOG)
         log.info("front door listens", actor=spec.name, port=settings.http.port)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -451,7 +451,7 @@ def build_front_door(spec: Spec, place: Place) -> Boxed:
                 tasks.create_task(door.server.sweep())
                 await asyncio.Event().wait()
         finally:
-            server.close()
+            listener.close()
 
     box.tasks.append(serve_http)
     return box

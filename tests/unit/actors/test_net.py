@@ -2,17 +2,20 @@
 
 import asyncio
 import os
+import resource
 import socket
 import stat
+from types import SimpleNamespace
 
 import pytest
 
 from actors.net import (
     FRAME_MAX,
+    ClientListener,
     SocketNetwork,
     SocketWire,
     reserve_tcp,
-    shared_listener,
+    shared_socket,
 )
 
 
@@ -187,7 +190,80 @@ def test_two_deployments_never_share_a_port_and_our_front_doors_do():
         port = reserved.getsockname()[1]
         with pytest.raises(OSError, match="in use"):
             reserve_tcp("127.0.0.1", port)
-        doors = [shared_listener("127.0.0.1", port, 8) for _ in range(2)]
+        doors = [shared_socket("127.0.0.1", port) for _ in range(2)]
         assert {port} == {door.getsockname()[1] for door in doors}
         for door in doors:
             door.close()
+
+
+@pytest.fixture
+def door():
+    """Serves nothing in particular; `.taken` are the protocols of the connections taken in."""
+    with reserve_tcp("127.0.0.1", 0) as reserved:
+        bound = shared_socket("127.0.0.1", reserved.getsockname()[1])
+        yield SimpleNamespace(bound=bound, port=bound.getsockname()[1], taken=[])
+        bound.close()
+
+
+class Guest(asyncio.Protocol):
+    def __init__(self, taken):
+        self.taken = taken
+
+    def connection_made(self, transport):
+        self.taken.append(transport)
+
+
+def knock(port, times):
+    return [socket.create_connection(("127.0.0.1", port), timeout=0.5) for _ in range(times)]
+
+
+async def leave(door, clients):
+    for client in clients:
+        client.close()
+    for transport in door.taken:
+        transport.close()
+    await asyncio.sleep(0.01)
+
+
+async def test_as_many_connections_wait_to_be_taken_as_the_backlog_says(door):
+    """A hundred, a loop's own number, left the others unheard for a second and more."""
+    listener = ClientListener(lambda: Guest(door.taken), door.bound, 400)
+    # The loop takes nobody meanwhile: this test holds it.
+    clients = knock(door.port, 300)
+    listener.close()
+    await asyncio.sleep(0.05)
+    assert 300 == len(door.taken), "who waits when it closes is taken in"
+    await leave(door, clients)
+
+
+async def test_everybody_who_waits_is_taken_in_one_turn(door):
+    """One a turn, and under load whoever came last waited for seconds."""
+    listener = ClientListener(lambda: Guest(door.taken), door.bound, 400)
+    clients = knock(door.port, 50)
+    for _ in range(8):
+        await asyncio.sleep(0)
+    assert 50 == len(door.taken)
+    listener.close()
+    await leave(door, clients)
+
+
+async def test_a_door_that_has_no_file_left_to_open_takes_in_those_who_wait_later(
+    door, monkeypatch, caplog
+):
+    monkeypatch.setattr("actors.net.ACCEPT_AGAIN_S", 0.05)
+    listener = ClientListener(lambda: Guest(door.taken), door.bound, 400)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    clients = knock(door.port, 3)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        await asyncio.sleep(0.02)
+        assert [] == door.taken
+        assert "no connection can be taken in" in caplog.text
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    await asyncio.sleep(0.1)
+    assert 3 == len(door.taken)
+    listener.close()
+    await leave(door, clients)
