@@ -48,13 +48,19 @@ class Connection(RequestHandler):
     without a task, a future or a request object of its own. Everything else goes aiohttp's way.
     """
 
-    __slots__ = ("_is_plain", "_server", "answering", "in_express", "receiving_since")
+    __slots__ = (
+        "_has_said_all", "_is_plain", "_last_body", "_server", "answering", "in_express",
+        "receiving_since",
+    )  # fmt: skip
 
     def __init__(self, server: "EdgeServer", **options: Any) -> None:
         super().__init__(server, **options)
         self._server = server
         self._is_plain = True
         """Whether aiohttp's parser has seen nothing yet: it may hold half a request."""
+        self._has_said_all = False
+        self._last_body: StreamReader | None = None
+        """Of the newest request on aiohttp's way."""
         self.receiving_since = 0.0
         self.answering = False
         self.in_express = False
@@ -81,6 +87,8 @@ class Connection(RequestHandler):
         ):
             self._is_plain = False
             super().data_received(data)
+            if self._messages:
+                self._last_body = self._messages[-1][1]
             return
         if self._is_plain and not self.in_express:
             plain = plain_request(data, self._server.express_line)
@@ -104,9 +112,19 @@ class Connection(RequestHandler):
         if len(messages) == 1 and not self.in_express and self._takes_express(*messages[0]):
             return
         self._messages.extend(messages)
+        self._last_body = messages[-1][1]
         if not self._buffer_paused and len(self._messages) >= self._max_msg_queue_size:
             self._pause_reading_for_buffer()
         self._wake()
+
+    def eof_received(self) -> bool:  # type: ignore[override] # The protocol's, not aiohttp's.
+        """Whether to stay: who has said all still waits for the answers (RFC 9112, 9.6)."""
+        self._has_said_all = True
+        if self.in_express or self._messages:
+            return True
+        # Without a waiter a request is being answered, unless the rest of it never comes.
+        body = self._last_body
+        return self._waiter is None and body is not None and body.is_eof()
 
     def _takes_express(self, message: RawRequestMessage, payload: StreamReader) -> bool:
         """Decide a whole, ordinary request on the spot; False for aiohttp's way."""
@@ -142,6 +160,9 @@ class Connection(RequestHandler):
         transport.write(data)
         if close:
             self.close()
+        elif self._has_said_all and not self._messages:
+            self.force_close()
+            return
         self._next_keepalive_close_time = self._server.now + KEEPALIVE_S
         if self.receiving_since:
             self.receiving_since = self._server.now
@@ -168,6 +189,8 @@ class Connection(RequestHandler):
 
     def answered(self) -> None:
         """It has its answer. The time of what was sent behind it begins now."""
+        if self._has_said_all and not self._messages:
+            self._close = True
         has_next = self.answering and self.receiving_since
         self.receiving_since = self._server.now if has_next else 0.0
         self.answering = False

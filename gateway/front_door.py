@@ -219,7 +219,7 @@ class FrontDoor:
         began = self.clock.monotonic()
         self._request_no += 1
         raw = request.raw_path
-        path, query = (raw, "") if raw.find("?") < 0 else split_target(raw)
+        path, query = split_target(raw)
         call = Call(
             self,
             request.method,

@@ -15,6 +15,7 @@ WAIT_S_MAX: Final = 30
 
 PREFER: Final = istr("Prefer")
 CONTENT_TYPE: Final = istr("Content-Type")
+CONTENT_ENCODING: Final = istr("Content-Encoding")
 
 _WAIT: Final = re.compile(
     r'\s*wait\s*=\s*(?:([0-9]{1,9})|"([0-9]{1,9})")\s*(?:;.*)?', re.IGNORECASE
@@ -65,7 +66,9 @@ def preferred_wait_s(headers: Headers) -> int | None:
 
 
 def check_content_type(headers: Headers, body: bytes) -> None:
-    """Let JSON in UTF-8 pass, and an empty body of any kind. Raise UnsupportedMediaType."""
+    """Let plain JSON in UTF-8 pass, and an empty body of any kind. Raise UnsupportedMediaType."""
+    if any(line.lower() != "identity" for line in headers.getall(CONTENT_ENCODING, ())):
+        raise UnsupportedMediaType("Send the body as it is, without Content-Encoding.")
     lines = headers.getall(CONTENT_TYPE, ())
     if len(lines) == 1:
         sent = lines[0]

@@ -58,6 +58,7 @@ _TAIL: Final = re.compile(
     r'([1-9][0-9]{0,11});keyid="([!#-\[\]-~]{1,128})"(?:;nonce="([ !#-\[\]-~]{1,255})")?'
 )
 _FIELD_NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+_ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _STRAY_KEY: Final = Key("", KeyType.HMAC_SHA256, "", "", b"\x00" * 32, ())  # type: ignore[arg-type]
 """Signs nothing; stands in for a key that does not exist, so that its request costs the same."""
 
@@ -133,7 +134,7 @@ def split_target(raw: str) -> tuple[str, str]:
     `/a?b=c` gives `/a` and `b=c`; the absolute form loses its scheme and authority.
     """
     if not raw.startswith("/") and "://" in raw:
-        raw = "/" + raw.partition("://")[2].partition("/")[2]
+        raw = _ORIGIN.sub("", raw)
     path, _, query = raw.partition("?")
     return path or "/", query
 

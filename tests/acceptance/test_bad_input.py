@@ -1,5 +1,6 @@
 """Bad input of every kind gets the problem of the contract, and changes nothing."""
 
+import gzip
 import json
 import re
 import socket
@@ -175,6 +176,18 @@ def test_another_media_type_is_refused(seller, expect_problem, kind):
     refused = post(seller, {**GOOD, "auth_code": CODE}, Content_Type=kind)
 
     expect_problem(refused, 415, "unsupported_media_type")
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip"])
+def test_a_packed_body_is_refused(seller, expect_problem, encoding):
+    """415, and what to do instead; not a riddle about JSON."""
+    body = gzip.compress(json.dumps({**GOOD, "auth_code": CODE}).encode())
+
+    refused = post(seller, body, Content_Encoding=encoding)
+
+    expect_problem(refused, 415, "unsupported_media_type")
+    assert "Content-Encoding" in refused["detail"]
 
 
 @pytest.mark.usefixtures("unchanged")
@@ -423,3 +436,70 @@ def test_who_waits_for_100_continue_gets_it(gateway, seller):
         talk.sendall(body)
 
         assert talk.recv(65_536).startswith(b"HTTP/1.1 201 ")
+
+
+def paying(seller):
+    """A payment's request as bytes, to be said in one piece."""
+    body = json.dumps(seller.order())
+    return (
+        f"POST /v1/payments HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {seller.key['secret']}\r\n"
+        f"Content-Type: application/json\r\nIdempotency-Key: {uuid.uuid4().hex}\r\n"
+        f"Content-Length: {len(body)}\r\n"
+    ), body
+
+
+@pytest.mark.parametrize("more", ["", "X-Other: its own way\r\n", "Connection: close\r\n"])
+def test_who_has_said_all_still_gets_the_answer(gateway, seller, more):
+    """A client may close its half of the connection right behind the request (RFC 9112, 9.6)."""
+    head, body = paying(seller)
+    host, port = gateway.api.removeprefix("http://").split(":")
+    heard = b""
+
+    with socket.create_connection((host, int(port)), timeout=60) as talk:
+        talk.sendall(f"{head}{more}\r\n{body}".encode())
+        talk.shutdown(socket.SHUT_WR)
+        while piece := talk.recv(65_536):
+            heard += piece
+
+    assert heard.startswith(b"HTTP/1.1 201 "), heard
+    assert json.loads(heard.partition(b"\r\n\r\n")[2])["status"] == "succeeded"
+
+
+def test_two_requests_and_goodbye_get_two_answers(gateway, seller):
+    """The one behind a payment is not forgotten when the client has said all."""
+    head, body = paying(seller)
+    second = f"GET /v1/payments HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {seller.key['secret']}"
+    host, port = gateway.api.removeprefix("http://").split(":")
+    heard = b""
+
+    with socket.create_connection((host, int(port)), timeout=60) as talk:
+        talk.sendall(f"{head}\r\n{body}{second}\r\n\r\n".encode())
+        talk.shutdown(socket.SHUT_WR)
+        while piece := talk.recv(65_536):
+            heard += piece
+
+    assert [b"201", b"200"] == re.findall(rb"HTTP/1\.1 (\d+) ", heard), heard
+
+
+def test_who_leaves_in_the_middle_of_a_request_is_let_go(gateway, seller):
+    """Nobody waits for the rest of a body whose sender has said all."""
+    head, body = paying(seller)
+    host, port = gateway.api.removeprefix("http://").split(":")
+
+    with socket.create_connection((host, int(port)), timeout=RECEIVING_S / 2) as talk:
+        talk.sendall(f"{head}\r\n{body[:-1]}".encode())
+        talk.shutdown(socket.SHUT_WR)
+
+        assert talk.recv(65_536) == b""
+
+
+@pytest.mark.parametrize("target", ["/v1/payments", "/v1/payments?limit=1"])
+def test_a_target_in_absolute_form_is_understood(gateway, seller, target):
+    """A server takes it from anybody, although only proxies are told to send it."""
+    heard = spoken(
+        gateway,
+        f"GET http://pay.example{target} HTTP/1.1\r\nHost: pay.example\r\nConnection: close\r\n"
+        f"Authorization: Bearer {seller.key['secret']}\r\n\r\n".encode(),
+    )
+
+    assert heard.startswith(b"HTTP/1.1 200 "), heard

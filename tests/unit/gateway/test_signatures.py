@@ -405,6 +405,7 @@ def test_a_line_end_in_a_value_cannot_pretend_to_be_a_component(kit):
         ("/a?b=c?d", "/a", "b=c?d"),
         ("http://host/a/b?c", "/a/b", "c"),
         ("http://host", "/", ""),
+        ("HTTPS://host:8443?a=/b", "/", "a=/b"),
         ("/a?u=http://x", "/a", "u=http://x"),
     ],
 )
