@@ -21,8 +21,20 @@ BOUNDED = settings(
 
 SEEDS = {
     "a_cancel_answered_and_forgotten": 2,
-    "another_refund_number_each_time": 1,
-    "old_news_believed": 10,
+    "a_refused_payment_counted_as_paid": 11,
+    "amount_of_an_answer_not_compared": 2,
+    "another_refund_number_each_time": 8,
+    "answer_before_the_commit": 4,
+    "keys_only_remembered_in_memory": 2,
+    "late_success_kept_by_the_flow": 2,
+    "no_epoch_check": 17,
+    "old_news_believed": 34,
+    "orders_not_looked_at": 1,
+    "reads_of_other_merchants": 1,
+    "refunds_and_cancels_of_other_merchants": 12,
+    "second_channel_while_unknown": 1,
+    "timers_not_found_after_a_restart": 14,
+    "unsigned_answer_believed": 5,
 }
 """Where a short search finds what the long one finds late. Only the time depends on it: the long
 one follows."""
