@@ -8,7 +8,7 @@ import os
 import sys
 from contextlib import suppress
 from io import UnsupportedOperation
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 
@@ -61,6 +61,26 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from gateway.metrics import version
+
+        print(f"tillway {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_tell_version),
+    ] = False,
+) -> None:
+    assert not version, "it was told, and that was all"
+
+
 app.command(rich_help_panel=RUN)(demo.demo)
 app.command(rich_help_panel=RUN)(server.serve)
 app.command(rich_help_panel=RUN)(sandbox.sandbox)

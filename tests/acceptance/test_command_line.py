@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -245,6 +246,13 @@ def test_exit_codes_are_those_of_the_contract(tillway):
     assert "--amount" in usage.stderr
     assert "tillway demo" in nobody.stderr
     assert refused.stdout + usage.stdout + nobody.stdout == ""
+
+
+def test_it_says_its_version(kit):
+    """One line for scripts and reports of faults; nobody has to be running."""
+    told = subprocess.check_output([str(kit.TILLWAY), "--version"], text=True, timeout=PATIENCE_S)
+
+    assert f"tillway {metadata.version('tillway')}\n" == told
 
 
 def test_the_log_is_read_filtered_and_followed(kit, tmp_path):

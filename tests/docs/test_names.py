@@ -97,6 +97,7 @@ def test_flags_of_the_command_line_exist():
     named = set(FLAG.findall(code_of(read_page(ROOT / "docs" / "CLI.md"))))
     known = set().union(*commands().values())
     known |= {"--help", "--install-completion", "--no-color", "--figure", "--url", "--api-key"}
+    known |= {flag for option in typer.main.get_command(app).params for flag in option.opts}
     assert set() == named - known - {"--merchant"}
 
 
