@@ -5,6 +5,7 @@ from typing import Final
 from load_tests import wrk
 from load_tests.audit import Audit
 from load_tests.figures.base import Bar, Figure, Lab, median
+from load_tests.figures.closed import cpu_by_role
 from load_tests.saturation import ClosedRun, closed_run, summary_of
 
 SHARDS: Final = (1, 2, 4)
@@ -37,6 +38,7 @@ def figure_of(runs: dict[int, list[ClosedRun]]) -> Figure:
         bars=(Bar("difference from one shard", spread, SPREAD_MAX, at_least=False),),
         values={
             "cpu_us_per_payment": {str(shards): round(value, 1) for shards, value in cost.items()},
+            "cpu_us_by_role": {str(shards): cpu_by_role(of) for shards, of in runs.items()},
             "payments_per_second": {
                 str(shards): round(median([run.wrk.per_second for run in of]), 1)
                 for shards, of in runs.items()

@@ -257,6 +257,8 @@ def test_shards_are_judged_by_the_largest_difference_from_one():
 
     assert pytest.approx(0.2) == figure.bars[0].value
     assert not figure.met
+    roles = figure.values["cpu_us_by_role"]
+    assert {"1": 100, "2": 114, "4": 80} == {n: sum(of.values()) for n, of in roles.items()}
 
 
 @pytest.mark.parametrize(
