@@ -21,11 +21,14 @@ def test_it_goes_off_after_its_delay():
     waited = []
     with Timer() as timer:
         for _ in range(50):
+            began = time.monotonic()
             timer.set(delay_s)
-            waited.append(wait_for(timer, 60))
+            assert wait_for(timer, 60) is not None
+            # From before it was set: whoever is put aside in between waits less than the timer.
+            waited.append(time.monotonic() - began)
             timer.clear()
 
-    assert min(waited) >= delay_s * 0.9
+    assert min(waited) >= delay_s
     assert min(waited) < 0.00095
 
 
