@@ -187,6 +187,9 @@ def _host_port(kind: str, rest: str) -> tuple[str, int]:
     return host, int(port)
 
 
+TAKEN_MAX: Final = 256
+"""Connections that are taken in in one turn of the loop; requests have their turn in between."""
+
 ACCEPT_AGAIN_S: Final = 1.0
 
 NOWHERE: Final = "192.0.2.1"
@@ -237,7 +240,7 @@ def shared_socket(host: str, port: int) -> socket.socket:
 class ClientListener:
     """Takes connections in for protocols of somebody else's, such as an HTTP server's.
 
-    Everybody who waits is taken in one turn of the loop. A loop's own server takes one (libuv,
+    Hundreds who wait are taken in one turn of the loop. A loop's own server takes one (libuv,
     since 1.46): under load a turn is long, and whoever came last waited for seconds.
     """
 
@@ -248,13 +251,15 @@ class ClientListener:
         self._factory = factory
         self._socket = bound
         self._loop = asyncio.get_running_loop()
+        self._backlog = backlog
         self._opening: set[asyncio.Task[object]] = set()
         bound.listen(backlog)
-        self._loop.add_reader(bound, self._take_all)
+        self._loop.add_reader(bound, self._take_many, TAKEN_MAX)
 
-    def _take_all(self) -> None:
-        while self._take():
-            pass
+    def _take_many(self, most: int) -> None:
+        for _ in range(most):
+            if not self._take():
+                break
 
     def _take(self) -> bool:
         """One connection; False when nobody waits."""
@@ -287,11 +292,11 @@ class ClientListener:
 
     def _resume(self) -> None:
         if self._socket.fileno() >= 0:
-            self._loop.add_reader(self._socket, self._take_all)
+            self._loop.add_reader(self._socket, self._take_many, TAKEN_MAX)
 
     def close(self) -> None:
         """Take in whoever waits already, then listen no more. Open connections stay."""
         if self._socket.fileno() >= 0:
-            self._take_all()
+            self._take_many(self._backlog)
             self._loop.remove_reader(self._socket)
             self._socket.close()
