@@ -469,3 +469,17 @@ def deploy(tmp_path):
 def kit():
     """The classes of this file, for tests that build their own clients."""
     return sys.modules[__name__]
+
+
+@pytest.fixture(scope="module")
+def seller(gateway):
+    """A merchant whom nobody else uses while this module runs."""
+    return gateway.new_shop()
+
+
+@pytest.fixture
+def unchanged(gateway):
+    """Nothing may be written by the test."""
+    before = gateway.counts()
+    yield
+    assert before == gateway.counts()

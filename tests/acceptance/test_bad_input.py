@@ -85,20 +85,6 @@ MALFORMED = [
 ]
 
 
-@pytest.fixture(scope="module")
-def seller(gateway):
-    """A merchant whom nobody else uses while this module runs."""
-    return gateway.new_shop()
-
-
-@pytest.fixture
-def unchanged(gateway):
-    """Nothing may be written by the test."""
-    before = gateway.counts()
-    yield
-    assert before == gateway.counts()
-
-
 def post(seller, body, key="k", **headers):
     return seller.client.post("/v1/payments", body, key=key, **headers)
 

@@ -13,20 +13,6 @@ RECEIVING_S = 10
 """How long the gateway waits for the rest of a request, `receive_deadline_s`."""
 
 
-@pytest.fixture(scope="module")
-def seller(gateway):
-    """A merchant whom nobody else uses while this module runs."""
-    return gateway.new_shop()
-
-
-@pytest.fixture
-def unchanged(gateway):
-    """Nothing may be written by the test."""
-    before = gateway.counts()
-    yield
-    assert before == gateway.counts()
-
-
 def spoken(gateway, data, timeout_s=60.0, slowly=()):
     """Say bytes to the port, and the rest slowly; hear everything until it hangs up."""
     host, port = gateway.api.removeprefix("http://").split(":")
