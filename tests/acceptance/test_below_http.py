@@ -176,18 +176,24 @@ def paying(seller):
     ), body
 
 
+def heard_after_goodbye(gateway, data):
+    """Say bytes, close our half, hear everything until the gateway closes its own."""
+    host, port = gateway.api.removeprefix("http://").split(":")
+    heard = b""
+    with socket.create_connection((host, int(port)), timeout=60) as talk:
+        talk.sendall(data)
+        talk.shutdown(socket.SHUT_WR)
+        while piece := talk.recv(65_536):
+            heard += piece
+    return heard
+
+
 @pytest.mark.parametrize("more", ["", "X-Other: its own way\r\n", "Connection: close\r\n"])
 def test_who_has_said_all_still_gets_the_answer(gateway, seller, more):
     """A client may close its half of the connection right behind the request (RFC 9112, 9.6)."""
     head, body = paying(seller)
-    host, port = gateway.api.removeprefix("http://").split(":")
-    heard = b""
 
-    with socket.create_connection((host, int(port)), timeout=60) as talk:
-        talk.sendall(f"{head}{more}\r\n{body}".encode())
-        talk.shutdown(socket.SHUT_WR)
-        while piece := talk.recv(65_536):
-            heard += piece
+    heard = heard_after_goodbye(gateway, f"{head}{more}\r\n{body}".encode())
 
     assert heard.startswith(b"HTTP/1.1 201 "), heard
     assert json.loads(heard.partition(b"\r\n\r\n")[2])["status"] == "succeeded"
@@ -197,14 +203,8 @@ def test_two_requests_and_goodbye_get_two_answers(gateway, seller):
     """The one behind a payment is not forgotten when the client has said all."""
     head, body = paying(seller)
     second = f"GET /v1/payments HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {seller.key['secret']}"
-    host, port = gateway.api.removeprefix("http://").split(":")
-    heard = b""
 
-    with socket.create_connection((host, int(port)), timeout=60) as talk:
-        talk.sendall(f"{head}\r\n{body}{second}\r\n\r\n".encode())
-        talk.shutdown(socket.SHUT_WR)
-        while piece := talk.recv(65_536):
-            heard += piece
+    heard = heard_after_goodbye(gateway, f"{head}\r\n{body}{second}\r\n\r\n".encode())
 
     assert [b"201", b"200"] == re.findall(rb"HTTP/1\.1 (\d+) ", heard), heard
 
