@@ -1,10 +1,12 @@
 """A lane's calls under way: fair among merchants, bounded, and each answered in time.
 
 Payments wait in a fair queue by merchant; questions about older payments (inquire, reverse, close,
-refund) have a line and room of their own, so that verdicts come in time under any flood.
+refund) have a line and room of their own, so that verdicts come in time under any flood. A channel
+that calls back by itself (`Call.soon`) is spared a task and a timer for each payment.
 """
 
 import asyncio
+import functools
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -94,7 +96,8 @@ class Peer(Protocol):
 class Call:
     """One call to the channel, from its admission to its answer.
 
-    `key`: the merchant of a payment, empty for questions. `ticket`: the circuit's.
+    `key`: the merchant of a payment, empty for questions. `ticket`: the circuit's. `soon`: asks a
+    channel that will call back, in time; where it says no, `start` makes the awaitable instead.
     """
 
     __slots__ = (
@@ -105,7 +108,9 @@ class Call:
         "op",
         "peer",
         "ref",
+        "running",
         "scripted",
+        "soon",
         "start",
         "task",
         "ticket",
@@ -133,6 +138,8 @@ class Call:
         self.scripted = False
         self.began_s = 0.0
         self.answered = False
+        self.running = False
+        self.soon: Callable[[Callable[[Outcome], None]], bool] | None = None
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
 
@@ -186,7 +193,7 @@ class Calls:
         self._open.add(call)
         self._idle.clear()
         self._pump()
-        if call.task is None:
+        if not call.running:
             wait_s = self._limits.queue_timeout_ms / 1000
             call.timer = asyncio.get_running_loop().call_later(wait_s, self._time_out, call)
 
@@ -249,21 +256,34 @@ class Calls:
 
     def _start(self, call: Call) -> None:
         loop = asyncio.get_running_loop()
+        call.running = True
         call.began_s = loop.time()
         if call.timer is not None:
             call.timer.cancel()
-        call.timer = loop.call_later(call.timeout_ms / 1000, self._time_out, call)
-        call.task = loop.create_task(self._run(call))
+        if call.soon is None or not self._start_soon(call, call.soon):
+            call.timer = loop.call_later(call.timeout_ms / 1000, self._time_out, call)
+            call.task = loop.create_task(self._run(call))
+
+    def _start_soon(self, call: Call, soon: Callable[[Callable[[Outcome], None]], bool]) -> bool:
+        try:
+            return soon(functools.partial(self._finish, call))
+        except Exception as error:
+            outcome = self._failed(call, error)
+            asyncio.get_running_loop().call_soon(self._finish, call, outcome)
+            return True
 
     async def _run(self, call: Call) -> None:
         try:
             outcome = await call.start()
         except Exception as error:
-            # A connector's error says nothing about the money.
-            self.counts["exceptions"] += 1
-            log.warning("connector failed in %s", call.op, exc_info=error)
-            outcome = Unknown(f"the connector failed: {type(error).__name__}")
+            outcome = self._failed(call, error)
         self._finish(call, outcome)
+
+    def _failed(self, call: Call, error: Exception) -> Unknown:
+        """A connector's error says nothing about the money."""
+        self.counts["exceptions"] += 1
+        log.warning("connector failed in %s", call.op, exc_info=error)
+        return Unknown(f"the connector failed: {type(error).__name__}")
 
     def _time_out(self, call: Call) -> None:
         """No answer in time. A running call is canceled; what it did at the channel stands."""
@@ -283,7 +303,7 @@ class Calls:
             call.timer.cancel()
         if call.is_pay:
             self._release_pay(call)
-        elif call.task is not None:
+        elif call.running:
             self._asks_running -= 1
         self._answer(call, outcome)
         if not self._open:
@@ -297,7 +317,7 @@ class Calls:
             self._in_flight[call.peer] = left
         else:
             del self._in_flight[call.peer]
-        if call.task is not None:
+        if call.running:
             self._pays_running -= 1
             self._pays.done(call.key)
 
@@ -310,9 +330,8 @@ class Calls:
             for call in tuple(self._open):
                 if call.task is not None:
                     call.task.cancel()
-                    self._finish(call, STOPPED)
-                else:
-                    self._finish(call, NOT_SENT if call.is_pay else STOPPED)
+                refused = call.is_pay and not call.running
+                self._finish(call, NOT_SENT if refused else STOPPED)
 
     def abandon(self) -> None:
         """Drop every call without an answer."""

@@ -2,7 +2,8 @@
 
 Shards send attempts whose intent is durable; the lane asks the channel and says what it learned:
 approved, declined, or unknown, which is the default. It keeps nothing: whatever is lost with it is
-asked again under the same number. A channel that answers at once is called without a task.
+asked again under the same number. A channel that answers at once, or that calls back, is called
+without a task.
 """
 
 import asyncio
@@ -92,6 +93,15 @@ class AnswersAtOnce(Protocol):
 
 
 @runtime_checkable
+class AnswersSoon(Protocol):
+    """A channel that calls back and needs no task to wait in."""
+
+    def pay_soon(
+        self, order: PayOrder, within_ms: int, answer: Callable[[Outcome], None]
+    ) -> bool: ...
+
+
+@runtime_checkable
 class HasTimers(Protocol):
     """A channel in which things happen by business time."""
 
@@ -135,6 +145,7 @@ class ChannelLane:
         self._shards: list[Peer] = []
         self._draining = False
         self._fast = channel if isinstance(channel, AnswersAtOnce) else None
+        self._soon = channel if isinstance(channel, AnswersSoon) else None
         self._naming = payers
         self._payers = TestPayers(name, channel, self._lost)
         self._remote_clock = channel if isinstance(channel, HasClock) else None
@@ -222,6 +233,8 @@ class ChannelLane:
         call.key = message.merchant
         call.ticket = ticket
         call.scripted = self._payers.is_scripted(order)
+        if self._soon is not None:
+            call.soon = functools.partial(self._soon.pay_soon, order, self._limits.pay_timeout_ms)
         self._calls.admit(call)
         return None
 
@@ -323,7 +336,7 @@ class ChannelLane:
         """A call ended: the circuit, the numbers, the reply."""
         key = (call.op, type(outcome))
         self._outcomes[key] = self._outcomes.get(key, 0) + 1
-        if call.task is not None:
+        if call.running:
             took_s = asyncio.get_running_loop().time() - call.began_s
             self._latency(call.op, type(outcome)).observe(took_s)
         if call.ticket and outcome is not FULL:

@@ -38,6 +38,7 @@ from payments.channels.simulated.endings import (
     Ending,
     refund_ending,
 )
+from payments.channels.simulated.held import Held, HeldAnswers
 from payments.channels.simulated.settings import PPM, Latency, SimulatedSettings
 from payments.clock import Clock
 from payments.payment import Discount, Way
@@ -89,6 +90,7 @@ class SimulatedChannel:
         self._by_rate = settings.decline_ppm + settings.error_ppm > 0
         self._plain_barcodes = self._at_once and not self._by_rate and "barcode" in settings.ways
         self._calls = 0
+        self._held = HeldAnswers(self._leave)
         self._notices: list[Notice] = []
         self._flushing = False
         self._due: list[tuple[int, str]] = [(order.due, order.number) for order in books.waiting()]
@@ -118,6 +120,36 @@ class SimulatedChannel:
         if not self._at_once or self._ending_of(order).answer == "silent":
             return None
         return self._pay(order)
+
+    def pay_soon(self, order: PayOrder, within_ms: int, answer: Callable[[Outcome], None]) -> bool:
+        """Pay now and have `answer` called once the latency is over, before `within_ms`.
+
+        False when it may take longer, or for ever: then nothing happened, `await pay(order)`.
+        """
+        latency = self._settings.latency
+        if latency.is_none or latency.longest_ms >= within_ms or self._is_full:
+            return False
+        if self._ending_of(order).answer == "silent" or (outcome := self._pay(order)) is None:
+            return False
+        self._calls += 1
+        self._flush_soon()
+        self._held.hold(latency.draw_ms(self._random) / 1000, answer, outcome)
+        return True
+
+    def _leave(self, held: list[Held]) -> None:
+        """The books first, then the answers that rest on them."""
+        self._calls -= len(held)
+        try:
+            self.flush()
+        except OSError as error:
+            lost = Unknown(f"the channel's books: {error.strerror}")
+            held = [(answer, lost) for answer, _ in held]
+        for answer, outcome in held:
+            answer(outcome)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._calls >= self._settings.capacity
 
     async def pay(self, order: PayOrder) -> Outcome:
         return await self._call(self._settings.latency, lambda: self._pay(order))
@@ -418,7 +450,7 @@ class SimulatedChannel:
 
     async def _call(self, latency: Latency, decide: Callable[[], Outcome | None]) -> Outcome:
         """Decide on arrival, answer after the latency; the books are written in between."""
-        if self._calls >= self._settings.capacity:
+        if self._is_full:
             return Declined("channel_error", "too many calls at once", BUSY, not_sent=True)
         self._calls += 1
         try:

@@ -38,6 +38,12 @@ class Latency(Struct, frozen=True, forbid_unknown_fields=True):
         """Whether answers come at once."""
         return self.kind == "fixed" and self.ms == 0
 
+    @property
+    def longest_ms(self) -> float:
+        """No draw is above it."""
+        most = {"fixed": self.ms, "uniform": self.spread}.get(self.kind, LATENCY_MS_MAX)
+        return min(most, LATENCY_MS_MAX)
+
     def draw_ms(self, random: Random) -> float:
         """One latency in milliseconds, never above LATENCY_MS_MAX."""
         if self.kind == "fixed":
