@@ -13,6 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from actors.books import Books
+from actors.gathering import Gathering
 from actors.home_options import HomeOptions
 from actors.lanes import Lanes
 from actors.link import Link
@@ -94,6 +95,7 @@ class Core:
         digests: Digests,
         reference: Reference,
         exit_process: Callable[[str], None],
+        gather_s: float = 0.0,
     ) -> None:
         self.options = options
         self.store = store
@@ -132,6 +134,7 @@ class Core:
         self.timers: list[tuple[int, int, int]] = []
         """Heap of (due ms, kind 0 payment | 1 refund, no); checked against the object when due."""
         self.wake = asyncio.Event()
+        self.gathering = Gathering(gather_s, clock.monotonic)
         self.draining = False
         self.committing = False
         self.parting: list[LivePayment] = []

@@ -102,6 +102,7 @@ class MerchantShard:
             tasks.create_task(self.home.slices.run())
             while True:
                 await core.wake.wait()
+                await core.gathering.wait()
                 core.wake.clear()
                 if self._failure is not None:
                     raise self._failure
@@ -155,15 +156,13 @@ class MerchantShard:
             core.committing = False
             rows = len(fresh) + len(dirty) + len(fresh_refunds) + len(dirty_refunds)
             core.numbers.committed(len(fresh), rows, began, core.store.last_sync_s)
+            core.gathering.committed(rows, began)
             self._reach(crash.after, batch)
             if batch.events:
                 self.tailing.committed()
         core.records.committed()
         self._release(releases)
-        for live in dirty:
-            if live.payment.is_final:
-                core.forget(live)
-        for live in fresh:
+        for live in (*dirty, *fresh):
             if live.payment.is_final:
                 core.forget(live)
         for entry in (*fresh_refunds, *dirty_refunds):
