@@ -6,42 +6,16 @@ threshold was missed.
 
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
+from importlib import import_module
 from io import UnsupportedOperation
-from typing import Annotated, Final
+from types import MappingProxyType
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
-from gateway.cli import (
-    accounts,
-    clearing,
-    client,
-    clock,
-    completion,
-    config,
-    demo,
-    doctor,
-    events,
-    freezes,
-    ledger,
-    listen,
-    logs,
-    migrate,
-    openapi,
-    payments,
-    qr,
-    raw,
-    recon,
-    refunds,
-    report,
-    sandbox,
-    server,
-    settlements,
-    status,
-    trigger,
-    webhooks,
-    withdrawals,
-)
+from gateway.cli import client
 from gateway.cli.output import EXIT_CHECK_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, complain
 from gateway.settings import SettingsError, forbid_color
 
@@ -51,16 +25,90 @@ LOOK: Final = "Look after it"
 ASK: Final = "Ask a running gateway"
 TRY: Final = "Try things"
 
-app: Final = typer.Typer(
-    name="tillway",
-    help="An aggregated-payment gateway: acquiring, risk, routing, and books that balance.\n\n"
-    "Begin with `tillway demo`; while it runs, every other command finds it by itself.\n\n"
-    "Exit codes: 0 ok, 1 a check failed or a refusal, 2 usage, 3 nobody answers, 4 a threshold "
-    "was missed. `--no-color` anywhere, or NO_COLOR, for plain text.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=True,
+
+class Entry(NamedTuple):
+    """A command, or with a `text` a group of them, and the module under `gateway.cli` it is in."""
+
+    panel: str
+    name: str
+    module: str
+    text: str = ""
+    asks: bool = False
+    """Whether it asks a running gateway, and takes the options that all of those take."""
+    words: Mapping[str, Any] = MappingProxyType({})
+
+
+# Every flag of the bench belongs to it, --help too.
+ITS_OWN_FLAGS: Final = {
+    "add_help_option": False,
+    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
+}
+ENTRIES: Final = (
+    Entry(RUN, "demo", "demo"),
+    Entry(RUN, "serve", "server"),
+    Entry(RUN, "sandbox", "sandbox"),
+    Entry(RUN, "bench", "server", words=ITS_OWN_FLAGS),
+    Entry(LOOK, "status", "status", asks=True),
+    Entry(LOOK, "doctor", "doctor"),
+    Entry(LOOK, "logs", "logs", "The deployment's log, to read."),
+    Entry(LOOK, "ledger", "ledger", "The books: recompute them, see that they balance."),
+    Entry(LOOK, "report", "report"),
+    Entry(
+        LOOK,
+        "recon",
+        "recon",
+        "Channels' bills against our rows: what is different, and what to do.",
+    ),
+    Entry(LOOK, "migrate", "migrate", "The schema of the stores."),
+    Entry(LOOK, "config", "config", "The settings: what they are and may be."),
+    Entry(ASK, "payments", "payments", "Create, read, refund and cancel payments."),
+    Entry(ASK, "refunds", "refunds", "Refunds, to read."),
+    Entry(ASK, "balances", "accounts", asks=True),
+    Entry(ASK, "clearing", "clearing", "Batches: what was sold, added up and filed."),
+    Entry(ASK, "settlements", "settlements", "Instructions to the bank, and their checks."),
+    Entry(ASK, "withdrawals", "withdrawals", "Take money out; let it go on, or not."),
+    Entry(ASK, "freezes", "freezes", "Money that is held for a reason."),
+    Entry(ASK, "accounts", "accounts", "Bank accounts that money may go to."),
+    Entry(ASK, "webhooks", "webhooks", "Endpoints that events are sent to."),
+    Entry(ASK, "events", "events", "What happened; read it, send it again."),
+    Entry(ASK, "get", "raw", asks=True),
+    Entry(ASK, "post", "raw", asks=True),
+    Entry(ASK, "delete", "raw", asks=True),
+    Entry(TRY, "listen", "listen", asks=True),
+    Entry(TRY, "trigger", "trigger", asks=True),
+    Entry(TRY, "clock", "clock", "The test clock of the deployment."),
+    Entry(TRY, "qr", "qr", "Codes: draw them, and read what stands in them."),
+    Entry(TRY, "openapi", "openapi"),
+    Entry(TRY, "completion", "completion"),
 )
+
+
+def build(named: str = "") -> typer.Typer:
+    """The command line: all of it, or the one entry that was named.
+
+    To import every command and describe its options takes longer than most commands do.
+    """
+    app = typer.Typer(
+        name="tillway",
+        help="An aggregated-payment gateway: acquiring, risk, routing, and books that balance.\n\n"
+        "Begin with `tillway demo`; while it runs, every other command finds it by itself.\n\n"
+        "Exit codes: 0 ok, 1 a check failed or a refusal, 2 usage, 3 nobody answers, 4 a threshold "
+        "was missed. `--no-color` anywhere, or NO_COLOR, for plain text.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=True,
+    )
+    app.callback()(_options)
+    chosen = [entry for entry in ENTRIES if entry.name == named]
+    for entry in chosen or ENTRIES:
+        module = import_module(f"gateway.cli.{entry.module}")
+        if entry.text:
+            app.add_typer(module.app, name=entry.name, rich_help_panel=entry.panel, help=entry.text)
+        else:
+            cls = client.Asking if entry.asks else None
+            command = app.command(entry.name, cls=cls, rich_help_panel=entry.panel, **entry.words)
+            command(getattr(module, entry.name))
+    return app
 
 
 def _tell_version(wanted: bool) -> None:
@@ -71,7 +119,6 @@ def _tell_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool,
@@ -79,71 +126,6 @@ def _options(
     ] = False,
 ) -> None:
     assert not version, "it was told, and that was all"
-
-
-app.command(rich_help_panel=RUN)(demo.demo)
-app.command(rich_help_panel=RUN)(server.serve)
-app.command(rich_help_panel=RUN)(sandbox.sandbox)
-# Every flag of it belongs to the bench itself, --help too.
-app.command(
-    rich_help_panel=RUN,
-    add_help_option=False,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)(server.bench)
-app.command(cls=client.Asking, rich_help_panel=LOOK)(status.status)
-app.command(rich_help_panel=LOOK)(doctor.doctor)
-app.add_typer(logs.app, name="logs", rich_help_panel=LOOK, help="The deployment's log, to read.")
-app.add_typer(
-    ledger.app,
-    name="ledger",
-    rich_help_panel=LOOK,
-    help="The books: recompute them, see that they balance.",
-)
-app.command(rich_help_panel=LOOK)(report.report)
-app.add_typer(
-    recon.app,
-    name="recon",
-    rich_help_panel=LOOK,
-    help="Channels' bills against our rows: what is different, and what to do.",
-)
-app.add_typer(migrate.app, name="migrate", rich_help_panel=LOOK, help="The schema of the stores.")
-app.add_typer(
-    config.app, name="config", rich_help_panel=LOOK, help="The settings: what they are and may be."
-)
-app.add_typer(
-    payments.app,
-    name="payments",
-    rich_help_panel=ASK,
-    help="Create, read, refund and cancel payments.",
-)
-app.add_typer(refunds.app, name="refunds", rich_help_panel=ASK, help="Refunds, to read.")
-app.command(cls=client.Asking, rich_help_panel=ASK)(accounts.balances)
-for group, name, text in (
-    (clearing.app, "clearing", "Batches: what was sold, added up and filed."),
-    (settlements.app, "settlements", "Instructions to the bank, and their checks."),
-    (withdrawals.app, "withdrawals", "Take money out; let it go on, or not."),
-    (freezes.app, "freezes", "Money that is held for a reason."),
-    (accounts.app, "accounts", "Bank accounts that money may go to."),
-):
-    app.add_typer(group, name=name, rich_help_panel=ASK, help=text)
-app.add_typer(
-    webhooks.app, name="webhooks", rich_help_panel=ASK, help="Endpoints that events are sent to."
-)
-app.add_typer(
-    events.app, name="events", rich_help_panel=ASK, help="What happened; read it, send it again."
-)
-for method in raw.METHODS:
-    app.command(method.__name__, cls=client.Asking, rich_help_panel=ASK)(method)
-app.command(cls=client.Asking, rich_help_panel=TRY)(listen.listen)
-app.command(cls=client.Asking, rich_help_panel=TRY)(trigger.trigger)
-app.add_typer(
-    clock.app, name="clock", rich_help_panel=TRY, help="The test clock of the deployment."
-)
-app.add_typer(
-    qr.app, name="qr", rich_help_panel=TRY, help="Codes: draw them, and read what stands in them."
-)
-app.command(rich_help_panel=TRY)(openapi.openapi)
-app.command(rich_help_panel=TRY)(completion.completion)
 
 
 def main() -> None:
@@ -154,7 +136,7 @@ def main() -> None:
         sys.argv.remove(NO_COLOR)
         forbid_color()
     try:
-        app()
+        build(next(iter(sys.argv[1:]), ""))()
     except SettingsError as error:
         complain(str(error))
         sys.exit(EXIT_USAGE)

@@ -1,6 +1,6 @@
 """`tillway get|post|delete /v1/…`: any request, as the API has it."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
@@ -47,9 +47,6 @@ def delete(path: Path, data: DataDir = None) -> None:
     Example: tillway delete /v1/keys/key_…
     """
     _say(call("DELETE", _rooted(path), data=data))
-
-
-METHODS: Final = (get, post, delete)
 
 
 def _rooted(path: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import busy_month
-from gateway.cli.app import app
+from gateway.cli.app import build
 from payments.calendar import business_date
 from payments.storage.bulk import make_payments
 from payments.testing import NOW_MS, a_merchant, an_id
@@ -34,7 +34,7 @@ class Month:
     def run(self, *command):
         """The command line in this process; (exit code, output, complaints)."""
         command = [*map(str, command), "--data", str(self.data)]
-        done = CliRunner().invoke(app, command, catch_exceptions=False)
+        done = CliRunner().invoke(build(), command, catch_exceptions=False)
         return done.exit_code, done.stdout, done.stderr
 
     def json(self, *command):
@@ -300,12 +300,12 @@ def test_books_are_read_while_they_are_written(tmp_path):
             for ack in acks:
                 world.wait(ack)
             done = CliRunner().invoke(
-                app, ["report", "trial-balance", "--out", "-", "--data", str(data)]
+                build(), ["report", "trial-balance", "--out", "-", "--data", str(data)]
             )
             rows = list(csv.DictReader(io.StringIO(done.stdout)))
             assert 0 == sum(int(row["balance"]) for row in rows if row["account"] != "total")
             entries = CliRunner().invoke(
-                app, ["ledger", "export", "--format", "csv", "--data", str(data)]
+                build(), ["ledger", "export", "--format", "csv", "--data", str(data)]
             )
             counts.append(
                 len({row["entry_id"] for row in csv.DictReader(io.StringIO(entries.stdout))})
@@ -359,15 +359,15 @@ def test_the_demos_books_are_read_where_nobody_said_where(month, monkeypatch, tm
     """And that is said; a directory that was named, or has books, is never passed over."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     runner, command = CliRunner(), ["ledger", "balances", "--json"]
-    assert 2 == runner.invoke(app, command).exit_code
+    assert 2 == runner.invoke(build(), command).exit_code
     (tmp_path / "tillway").mkdir()
     (tmp_path / "tillway" / "demo").symlink_to(month.data)
-    told = runner.invoke(app, command)
+    told = runner.invoke(build(), command)
     assert (0, True) == (told.exit_code, "reading the demo's books" in told.stderr)
     assert json.loads(told.stdout) == month.json("ledger", "balances")
-    assert 2 == runner.invoke(app, [*command, "--data", str(tmp_path)]).exit_code
+    assert 2 == runner.invoke(build(), [*command, "--data", str(tmp_path)]).exit_code
     monkeypatch.setenv("TILLWAY_DATA_DIR", str(tmp_path))
-    assert 2 == runner.invoke(app, command).exit_code
+    assert 2 == runner.invoke(build(), command).exit_code
 
 
 def test_dates_are_midnights_in_china(month):

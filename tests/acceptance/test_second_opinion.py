@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import busy_month
-from gateway.cli.app import app
+from gateway.cli.app import build
 from home_month import bring_home
 from payments.reports.names import account_of, plain_name
 from payments.testing import NOW_MS
@@ -28,7 +28,7 @@ def run(*command):
 
 def tillway(*command):
     """The command line, in this process: a start of its own takes a second each."""
-    done = CliRunner().invoke(app, list(map(str, command)), catch_exceptions=False)
+    done = CliRunner().invoke(build(), list(map(str, command)), catch_exceptions=False)
     assert 0 == done.exit_code, done.output
     return done.stdout
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import busy_month
-from gateway.cli.app import app
+from gateway.cli.app import build
 from home_month import Month
 from iso_messages import Judges
 from payments.calendar import business_date
@@ -33,7 +33,7 @@ class Desk:
 
     def report(self, *more, code=0):
         command = ["report", "settlement", *map(str, more), "--data", str(self.data)]
-        done = CliRunner().invoke(app, command, catch_exceptions=False)
+        done = CliRunner().invoke(build(), command, catch_exceptions=False)
         assert code == done.exit_code, done.output
         return done.stdout
 

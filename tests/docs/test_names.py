@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from doc_pages import ROOT, pages, read_page
-from gateway.cli.app import app
+from gateway.cli.app import build
 from gateway.settings import load
 
 ALL = pages()
@@ -40,7 +40,7 @@ def commands():
         for name, each in (inner or {}).items():
             walk(each, (*words, name))
 
-    walk(typer.main.get_command(app), ())
+    walk(typer.main.get_command(build()), ())
     return found
 
 
@@ -97,7 +97,7 @@ def test_flags_of_the_command_line_exist():
     named = set(FLAG.findall(code_of(read_page(ROOT / "docs" / "CLI.md"))))
     known = set().union(*commands().values())
     known |= {"--help", "--install-completion", "--no-color", "--figure", "--url", "--api-key"}
-    known |= {flag for option in typer.main.get_command(app).params for flag in option.opts}
+    known |= {flag for option in typer.main.get_command(build()).params for flag in option.opts}
     assert set() == named - known - {"--merchant"}
 
 
