@@ -16,6 +16,7 @@ with it, in the same database transaction.
 """
 
 from array import array
+from collections import defaultdict
 from collections.abc import Sequence
 from mmap import mmap
 from typing import Final
@@ -35,8 +36,8 @@ MERCHANT_REFUND: Final = MERCHANT | REFUND
 SPREAD: Final = 0x5BD1E995
 """Odd, so that multiplying by it modulo 2^31 gives each merchant a base of its own."""
 
-# The first bits of a spot, taken as a signed number, name its place and its bucket; Python's lists
-# and byte arrays take a negative index as counted from the end, so no sign needs mending.
+# The first bits of a spot, taken as a signed number, name its place and its bucket. Python's byte
+# arrays take a negative index as counted from the end, so no sign needs mending for the sieve.
 PLACES: Final = 1 << 14
 PLACE_SHIFT: Final = 50
 BUCKETS: Final = 1 << 12
@@ -71,7 +72,7 @@ class Seek:
         self.pending_max = pending_max
         self.count = 0
         self.payment_no = self.refund_no = 0
-        self._places = [array("q") for _ in range(PLACES)]
+        self._places: defaultdict[int, array[int]] = defaultdict(_empty_place)
         self._sieve = mmap(-1, SIEVE_BYTES)  # Zeros; a page takes memory once it is touched.
         self._next = -BUCKETS // 2
         self._hot: set[int] = set()
@@ -128,8 +129,9 @@ class Seek:
     def _move_one(self, connection: apsw.Connection, bucket: int) -> int:
         """Write one bucket: its spots in order, and how far it goes. Return how many moved."""
         waiting = array("q")
-        for spots in self._places[_places_of(bucket)]:
-            waiting += spots
+        for place in _places_of(bucket):
+            if spots := self._places.get(place):
+                waiting += spots
         if waiting:
             connection.execute(SEEK["add_spots"], (apsw.carray(array("q", sorted(waiting))),))
             bits = self._sieve[_sieve_part(bucket)]
@@ -170,9 +172,8 @@ class Seek:
 
     def _forget_moved(self) -> None:
         for bucket in self._moving:
-            part = _places_of(bucket)
-            self.count -= sum(map(len, self._places[part]))
-            self._places[part] = [array("q") for _ in range(PLACES_PER_BUCKET)]
+            for place in _places_of(bucket):
+                self.count -= len(self._places.pop(place, ()))
         self._hot.difference_update(self._moving)
         self._moving.clear()
 
@@ -202,7 +203,8 @@ class Seek:
             low = value & HASH_MASK
             lows.append(low)
             end = low + MERCHANT
-            found += [spot for spot in self._places[low >> PLACE_SHIFT] if low <= spot < end]
+            place = self._places.get(low >> PLACE_SHIFT, ())
+            found += [spot for spot in place if low <= spot < end]
         if lows:
             found += [spot for (spot,) in reader.execute(SEEK["find"], (apsw.carray(lows),))]
         return found
@@ -224,7 +226,8 @@ class Seek:
         last = base + (NUMBER_MASK if before is None else min(before - 1, NUMBER_MASK))
         name = "newest_spots" if is_newest_first else "oldest_spots"
         spots = {spot for (spot,) in reader.execute(SEEK[name], (first, last, limit))}
-        spots.update(s for s in self._places[base >> PLACE_SHIFT] if first < s <= last)
+        place = self._places.get(base >> PLACE_SHIFT, ())
+        spots.update(spot for spot in place if first < spot <= last)
         return [spot & NUMBER_MASK for spot in sorted(spots, reverse=is_newest_first)[:limit]]
 
 
@@ -251,9 +254,12 @@ def _wrapped(bucket: int) -> int:
     return bucket if bucket < BUCKETS // 2 else -BUCKETS // 2
 
 
-def _places_of(bucket: int) -> slice:
-    first = (bucket & BUCKETS - 1) * PLACES_PER_BUCKET
-    return slice(first, first + PLACES_PER_BUCKET)
+def _empty_place() -> "array[int]":
+    return array("q")
+
+
+def _places_of(bucket: int) -> range:
+    return range(bucket * PLACES_PER_BUCKET, (bucket + 1) * PLACES_PER_BUCKET)
 
 
 def _sieve_part(bucket: int) -> slice:

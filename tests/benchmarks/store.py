@@ -71,7 +71,7 @@ def fill_memory(store: SqliteStore) -> None:
     seek = store._seek
     share = PENDING_MAX // PLACES
     for place in range(-PLACES // 2, PLACES // 2):
-        for index in range(max(0, share - len(seek._places[place]))):
+        for index in range(max(0, share - len(seek._places.get(place, ())))):
             low = dice.getrandbits(PLACE_SHIFT - 33) << 33 | dice.getrandbits(31)
             seek._add(place << PLACE_SHIFT | low | (index % 4 == 3) << 32)
 
