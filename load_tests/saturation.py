@@ -67,12 +67,13 @@ def expected(lab: Lab, seconds: float) -> int:
 def echo_requests(
     lab: Lab,
     duration_s: int,
-    per_second_max: int = ECHO_PER_SECOND_MAX,
+    per_second_max: int | None = None,
     authority: str = "127.0.0.1:80",
 ) -> Path:
     """A request file for servers that have no merchants. `authority`: as it is signed."""
     path = lab.fresh("echo-requests")
-    plan = presign.Plan([STAND_IN_KEY], authority, presign.fresh_tag(), per_second_max * duration_s)
+    count = (per_second_max or ECHO_PER_SECOND_MAX) * duration_s
+    plan = presign.Plan([STAND_IN_KEY], authority, presign.fresh_tag(), count)
     presign.write_requests(plan, path)
     return path
 

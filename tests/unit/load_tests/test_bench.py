@@ -43,6 +43,8 @@ def small_bench(stub_gateway, monkeypatch, tmp_path):
     """Run the bench with few requests; return its exit code and its output folder."""
     monkeypatch.setattr(wrk, "run", replay)
     monkeypatch.setattr(saturation, "ECHO_PER_SECOND_MAX", 1)
+    # As many as are replayed: to sign what a real run might need would take most of the test.
+    monkeypatch.setattr(saturation, "expected", lambda *_: 2 * REPLAYED)
     monkeypatch.setattr(closed, "echo_run", lambda *_: AN_ECHO)
     monkeypatch.setattr(rows, "echo_run", lambda *_: AN_ECHO)
     monkeypatch.setattr(saturation, "SETTLE_S", 0.0)
