@@ -25,20 +25,21 @@ SHARED_OUT := --dist worksteal
 # Two at a time: the figure of the smallest machine we promise to work on. Tests of whole deployments
 # mostly wait, for processes and clocks: more of them at a time.
 JOBS ?= 2
-WAITING_JOBS ?= 6
+WAITING_JOBS ?= 4
 ARGS ?=
 UPGRADE ?=
 
 # Unit tests that take a minute of their own run with the rest: those that open sockets, of channels
-# and of the bench, the command line's, searches and files of many thousand rows, and those that
-# start boxes or processes again after each of their crashes.
+# and of the bench, the command line's, searches and files of many thousand rows, those that start
+# boxes or processes again after each of their crashes, and those that ask other programs' opinion.
 LONGER := tests/unit/payments/channels tests/unit/load_tests \
 	$(sort $(wildcard tests/unit/gateway/test_cli*.py)) \
-	$(addprefix tests/unit/gateway/test_,doctor.py sandboxes.py triggers.py) \
+	$(addprefix tests/unit/gateway/test_,doctor.py metrics.py openapi.py sandboxes.py triggers.py) \
 	$(addprefix tests/unit/actors/,custody/test_crashes.py custody/test_lost_store.py \
-		test_merchant.py test_repaying.py) \
+		custody/test_orders.py test_merchant.py test_nursery.py test_repaying.py) \
 	$(addprefix tests/unit/actors/home/test_,clearing_laws.py crashes.py papers.py party_days.py) \
-	$(addprefix tests/unit/payments/,bills iso20022 reports settlement test_lifecycle.py)
+	$(addprefix tests/unit/payments/,bills iso20022 reports settlement \
+		splitting/test_money_laws.py test_lifecycle.py)
 # What `make check` has already run, `make test` does not run again.
 REST := $(filter-out tests/unit/,$(sort $(wildcard tests/*/))) $(LONGER)
 # To collect all tests only to leave most of them out takes ten seconds for each of those at work.

@@ -13,16 +13,17 @@ OURS = ("gateway/", "actors/", "payments/")
 Node = TypeVar("Node", bound=ast.AST)
 
 
-def walk(tree: ast.AST) -> list[ast.AST]:
+def walk(tree: ast.AST) -> Iterator[ast.AST]:
     """What `ast.walk` gives, in a third of its time: it asks each node for each field by name."""
     found = [tree]
     for node in found:  # It grows on the way.
+        yield node
         for value in vars(node).values():
-            if isinstance(value, ast.AST):
-                found.append(value)
-            elif isinstance(value, list):
+            kind = type(value)
+            if kind is list:
                 found += [each for each in value if isinstance(each, ast.AST)]
-    return found
+            elif kind is not int and kind is not str and isinstance(value, ast.AST):
+                found.append(value)
 
 
 @dataclass(frozen=True)
