@@ -99,6 +99,7 @@ async def test_the_lanes_limits_hold_for_held_answers(make_house):
 
 
 async def test_a_channel_that_is_full_refuses_as_not_sent(make_house):
+    """Until its answers have left."""
     house = make_house(settings=SimulatedSettings(latency=Latency(ms=20), capacity=2))
 
     house.frame(*(house.pay(ref, house.number()) for ref in range(3)))
@@ -107,6 +108,9 @@ async def test_a_channel_that_is_full_refuses_as_not_sent(make_house):
     kinds = {ref: type(outcome) for ref, outcome in house.shard.outcomes().items()}
     assert kinds == {0: Approved, 1: Approved, 2: Declined}
     assert house.shard.outcomes()[2].not_sent
+    house.frame(house.pay(3, house.number()))
+    await house.settled(4)
+    assert isinstance(house.shard.outcomes()[3], Approved), "the room came back"
 
 
 async def test_a_drain_waits_for_held_answers(make_house):
