@@ -25,7 +25,7 @@ SHARED_OUT := --dist worksteal
 # Two at a time: the figure of the smallest machine we promise to work on. Tests of whole deployments
 # mostly wait, for processes and clocks: more of them at a time.
 JOBS ?= 2
-WAITING_JOBS ?= 4
+WAITING_JOBS ?= 5
 ARGS ?=
 UPGRADE ?=
 
