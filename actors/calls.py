@@ -268,7 +268,7 @@ class Calls:
         try:
             return soon(functools.partial(self._finish, call))
         except Exception as error:
-            outcome = self._failed(call, error)
+            outcome = self.failed(call.op, error)
             asyncio.get_running_loop().call_soon(self._finish, call, outcome)
             return True
 
@@ -276,13 +276,13 @@ class Calls:
         try:
             outcome = await call.start()
         except Exception as error:
-            outcome = self._failed(call, error)
+            outcome = self.failed(call.op, error)
         self._finish(call, outcome)
 
-    def _failed(self, call: Call, error: Exception) -> Unknown:
+    def failed(self, op: str, error: Exception) -> Unknown:
         """A connector's error says nothing about the money."""
         self.counts["exceptions"] += 1
-        log.warning("connector failed in %s", call.op, exc_info=error)
+        log.warning("connector failed in %s", op, exc_info=error)
         return Unknown(f"the connector failed: {type(error).__name__}")
 
     def _time_out(self, call: Call) -> None:

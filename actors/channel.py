@@ -216,7 +216,7 @@ class ChannelLane:
             try:
                 outcome = self._fast.pay_now(order)
             except Exception as error:
-                outcome = self._failed(error)
+                outcome = self._calls.failed("pay", error)
             if outcome is not None:
                 kind = type(outcome)
                 self._pays_now[kind] = self._pays_now.get(kind, 0) + 1
@@ -237,11 +237,6 @@ class ChannelLane:
             call.soon = functools.partial(self._soon.pay_soon, order, self._limits.pay_timeout_ms)
         self._calls.admit(call)
         return None
-
-    def _failed(self, error: Exception) -> Unknown:
-        self._calls.counts["exceptions"] += 1
-        log.warning("connector failed in pay", exc_info=error)
-        return Unknown(f"the connector failed: {type(error).__name__}")
 
     def _release(self, link: Peer, replies: list[LaneReply]) -> None:
         """The channel's books first, then the answers that rest on them."""

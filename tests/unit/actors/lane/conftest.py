@@ -85,6 +85,17 @@ def simulated(settings, clock, books):
     return SimulatedChannel(settings or SimulatedSettings(), clock, Random(1), books)
 
 
+def raising_for(number, real):
+    """The channel's way to pay, with a bug that one order number meets."""
+
+    def pay(order):
+        if order.out_trade_no == number:
+            raise RuntimeError("boom")
+        return real(order)
+
+    return pay
+
+
 class House:
     """A lane with one shard linked to it."""
 
@@ -116,6 +127,10 @@ class House:
     def pay(self, ref, number, ending="0000", merchant="mch_a", amount=3800):
         code = f"13456789012345{ending}"
         return LanePay(ref, number, amount, "cny", "barcode", merchant, "wechat", code)
+
+    def break_for(self, number, name, monkeypatch):
+        """Have the channel's method `name` raise for this order."""
+        monkeypatch.setattr(self.channel, name, raising_for(number, getattr(self.channel, name)))
 
     def peer(self, name, role="shard"):
         return Peer(name, role)

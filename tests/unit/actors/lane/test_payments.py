@@ -111,14 +111,7 @@ async def test_a_connector_that_raises_at_once_is_unknown_for_that_payment_alone
 ):
     house = make_house()
     numbers = [house.number(), house.number()]
-    real = house.channel.pay_now
-
-    def pay_now(order):
-        if order.out_trade_no == numbers[0]:
-            raise RuntimeError("boom")
-        return real(order)
-
-    monkeypatch.setattr(house.channel, "pay_now", pay_now)
+    house.break_for(numbers[0], "pay_now", monkeypatch)
     house.frame(house.pay(1, numbers[0]), house.pay(2, numbers[1]))
 
     first, second = house.shard.outcomes()[1], house.shard.outcomes()[2]
