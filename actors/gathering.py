@@ -2,8 +2,8 @@
 
 Each shard commits as soon as something waits. Alone on a processor that is right: while one commit
 is under way, the next fills. Several shards that share processors each get a part of the payments,
-so that each commits as often for fewer of them, and wakes for every frame in between. Resting
-until the next commit is due costs no payment more than the wait for a processor would have.
+so that each commits as often for fewer of them, and wakes for every frame in between. A busy one
+rests until its next commit is due: later answers, by milliseconds, for fewer and fuller commits.
 The whole thread rests: frames wait in their sockets and are read in one go. docs/adr/0014.
 """
 
