@@ -1,4 +1,7 @@
-"""Opening SQLite connections: the version guard, and the settings that measurement chose."""
+"""Opening SQLite connections: the version guard, and the settings that measurement chose.
+
+None maps its file into memory (docs/adr/0015).
+"""
 
 from pathlib import Path
 from typing import Final
@@ -16,7 +19,6 @@ READER_CACHE_KIB: Final = 16 * 1024
 SCANNER_CACHE_KIB: Final = 4 * 1024
 """Of a connection that goes through a file once: what it has passed is not asked for again."""
 
-MMAP_BYTES: Final = 1 << 36
 BUSY_MS: Final = 5_000
 """How long a statement waits for another process (a backup, the query actor) to let go."""
 
@@ -38,20 +40,15 @@ def writer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
 
 
 def reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:
-    """A connection that only reads; rows of the file itself come through the memory map."""
+    """A connection that only reads: single rows, and lists of them."""
     connection = _opened(path, apsw.SQLITE_OPEN_READWRITE, READER_CACHE_KIB, vfs)
     connection.pragma("query_only", True)
     return connection
 
 
 def scanner(path: Path, *, vfs: str | None = None) -> apsw.Connection:
-    """A connection that reads much of a file in its order, and keeps only a little in memory.
-
-    It has no memory map: every page that was passed would stay mapped and count as this process's
-    memory, gigabytes for a day of a million payments, and be no quicker (docs/BENCHMARKS.md).
-    """
-    flags = apsw.SQLITE_OPEN_READWRITE
-    connection = _opened(path, flags, SCANNER_CACHE_KIB, vfs, mmap_bytes=0)
+    """A connection that reads much of a file in its order, and keeps only a little in memory."""
+    connection = _opened(path, apsw.SQLITE_OPEN_READWRITE, SCANNER_CACHE_KIB, vfs)
     connection.pragma("query_only", True)
     return connection
 
@@ -72,9 +69,7 @@ def scratch(path: Path) -> apsw.Connection:
     return connection
 
 
-def _opened(
-    path: Path, flags: int, cache_kib: int, vfs: str | None, mmap_bytes: int = MMAP_BYTES
-) -> apsw.Connection:
+def _opened(path: Path, flags: int, cache_kib: int, vfs: str | None) -> apsw.Connection:
     connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=64)
     connection.set_busy_timeout(BUSY_MS)
     connection.pragma("page_size", PAGE_BYTES)
@@ -83,7 +78,7 @@ def _opened(
     connection.wal_autocheckpoint(0)
     # A connection that goes away says nothing about the disk: only a clean close copies the log.
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    connection.pragma("mmap_size", mmap_bytes)
+    connection.pragma("mmap_size", 0)
     connection.pragma("cache_size", -cache_kib)
     connection.pragma("temp_store", "memory")
     connection.pragma("foreign_keys", False)

@@ -63,10 +63,7 @@ class ShardBooks:
         self._shards: list[apsw.Connection] = []
         for path in paths:
             try:
-                shard = connect.reader(path)
-                # A day is walked once: mapping it would only fill memory with what was read.
-                shard.pragma("mmap_size", 0)
-                self._shards.append(shard)
+                self._shards.append(connect.reader(path))
             except apsw.Error as error:
                 raise StoreRefused(f"{path}: {error}") from error
 

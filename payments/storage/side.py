@@ -82,7 +82,8 @@ class SideStore(ABC, Generic[W]):
             self._reader = connect.reader(self._path)
             self._commits = ThreadPoolExecutor(1, f"{self.KIND}-commit")
         self._stamp(self._writer)
-        check.quick(self._writer, self._clock)
+        # Through the reader: what a writer has passed stays in its cache, all of it.
+        check.quick(self._reader, self._clock)
         self._poison = None
         return int(self._one(self.LAST)[0])
 

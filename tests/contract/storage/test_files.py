@@ -150,26 +150,36 @@ def resident_kib(path):
     return kib
 
 
-def test_a_scan_leaves_nothing_of_the_file_in_memory(made):
-    """A day of a million payments is gigabytes: what was passed once is let go."""
+@pytest.mark.parametrize("opened", [connect.scanner, connect.reader, connect.writer])
+def test_nobody_maps_the_file(made, opened):
+    """A fault reads far around what was asked for, and a day of payments is gigabytes."""
     change(
         made,
         "CREATE TABLE many AS WITH RECURSIVE up (n) AS"
         " (SELECT 1 UNION ALL SELECT n + 1 FROM up LIMIT 2000) SELECT n, zeroblob(2000) FROM up",
     )
-    every = "SELECT * FROM many"
-
-    scanner = connect.scanner(made)
-    assert 2_000 == len(scanner.execute(every).fetchall())
+    connection = opened(made)
+    assert 2_000 == len(connection.execute("SELECT * FROM many").fetchall())
     assert 0 == resident_kib(made)
-    with pytest.raises(apsw.ReadOnlyError):
-        scanner.execute("DELETE FROM many")
-    scanner.close()
+    connection.close()
 
-    reader = connect.reader(made)
-    assert 2_000 == len(reader.execute(every).fetchall())
+
+def test_the_map_would_be_noticed(made):
+    """What counts resident pages sees those of a connection that maps."""
+    change(made, "CREATE TABLE many AS SELECT zeroblob(2000000) AS n")
+    connection = connect.reader(made)
+    connection.pragma("mmap_size", 1 << 30)
+    assert 1 == len(connection.execute("SELECT * FROM many").fetchall())
     assert resident_kib(made) > 1_000
-    reader.close()
+    connection.close()
+
+
+@pytest.mark.parametrize("opened", [connect.scanner, connect.reader])
+def test_who_reads_cannot_write(made, opened):
+    connection = opened(made)
+    with pytest.raises(apsw.ReadOnlyError):
+        connection.execute("CREATE TABLE another (n)")
+    connection.close()
 
 
 def test_migrations_are_reported_and_applied(path, made):
