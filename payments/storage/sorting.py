@@ -1,7 +1,7 @@
 """Sorting a bill by our numbers on the disk: a bill may have more lines than memory has room for.
 
-The lines go into a throw-away SQLite file; its sorter holds what CACHE_KIB has room for and spills
-the rest. Nothing is synced: after a crash the file is made anew.
+The lines go into a throw-away SQLite file; its sorter holds what SCRATCH_CACHE_KIB has room for
+and spills the rest. Nothing is synced: after a crash the file is made anew.
 """
 
 import os
