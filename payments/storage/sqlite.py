@@ -113,7 +113,9 @@ class SqliteStore(SqliteReads):
         self._commit_no, self._oldest_commit_no = commit, oldest
         self._marks = unpack_marks(self._one("last_marks")[0]) if commit else {}
         self._seek = Seek(self._pending_max)
-        self._seek.load(self._reader, payment, refund)
+        # Half a million rows: the reader's cache would keep the size that they gave it, and it is
+        # emptied, all of it, at the first look-up after every commit.
+        self._seek.load(self._scanner, payment, refund)
         self._poison = None
         marks = dict(self._marks)
         return Opened(self._epoch, payment, refund, entry, event, commit, marks, record)
