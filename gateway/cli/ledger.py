@@ -79,10 +79,10 @@ def trial_balance(config: ConfigFile = None, data: DataDir = None, as_json: AsJs
 
 def _report(config: Any, data: Any, *, quiet: bool) -> dict[str, Any]:
     """All shards together."""
-    from payments.storage.audit import audit_all
+    from payments.storage.audit import audit_all, rows_of
 
     paths = book_files(config, data)
-    with progress("recomputing the books", len(paths), quiet=quiet) as step:
+    with progress("recomputing the books", rows_of(paths), quiet=quiet) as step:
         audits, home = audit_all(paths, step)
     payments: dict[str, int] = {}
     sums: dict[str, dict[str, Any]] = {}

@@ -6,6 +6,7 @@ history, refunds, entries and events say, and no number, key or epoch may be out
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ from payments.storage.sql import load
 
 SQL: Final = load("audit")
 COMPLAINTS_MAX: Final = 20
+STEP_ROWS: Final = 4_096
 
 _payment: Final = Decoder(Payment).decode
 _refund: Final = Decoder(Refund).decode
@@ -69,47 +71,74 @@ class Audit(Struct, kw_only=True):
         return sound and not (self.doubled or self.unbooked or self.broken or self.residual)
 
 
-def audit(path: Path, home: HomeAudit | None = None) -> Audit:
-    """Recompute one file. Raise StoreRefused when it is not a store.
+class Pace:
+    """How many rows were passed, told now and then: entries and payments, of all files."""
 
-    `home`: told of what concerns several files, for those who audit all of them (`audit_all`).
-    """
+    def __init__(self, step: Callable[[int], None]) -> None:
+        self._step = step
+        self._passed = 0
+
+    def row(self) -> None:
+        """One further."""
+        self._passed += 1
+        if not self._passed % STEP_ROWS:
+            self._step(self._passed)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[apsw.Connection]:
+    """A file as of one moment: a commit meanwhile is not half seen."""
     connect.guard_version()
     if not path.exists():
         raise StoreRefused(f"{path} does not exist")
     connection = connect.reader(path)
     try:
-        connection.execute("BEGIN")  # One snapshot: a commit meanwhile is not half seen.
-        return _audit(connection, (home or HomeAudit()).file(connection))
+        connection.execute("BEGIN")
+        yield connection
     except apsw.Error as error:
         raise StoreRefused(f"{path}: {error}") from error
     finally:
         connection.close()
 
 
-def audit_all(paths: Sequence[Path], step: Callable[[int], None]) -> tuple[list[Audit], HomeAudit]:
-    """Recompute all files of a gateway. `step` is told how many are done. Raise StoreRefused.
-
-    What is wrong with all of them together is among the complaints of the last.
-    """
-    home, found = HomeAudit(), []
+def rows_of(paths: Sequence[Path]) -> int:
+    """How many rows `audit_all` is going to pass, about: numbers begin at one, without gaps."""
+    rows = 0
     for path in paths:
-        found.append(audit(path, home))
-        step(len(found))
+        with _opened(path) as connection:
+            rows += sum(number or 0 for (number,) in connection.execute(SQL["last_numbers"]))
+    return rows
+
+
+def audit(path: Path, home: HomeAudit | None = None, pace: Pace | None = None) -> Audit:
+    """Recompute one file. Raise StoreRefused when it is not a store.
+
+    `home`: told of what concerns several files, for those who audit all of them (`audit_all`).
+    """
+    with _opened(path) as connection:
+        file = (home or HomeAudit()).file(connection)
+        return _audit(connection, file, pace or Pace(lambda passed: None))
+
+
+def audit_all(paths: Sequence[Path], step: Callable[[int], None]) -> tuple[list[Audit], HomeAudit]:
+    """Recompute all files of a gateway. `step` is told how many rows were passed (`rows_of`).
+
+    What is wrong with all of them together is among the complaints of the last. Raise StoreRefused.
+    """
+    home, found, pace = HomeAudit(), [], Pace(step)
+    for path in paths:
+        found.append(audit(path, home, pace))
     if found and any(home.complaints()):
         # A share may have been seen to arrive before it was seen to leave: read what came since.
         for path, one in zip(paths, found, strict=True):
-            connection = connect.reader(path)
-            try:
+            with _opened(path) as connection:
                 home.catch_up(connection, one.last_no)
-            finally:
-                connection.close()
         for complaint in home.complaints():
             _break(found[-1], complaint)
     return found, home
 
 
-def _audit(connection: apsw.Connection, home: FileAudit) -> Audit:
+def _audit(connection: apsw.Connection, home: FileAudit, pace: Pace) -> Audit:
     found = Audit(
         payments={},
         entries=0,
@@ -121,14 +150,14 @@ def _audit(connection: apsw.Connection, home: FileAudit) -> Audit:
         currencies=(),
         complaints=[],
     )
-    fold = _Fold(connection, found, home)
+    fold = _Fold(connection, found, home, pace)
     try:
         walk(fold.rows())
     except BrokenChain as error:
         found.chain_ok = False
         _complain(found, str(error))
     found.currencies = trial_balance(fold.balances)
-    _check_payments(connection, found)
+    _check_payments(connection, found, pace)
     for complaint in division_audit.complaints(connection, fold.balances):
         _break(found, complaint)
     for merchant_no, order_hash in connection.execute(SQL["orders_twice"]):
@@ -147,9 +176,12 @@ class _Fold:
     A stored balance is the fold up to its own entry number, so each is checked just there.
     """
 
-    def __init__(self, connection: apsw.Connection, found: Audit, home: FileAudit) -> None:
+    def __init__(
+        self, connection: apsw.Connection, found: Audit, home: FileAudit, pace: Pace
+    ) -> None:
         self.balances: dict[tuple[str, str], int] = {}
         self._home = home
+        self._pace = pace
         self._connection = connection
         self._found = found
         self._stored: Any = connection.execute(SQL["balances"])
@@ -161,6 +193,7 @@ class _Fold:
             self._check(row[0])
             self._found.entries += 1
             self._found.last_no = row[0]
+            self._pace.row()
             book(self.balances, row[6], unpack_postings(row[7]))
             yield row
             # After the chain was found unbroken so far: a damaged row is its complaint.
@@ -179,8 +212,9 @@ class _Fold:
             self._next = next(self._stored, None)
 
 
-def _check_payments(connection: apsw.Connection, found: Audit) -> None:
+def _check_payments(connection: apsw.Connection, found: Audit, pace: Pace) -> None:
     for no, identifier, body in connection.execute(SQL["payments"]):
+        pace.row()
         payment = _payment(body)
         status = payment.status.value
         found.payments[status] = found.payments.get(status, 0) + 1

@@ -1,6 +1,9 @@
 -- entries --
 SELECT no, partition, seq, id, source, at_ms, currency, postings, chain FROM entry ORDER BY no;
 
+-- last_numbers --
+SELECT max(no) FROM entry UNION ALL SELECT max(no) FROM payment;
+
 -- payments --
 SELECT no, id, body FROM payment ORDER BY no;
 

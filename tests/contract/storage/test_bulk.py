@@ -9,8 +9,9 @@ from payments.ids import IdMint, SeededEntropy
 from payments.ledger import pack_postings, unpack_postings
 from payments.payment import Payment, Status
 from payments.reference import Merchant, MerchantStatus
+from payments.storage import audit as auditing
 from payments.storage import check
-from payments.storage.audit import audit
+from payments.storage.audit import audit, audit_all, rows_of
 from payments.storage.base import StoreRefused
 from payments.storage.bulk import make_payments
 from payments.storage.sqlite import SqliteStore
@@ -44,6 +45,16 @@ def test_the_file_is_a_store_whose_books_are_right(path):
     assert found.ok, found.complaints
     assert {"succeeded": COUNT} == found.payments
     assert [] == check.full(path)
+
+
+def test_the_books_say_how_far_they_are_recomputed(path, monkeypatch):
+    """Ten million take minutes: every so many rows are told, and where that ends."""
+    monkeypatch.setattr(auditing, "STEP_ROWS", 100)
+    told = []
+    audit_all([path, path], told.append)
+
+    assert 4 * COUNT == rows_of([path, path])  # An entry and a payment each, in both.
+    assert list(range(100, 4 * COUNT + 1, 100)) == told
 
 
 def test_every_payment_is_found_and_whole(path, merchants):
