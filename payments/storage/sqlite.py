@@ -26,6 +26,7 @@ from payments.storage.limits import (
     unpack_marks,
 )
 from payments.storage.owner import OwnerLock
+from payments.storage.read_ahead import read_ahead
 from payments.storage.seek import PENDING_MAX, Seek
 from payments.storage.sql import WRITE
 from payments.storage.sqlite_reads import SqliteReads
@@ -116,6 +117,7 @@ class SqliteStore(SqliteReads):
         # Half a million rows: the reader's cache would keep the size that they gave it, and it is
         # emptied, all of it, at the first look-up after every commit.
         self._seek.load(self._scanner, payment, refund)
+        self._read_ahead = read_ahead(self.path, self._vfs, payment)
         self._poison = None
         marks = dict(self._marks)
         return Opened(self._epoch, payment, refund, entry, event, commit, marks, record)
@@ -140,8 +142,9 @@ class SqliteStore(SqliteReads):
         state = self.__dict__
         if commits := state.pop("_commits", None):
             commits.shutdown(wait=True)
-        if checkpointer := state.pop("_checkpointer", None):
-            checkpointer.close()
+        for name in ("_checkpointer", "_read_ahead"):
+            if beside := state.pop(name, None):
+                beside.close()
         for name in ("_reader", "_scanner"):
             if reader := state.pop(name, None):
                 reader.close()
@@ -172,8 +175,9 @@ class SqliteStore(SqliteReads):
                 await asyncio.get_running_loop().run_in_executor(
                     self._commits, self._checkpointer.last_step, self._writer
                 )
-            if self._checkpointer.error is not None:
-                raise self._checkpointer.error
+            for beside in (self._checkpointer, self._read_ahead):
+                if beside is not None and beside.error is not None:
+                    raise beside.error
         except BaseException as error:
             self._poison = f"{type(error).__name__}: {error}"
             if isinstance(error, StoreError) or not isinstance(error, Exception):

@@ -14,6 +14,10 @@ SELECT bucket, payment_no, refund_no, bits FROM sieve;
 SELECT s.spot FROM carray(?) AS asked CROSS JOIN seek AS s
 WHERE s.spot BETWEEN asked.value AND asked.value + 0xFFFFFFFF;
 
+-- count_spots --
+-- Goes through all pages of the table.
+SELECT count(*) FROM seek;
+
 -- newest_spots --
 SELECT spot FROM seek WHERE spot > ? AND spot <= ? ORDER BY spot DESC LIMIT ?;
 
