@@ -85,7 +85,7 @@ class Lab:
     duration_s: int
     progress: Progress
     expected_per_second: float = 15_000.0
-    """How many requests to sign beforehand; follows what was measured last."""
+    """How many requests to sign beforehand; follows what was measured last on fresh data."""
     peak_per_second: float | None = None
     payments: int | None = None
     """How many payments the day of a figure has; None: as many as the figure is about."""
