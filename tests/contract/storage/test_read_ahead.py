@@ -75,6 +75,17 @@ def test_a_close_does_not_wait_for_its_end(path, endless):
     assert (begun.error, begun.spots) == (None, None)
 
 
+def test_a_store_that_closes_ends_it(path, small, endless):
+    """Its thread reads no file that its owner has let go."""
+    store = SqliteStore(path)
+    store.open()
+    begun = store._read_ahead
+    store.close()
+    assert not begun._thread.is_alive()
+    with pytest.raises(apsw.ConnectionClosedError):
+        begun._connection.execute("SELECT 1")
+
+
 async def test_what_cannot_be_read_stops_the_store(path, small, monkeypatch):
     """The next commit says so, as with every other failure of the disk."""
     monkeypatch.setitem(read_ahead.SEEK, "count_spots", "SELECT count(*) FROM gone")
