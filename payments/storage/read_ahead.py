@@ -2,8 +2,8 @@
 
 After a restart its pages are on the disk only. One look-up in three of a shard with ten million
 payments needs one of them, a shard has one thread, and each page that it waits for holds up all
-others: so they are fetched into the system's cache in order, in a second, before they are asked for
-one by one.
+others: so they are fetched into the system's cache in order, in a second or two, before they are
+asked for one by one.
 """
 
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Final
 import apsw
 
 from payments.storage import connect
+from payments.storage.seek import bucket_bounds
 from payments.storage.sql import SEEK
 
 PAYMENTS_MIN: Final = 100_000
@@ -23,12 +24,15 @@ PAYMENTS_MAX: Final = 100_000_000
 
 
 class ReadAhead:
-    """One pass in a thread of its own. `error` is what it failed with; the store then stops."""
+    """One pass in a thread of its own. `error` is what it failed with; the store then stops.
+
+    A bucket at a time: one long look at the table would keep the owner's log from beginning anew.
+    """
 
     def __init__(self, path: Path, vfs: str | None) -> None:
         self.error: apsw.Error | None = None
-        self.spots: int | None = None
-        """How many it passed; None before its end."""
+        self.spots = 0
+        """How many it has passed."""
         self._closing = False
         self._connection = connect.scanner(path, vfs=vfs)
         self._thread = Thread(target=self._pass, name="store-read-ahead", daemon=True)
@@ -36,10 +40,11 @@ class ReadAhead:
 
     def _pass(self) -> None:
         try:
-            counted: Any = self._connection.execute(SEEK["count_spots"]).fetchone()
-            self.spots = counted[0]
-        except apsw.InterruptError:
-            assert self._closing, "nobody else interrupts"
+            for bounds in bucket_bounds():
+                if self._closing:
+                    return
+                counted: Any = self._connection.execute(SEEK["count_spots"], bounds).fetchone()
+                self.spots += counted[0]
         except apsw.Error as error:
             self.error = error
 
@@ -48,11 +53,9 @@ class ReadAhead:
         self._thread.join()
 
     def close(self) -> None:
-        """End a pass that is under way, then let go."""
+        """End a pass that is under way, after its bucket, then let go."""
         self._closing = True
-        while self._thread.is_alive():
-            self._connection.interrupt()  # Again: the first may come before the statement.
-            self._thread.join(0.01)
+        self._thread.join()
         self._connection.close()
 
 

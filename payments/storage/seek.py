@@ -17,7 +17,7 @@ with it, in the same database transaction.
 
 from array import array
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from mmap import mmap
 from typing import Final
 
@@ -229,6 +229,12 @@ class Seek:
         place = self._places.get(base >> PLACE_SHIFT, ())
         spots.update(spot for spot in place if first < spot <= last)
         return [spot & NUMBER_MASK for spot in sorted(spots, reverse=is_newest_first)[:limit]]
+
+
+def bucket_bounds() -> Iterator[tuple[int, int]]:
+    """The lowest and the highest spot of each bucket, in order: all spots that there can be."""
+    for bucket in range(-BUCKETS // 2, BUCKETS // 2):
+        yield bucket << BUCKET_SHIFT, (bucket + 1 << BUCKET_SHIFT) - 1
 
 
 def payment_spots(no: int, merchant_no: int, key: int, order: int, auth: int | None) -> list[int]:

@@ -15,8 +15,8 @@ SELECT s.spot FROM carray(?) AS asked CROSS JOIN seek AS s
 WHERE s.spot BETWEEN asked.value AND asked.value + 0xFFFFFFFF;
 
 -- count_spots --
--- Goes through all pages of the table.
-SELECT count(*) FROM seek;
+-- Goes through all pages between two spots.
+SELECT count(*) FROM seek WHERE spot BETWEEN ? AND ?;
 
 -- newest_spots --
 SELECT spot FROM seek WHERE spot > ? AND spot <= ? ORDER BY spot DESC LIMIT ?;
