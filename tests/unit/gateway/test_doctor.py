@@ -201,9 +201,10 @@ def test_what_a_killed_start_left_is_found(settings, tmp_path):
     """Processes that still run on the directory, and files that were never finished."""
     assert "none" == only(state.leftovers, settings())["leftovers"].found
     (tmp_path / "d" / "shard-0.db.making").touch()
-    code = "import sys; sys.stdin.read()"
+    code = "import sys; print(flush=True); sys.stdin.read()"
     words = [sys.executable, "-c", code, "gateway.cli", "--data", str(tmp_path / "d" / "sandboxes")]
-    with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()  # Just after its start a process has no command line yet.
         found = only(state.leftovers, settings())
         process.stdin.close()
     assert Level.WRONG is found["leftovers"].level
