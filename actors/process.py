@@ -39,10 +39,20 @@ STOP_LINGER_S: Final = 0.05
 """The last word of a drained box needs a moment to leave."""
 
 
+class Shared(Struct, frozen=True):
+    """A process that several boxes live in: they end together."""
+
+    process: str
+    boxes: int
+    is_first: bool
+    """One of them tells what the process uses."""
+
+
 class Spec(Struct, frozen=True):
     """What a box is told at birth: no secrets, for a spec may be seen in Ray's state.
 
-    `settings_path`: a 0600 file in the data directory with everything else.
+    `settings_path`: a 0600 file in the data directory with everything else. `shared`: the process
+    it shares with others; None: it has one to itself.
     """
 
     role: str
@@ -52,6 +62,7 @@ class Spec(Struct, frozen=True):
     settings_path: str
     run_dir: str
     account: str = ""
+    shared: Shared | None = None
 
 
 class Box(Protocol):
@@ -140,7 +151,8 @@ class Boxed:
 
     def _numbers(self) -> dict[str, float]:
         numbers = {name: float(value) for name, value in self._stats().items()}
-        numbers.update(process_numbers(os.getpid()))
+        if self.spec.shared is None or self.spec.shared.is_first:
+            numbers.update(process_numbers(os.getpid()))
         numbers["loop_lag_seconds"] = self._lag_s
         return numbers
 

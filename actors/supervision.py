@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from msgspec.structs import replace
+
 from actors.link import Identity, Link, serve
 from actors.messages import Control, Controlled, Message, Stats
 from actors.net import Listener, Network
@@ -150,15 +152,7 @@ class Supervisor:
             if self.stopping:
                 return
             spec = self._specs[name]
-            following = Spec(
-                spec.role,
-                spec.name,
-                spec.number,
-                spec.incarnation + 1,
-                spec.settings_path,
-                spec.run_dir,
-                spec.account,
-            )
+            following = replace(spec, incarnation=spec.incarnation + 1)
             self.restarts[name] += 1
             self.reports.pop(name, None)
             if self._audience is not None:

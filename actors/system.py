@@ -11,11 +11,13 @@ import os
 import shutil
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final
 
 from actors import agent_stand_in, worker_start
@@ -93,42 +95,46 @@ class BoxRefused(RuntimeError):
     """A box may not start on its data: said with words, because an exit code has none."""
 
 
-class RayBox:
-    """The Ray actor around a box: builds it in its own process and runs it on a loop of its own."""
+class RayProcess:
+    """The Ray actor around boxes: builds them in its process and runs them on one loop."""
 
-    def __init__(self, build: Callable[..., Boxed], place: Callable[..., Any], spec: Spec) -> None:
-        self._build = build
-        self._place = place
-        self._spec = spec
+    def __init__(self) -> None:
+        import uvloop
+
+        self._loop = uvloop.new_event_loop()
+        Thread(target=self._serve, name="boxes", daemon=True).start()
+
+    def _serve(self) -> None:
+        try:
+            self._loop.run_forever()
+        finally:
+            exit_process("the loop of the boxes ended")  # Who waits for them would wait for ever.
 
     def pid(self) -> int:
         return os.getpid()
 
-    def run(self) -> str:
-        """Blocks for the life of the box. Returns after a stop; a failure ends the process."""
-        import uvloop
-
-        try:
-            uvloop.run(_live(self._build, self._place, self._spec))
-        except StoreRefused as error:
-            raise BoxRefused(str(error)) from None
-        except BaseException as error:
-            import traceback
-
-            traceback.print_exception(error)
-            exit_process(f"{self._spec.name}: {type(error).__name__}: {error}")
-        return self._spec.name
+    def run(self, build: Callable[..., Boxed], place: Callable[..., Any], spec: Spec) -> str:
+        """Blocks for the life of a box. Returns after a stop; a failure ends the process."""
+        asyncio.run_coroutine_threadsafe(_live(build, place, spec), self._loop).result()
+        return spec.name
 
 
 async def _live(
     build: Callable[..., Boxed], place: Callable[..., Any], spec: Spec
 ) -> None:  # No method: with one of these, Ray would run the actor on a loop of its own.
-    box = build(spec, place(SocketNetwork(), spec, SystemClock(), exit_process))
-    watch = asyncio.get_running_loop().create_task(_end_when_orphaned(box))
     try:
-        await box.run()
-    finally:
-        watch.cancel()
+        box = build(spec, place(SocketNetwork(), spec, SystemClock(), exit_process))
+        watch = asyncio.get_running_loop().create_task(_end_when_orphaned(box))
+        try:
+            await box.run()
+        finally:
+            watch.cancel()
+    except StoreRefused as error:
+        raise BoxRefused(str(error)) from None
+    except BaseException as error:
+        # Whatever it is: the others in this process are started anew with it.
+        traceback.print_exception(error)
+        exit_process(f"{spec.name}: {type(error).__name__}: {error}")
 
 
 async def _end_when_orphaned(box: Boxed) -> None:
@@ -166,18 +172,70 @@ def how_ended(code: int) -> str:
         return f"was killed by signal {-code}"  # Real-time signals have no names.
 
 
+class _Process:
+    """A process that Ray runs, with the boxes in it."""
+
+    def __init__(self, name: str, generation: int, boxes: int) -> None:
+        import ray
+
+        # Ray writes the class's name into the process's title: `ray::shard-0.run` in ps and top.
+        named = type(name, (RayProcess,), {})
+        self.actor: Any = (
+            ray.remote(named)
+            .options(
+                name=f"{name}.{generation}",
+                num_cpus=0,
+                max_restarts=0,
+                max_task_retries=0,
+                max_concurrency=boxes + 1,  # A thread for each life, and one more for pid().
+            )
+            .remote()
+        )
+        self.is_gone = False
+        self._boxes = boxes
+
+    def run(
+        self, build: Callable[..., Boxed], place: Callable[..., Any], spec: Spec
+    ) -> "asyncio.Future[str]":
+        """Have a box live here. Ends with it."""
+        ended = asyncio.wrap_future(self.actor.run.remote(build, place, spec).future())
+        ended.add_done_callback(self._heard)
+        return ended
+
+    def _heard(self, ended: "asyncio.Future[str]") -> None:
+        """A box ended: with the process, unless it said why. Whoever asks next needs a new one."""
+        import ray
+
+        if ended.cancelled():
+            return  # One that never came up is killed and not asked for its end.
+        error = ended.exception()
+        if error is not None and not isinstance(error, ray.exceptions.RayTaskError):
+            self.is_gone = True
+
+    def refused(self) -> None:
+        """A box said why it may not live; a process that was its alone ends."""
+        if self._boxes == 1:
+            self.kill()
+
+    def kill(self) -> None:
+        import ray
+
+        self.is_gone = True
+        ray.kill(self.actor, no_restart=True)
+
+
 class RayHandle:
     """A box that Ray runs."""
 
-    def __init__(self, name: str, actor: Any, ended: Any) -> None:
+    def __init__(self, name: str, process: _Process, ended: "asyncio.Future[str]") -> None:
         self.name = name
         self.pid = 0
-        self._actor = actor
+        self._process = process
         self._ended = ended
 
     async def started(self) -> int:
         """Wait for the process. Its pid."""
-        self.pid = int(await self._actor.pid.remote())
+        self.pid = int(await self._process.actor.pid.remote())
         return self.pid
 
     async def ended(self) -> str | None:
@@ -187,17 +245,15 @@ class RayHandle:
         try:
             await self._ended
         except ray.exceptions.RayTaskError as error:
-            # It was refused and said why; its process is still there.
-            self.kill()
+            self._process.refused()
             return str(error.cause)
         except ray.exceptions.RayError as error:
             return str(error).splitlines()[0]
         return None
 
     def kill(self) -> None:
-        import ray
-
-        ray.kill(self._actor, no_restart=True)
+        """End its process, and with it whoever else lives there."""
+        self._process.kill()
 
 
 class RaySystem:
@@ -220,6 +276,8 @@ class RaySystem:
         self._thread = ThreadPoolExecutor(1, "ray")
         self._logs = BoxLogs(folder, _to_stderr)
         self._following: asyncio.Task[None] | None = None
+        self._processes: dict[str, _Process] = {}
+        self._generation = 0
 
     async def start(self) -> None:
         """Start Ray: loopback only, nothing reported to anybody. Raise RayFailed."""
@@ -270,26 +328,15 @@ class RaySystem:
     def spawn(
         self, build: Callable[..., Boxed], place: Callable[..., Any], spec: Spec
     ) -> RayHandle:
-        """Start an incarnation of a box in a process of its own."""
-        import ray
-
-        # Ray writes the class's name into the process's title: `ray::shard-0.run` in ps and top.
-        named = type(spec.name, (RayBox,), {})
-        actor: Any = (
-            ray.remote(named)
-            .options(
-                name=f"{spec.name}.{spec.incarnation}",
-                num_cpus=0,
-                max_restarts=0,
-                max_task_retries=0,
-                max_concurrency=2,
-            )
-            .remote(build, place, spec)
-        )
-        ended = asyncio.wrap_future(actor.run.remote().future())
-        # One that never came up is killed and not asked for its end.
-        ended.add_done_callback(lambda future: future.cancelled() or future.exception())
-        return RayHandle(spec.name, actor, ended)
+        """Start an incarnation of a box in a process of its own, or in the one it shares."""
+        name, boxes = spec.name, 1
+        if spec.shared is not None:
+            name, boxes = spec.shared.process, spec.shared.boxes
+        process = self._processes.get(name)
+        if process is None or process.is_gone or boxes == 1:
+            self._generation += 1
+            process = self._processes[name] = _Process(name, self._generation, boxes)
+        return RayHandle(spec.name, process, process.run(build, place, spec))
 
     async def failed(self) -> str:
         """Wait until Ray can start no more boxes. With the raylet go those there are."""

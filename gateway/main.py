@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 import uvloop
+from msgspec.structs import replace
 
 from actors.link import Identity
 from actors.local import LocalNetwork, LocalSystem
@@ -28,6 +29,7 @@ from actors.placement import (
     shard_name,
 )
 from actors.process import Spec
+from actors.shared_processes import processes_for, processors, shared
 from actors.supervision import Supervisor, System
 from gateway.admin import AdminServer
 from gateway.channels import check
@@ -391,10 +393,12 @@ class Gateway:
 
     def _specs(self, settings_path: Path, run_dir: str) -> list[Spec]:
         settings = self.settings
+        shards = settings.shards
 
         def spec(role: str, name: str, number: int, account: str = "") -> Spec:
             return Spec(role, name, number, 1, str(settings_path), run_dir, account)
 
+        processes = processes_for(shards.count, processors(), shards.processes)
         specs = [spec("directory", DIRECTORY, 0), spec("courier", COURIER, 0)]
         if CUSTODY_MODULE in settings.modules:
             specs.append(spec("reconciler", RECONCILER, 0))
@@ -404,8 +408,9 @@ class Gateway:
             for lane in range(account.lanes):
                 name = lane_name(account.account, lane)
                 specs.append(spec("lane", name, lane, account.account))
-        for number in range(settings.shards.count):
-            specs.append(spec("shard", shard_name(number), number))
+        for number in range(shards.count):
+            alone = spec("shard", shard_name(number), number)
+            specs.append(replace(alone, shared=shared(number, shards.count, processes)))
         for number in range(settings.http.front_doors):
             specs.append(spec("front_door", front_door_name(number), number))
         return specs

@@ -19,7 +19,7 @@ from actors.calls import LaneLimits
 from actors.channel import ChannelLane
 from actors.core import Core, ShardOptions
 from actors.directory import DirectoryActor, Limits
-from actors.gathering import gather_s, processors
+from actors.gathering import gather_s
 from actors.link import Dialer, Identity, Link
 from actors.messages import Changes, Message, Subscribe
 from actors.net import ClientListener, Network, shared_socket
@@ -78,8 +78,6 @@ class Place(msgspec.Struct):
     address: Callable[[str], str]
     clock: SystemClock
     exit_process: Callable[[str], None]
-    is_process: bool = False
-    """Whether the box has its process to itself, so that it may rest without holding others up."""
 
 
 def read_settings(path: str) -> Settings:
@@ -206,7 +204,7 @@ def build_shard(spec: Spec, place: Place, store: Store | None = None) -> Boxed:
         digests_of(settings),
         Reference(clock),
         place.exit_process,
-        gather_s(settings.shards.count, processors()) if place.is_process else 0.0,
+        gather_s(spec.shared.boxes) if spec.shared is not None else 0.0,
     )
     shard = MerchantShard(core)
     identity = identity_of(spec, settings)
@@ -493,4 +491,4 @@ def place_in_process(
     """The place of a box in a process of its own: Unix sockets, logs as JSON on stderr."""
     settings = read_settings(spec.settings_path)
     setup_logging(True, hash_key=load_secrets(settings, Entropy()).digest[:64])
-    return Place(network, UnixAddresses(spec.run_dir).of, clock, exit_process, is_process=True)
+    return Place(network, UnixAddresses(spec.run_dir).of, clock, exit_process)

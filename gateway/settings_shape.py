@@ -67,9 +67,13 @@ class Http(Section, frozen=True, kw_only=True):
 
 
 class Shards(Section, frozen=True, kw_only=True):
-    """`partitions_dedicated`: a partition from 256 on -> the shard that hosts it alone."""
+    """`partitions_dedicated`: a partition from 256 on -> the shard that hosts it alone.
+
+    `processes`: how many the shards share; 0: half as many as there are processors, or one.
+    """
 
     count: Count = 1
+    processes: Annotated[int, Meta(ge=0, le=1_000)] = 0
     partitions_dedicated: dict[
         Annotated[str, Meta(pattern="^[0-9]{3,4}$")], Annotated[int, Meta(ge=0, le=1_000)]
     ] = {}

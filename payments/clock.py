@@ -70,8 +70,3 @@ class ManualClock:
 def cpu_seconds() -> float:
     """Processor seconds this process has used: a reading for metrics, never for a decision."""
     return time.process_time()
-
-
-def rest(seconds: float) -> None:
-    """Stop this thread for so long: for whoever has its process to itself, and nothing to do."""
-    time.sleep(seconds)
