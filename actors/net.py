@@ -61,11 +61,15 @@ class Network(Protocol):
 class SocketWire(asyncio.Protocol):
     """Frames over a stream: four bytes of length, then the frame."""
 
-    __slots__ = ("_accept", "_events", "_pending", "_rest", "_transport", "writable")
+    __slots__ = ("_accept", "_events", "_open", "_pending", "_rest", "_transport", "writable")
 
-    def __init__(self, accept: Callable[[Wire], None] | None = None) -> None:
+    def __init__(
+        self, opened: "set[SocketWire]", accept: Callable[[Wire], None] | None = None
+    ) -> None:
+        """`opened`: the open wires of its network, of which it is one while it lasts."""
         self.writable = True
         self._accept = accept
+        self._open = opened
         self._events: WireEvents | None = None
         self._transport: asyncio.Transport | None = None
         self._rest = b""
@@ -80,6 +84,7 @@ class SocketWire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport = transport  # type: ignore[assignment]
+        self._open.add(self)
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)  # type: ignore[attr-defined]
         if self._accept is not None:
             self._accept(self)
@@ -111,6 +116,7 @@ class SocketWire(asyncio.Protocol):
             events.on_lost(reason)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._open.discard(self)
         if self._events is not None:
             events, self._events = self._events, None
             events.on_lost(str(exc) if exc else "closed")
@@ -132,6 +138,12 @@ class SocketWire(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def silence(self) -> None:
+        """Hear nothing more: this end is no more. The other learns that the wire is lost."""
+        self._events = None
+        if self._transport is not None:
+            self._transport.abort()
+
 
 class _SocketListener:
     def __init__(self, server: asyncio.AbstractServer, path: str | None) -> None:
@@ -150,7 +162,15 @@ class _SocketListener:
 
 
 class SocketNetwork:
-    """Wires over Unix sockets (one node) or TCP (between nodes)."""
+    """Wires over Unix sockets (one node) or TCP (between nodes), of one box."""
+
+    def __init__(self) -> None:
+        self._open: set[SocketWire] = set()
+
+    def cut(self) -> None:
+        """The box has ended: lose every wire, as its process would if it ended with it."""
+        for wire in list(self._open):
+            wire.silence()
 
     async def listen(self, address: str, accept: Callable[[Wire], None]) -> Listener:
         loop = asyncio.get_running_loop()
@@ -162,23 +182,24 @@ class SocketNetwork:
             bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             bound.bind(temporary)
             os.chmod(temporary, stat.S_IRUSR | stat.S_IWUSR)
-            server = await loop.create_unix_server(lambda: SocketWire(accept), sock=bound)
+            server = await loop.create_unix_server(self._taking(accept), sock=bound)
             os.rename(temporary, rest)
             return _SocketListener(server, rest)
         host, port = _host_port(kind, rest)
-        return _SocketListener(
-            await loop.create_server(lambda: SocketWire(accept), host, port), None
-        )
+        return _SocketListener(await loop.create_server(self._taking(accept), host, port), None)
 
     async def dial(self, address: str) -> Wire:
         loop = asyncio.get_running_loop()
         kind, _, rest = address.partition(":")
         if kind == "unix":
-            _, wire = await loop.create_unix_connection(SocketWire, rest)
+            _, wire = await loop.create_unix_connection(self._taking(None), rest)
             return wire
         host, port = _host_port(kind, rest)
-        _, wire = await loop.create_connection(SocketWire, host, port)
+        _, wire = await loop.create_connection(self._taking(None), host, port)
         return wire
+
+    def _taking(self, accept: Callable[[Wire], None] | None) -> Callable[[], SocketWire]:
+        return lambda: SocketWire(self._open, accept)
 
 
 def _host_port(kind: str, rest: str) -> tuple[str, int]:

@@ -122,13 +122,15 @@ class RayProcess:
 async def _live(
     build: Callable[..., Boxed], place: Callable[..., Any], spec: Spec
 ) -> None:  # No method: with one of these, Ray would run the actor on a loop of its own.
+    network = SocketNetwork()
     try:
-        box = build(spec, place(SocketNetwork(), spec, SystemClock(), exit_process))
+        box = build(spec, place(network, spec, SystemClock(), exit_process))
         watch = asyncio.get_running_loop().create_task(_end_when_orphaned(box))
         try:
             await box.run()
         finally:
             watch.cancel()
+            network.cut()  # The loop goes on; a closed store must not be asked.
     except StoreRefused as error:
         raise BoxRefused(str(error)) from None
     except BaseException as error:

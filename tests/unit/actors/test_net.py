@@ -69,7 +69,7 @@ def framed(*frames):
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 64, 10_000])
 async def test_frames_are_whole_however_the_stream_is_cut(size):
     """TCP has no messages: the wire has."""
-    wire, ear = SocketWire(), Ear()
+    wire, ear = SocketWire(set()), Ear()
     wire.connection_made(Transport())
     wire.bind(ear)
     frames = [b"", b"a", b"b" * 300, b"c" * 4_000]
@@ -82,7 +82,7 @@ async def test_frames_are_whole_however_the_stream_is_cut(size):
 
 async def test_a_frame_over_the_limit_cuts_the_wire():
     """Before its bytes are read: nobody fills our memory."""
-    wire, ear, transport = SocketWire(), Ear(), Transport()
+    wire, ear, transport = SocketWire(set()), Ear(), Transport()
     wire.connection_made(transport)
     wire.bind(ear)
     wire.data_received(framed(b"good") + (FRAME_MAX + 1).to_bytes(4, "big") + b"x")
@@ -94,7 +94,7 @@ async def test_a_frame_over_the_limit_cuts_the_wire():
 
 async def test_frames_that_come_before_anybody_listens_wait():
     """The acceptor binds a tick later."""
-    wire, ear = SocketWire(), Ear()
+    wire, ear = SocketWire(set()), Ear()
     wire.connection_made(Transport())
     wire.data_received(framed(b"early"))
     wire.bind(ear)
@@ -129,6 +129,44 @@ async def test_a_dialed_wire_carries_frames_both_ways_until_it_is_lost(kind, tmp
     await listener.close()
     with pytest.raises(OSError, match=r"."):
         await network.dial(address)
+
+
+async def test_a_box_that_ended_hears_nothing_more_and_its_peers_lose_it(tmp_path):
+    """Its process lives on with others: what it accepted and what it dialed are gone alike."""
+    ended, peer, ears, accepted = SocketNetwork(), SocketNetwork(), [], []
+
+    def accept(wire):
+        ears.append(Ear())
+        wire.bind(ears[-1])
+        accepted.append(wire)
+
+    listeners = [
+        await network.listen(f"unix:{tmp_path / name}", accept)
+        for network, name in ((ended, "ended"), (peer, "peer"))
+    ]
+    theirs, ours = Ear(), Ear()
+    to_it = await peer.dial(f"unix:{tmp_path / 'ended'}")
+    to_it.bind(theirs)
+    from_it = await ended.dial(f"unix:{tmp_path / 'peer'}")
+    from_it.bind(ours)
+    to_it.send(b"first")
+    from_it.send(b"first")
+    async with asyncio.timeout(60):
+        while [ear.heard for ear in ears] != [[b"first"]] * 2:
+            await asyncio.sleep(0.001)
+    at_peer = ears[[wire in peer._open for wire in accepted].index(True)]
+    at_ended = next(ear for ear in ears if ear is not at_peer)
+
+    to_it.send(b"too late")
+    ended.cut()
+
+    await theirs.until(lambda: theirs.lost)
+    await at_peer.until(lambda: at_peer.lost)
+    assert (at_ended.heard, at_ended.lost, ours.lost) == ([b"first"], [], [])
+    assert not ended._open
+    assert not peer._open
+    for listener in listeners:
+        await listener.close()
 
 
 async def test_an_address_passes_to_the_next_owner_without_a_gap(tmp_path):
