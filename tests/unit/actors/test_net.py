@@ -133,29 +133,20 @@ async def test_a_dialed_wire_carries_frames_both_ways_until_it_is_lost(kind, tmp
 
 async def test_a_box_that_ended_hears_nothing_more_and_its_peers_lose_it(tmp_path):
     """Its process lives on with others: what it accepted and what it dialed are gone alike."""
-    ended, peer, ears, accepted = SocketNetwork(), SocketNetwork(), [], []
-
-    def accept(wire):
-        ears.append(Ear())
-        wire.bind(ears[-1])
-        accepted.append(wire)
-
+    ended, peer = SocketNetwork(), SocketNetwork()
+    at_ended, at_peer, theirs, ours = Ear(), Ear(), Ear(), Ear()
     listeners = [
-        await network.listen(f"unix:{tmp_path / name}", accept)
-        for network, name in ((ended, "ended"), (peer, "peer"))
+        await ended.listen(f"unix:{tmp_path / 'ended'}", lambda wire: wire.bind(at_ended)),
+        await peer.listen(f"unix:{tmp_path / 'peer'}", lambda wire: wire.bind(at_peer)),
     ]
-    theirs, ours = Ear(), Ear()
     to_it = await peer.dial(f"unix:{tmp_path / 'ended'}")
     to_it.bind(theirs)
     from_it = await ended.dial(f"unix:{tmp_path / 'peer'}")
     from_it.bind(ours)
     to_it.send(b"first")
     from_it.send(b"first")
-    async with asyncio.timeout(60):
-        while [ear.heard for ear in ears] != [[b"first"]] * 2:
-            await asyncio.sleep(0.001)
-    at_peer = ears[[wire in peer._open for wire in accepted].index(True)]
-    at_ended = next(ear for ear in ears if ear is not at_peer)
+    for ear in (at_ended, at_peer):
+        await ear.until(lambda ear=ear: ear.heard)
 
     to_it.send(b"too late")
     ended.cut()
@@ -163,8 +154,8 @@ async def test_a_box_that_ended_hears_nothing_more_and_its_peers_lose_it(tmp_pat
     await theirs.until(lambda: theirs.lost)
     await at_peer.until(lambda: at_peer.lost)
     assert (at_ended.heard, at_ended.lost, ours.lost) == ([b"first"], [], [])
+    await asyncio.sleep(0)
     assert not ended._open
-    assert not peer._open
     for listener in listeners:
         await listener.close()
 
