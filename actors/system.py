@@ -335,7 +335,7 @@ class RaySystem:
         if spec.shared is not None:
             name, boxes = spec.shared.process, spec.shared.boxes
         process = self._processes.get(name)
-        if process is None or process.is_gone or boxes == 1:
+        if process is None or process.is_gone:
             self._generation += 1
             process = self._processes[name] = _Process(name, self._generation, boxes)
         return RayHandle(spec.name, process, process.run(build, place, spec))

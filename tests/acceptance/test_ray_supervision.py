@@ -239,10 +239,10 @@ def test_the_death_of_rays_raylet_ends_the_gateway_at_once_and_loses_nothing(gat
 
 
 @pytest.fixture
-def three_shards(tmp_path, monkeypatch):
-    """Shards 0 and 2 in one process, shard 1 in one of its own."""
+def five_shards(tmp_path, monkeypatch):
+    """Shards 0, 2 and 4 in one process, 1 and 3 in another."""
     monkeypatch.setenv("TILLWAY_SHARDS__PROCESSES", "2")
-    made = OnRay(tmp_path / "data", "--shards", "3")
+    made = OnRay(tmp_path / "data", "--shards", "5")
     made.ready()
     assert within(BACK_S, lambda: made.look("/readyz")[0] == 200)
     yield made
@@ -265,56 +265,56 @@ def own_shard(gateway: OnRay) -> str:
     return found[0]
 
 
-def test_shards_of_one_process_end_and_come_back_together(three_shards):
-    """Nothing acknowledged is lost, the shard beside them does not notice."""
-    pids = {name: three_shards.pid_of(name) for name in ("shards-0", "shard-1")}
+def test_shards_of_one_process_end_and_come_back_together(five_shards):
+    """Nothing acknowledged is lost, the process beside them does not notice."""
+    pids = {name: five_shards.pid_of(name) for name in ("shards-0", "shards-1")}
     acknowledged = []
     for _ in range(20):
-        assert three_shards.pay() == 201
-        acknowledged.append(f"R{three_shards.number}")
+        assert five_shards.pay() == 201
+        acknowledged.append(f"R{five_shards.number}")
     used = 'tillway_process_resident_memory_bytes{role="shard"} '
-    lines = three_shards.look("/metrics")[1].splitlines()
+    lines = five_shards.look("/metrics")[1].splitlines()
     counted = float(next(line for line in lines if line.startswith(used)).split()[1])
     seen = sum(psutil.Process(pid).memory_info().rss for pid in pids.values())
     assert counted == pytest.approx(seen, rel=0.25), "a process that is shared counts once"
 
     os.kill(pids["shards-0"], signal.SIGKILL)
 
-    assert within(BACK_S, lambda: three_shards.restarts("shard") == 2)
-    assert within(BACK_S, lambda: three_shards.look("/readyz")[0] == 200)
-    assert three_shards.pid_of("shard-1") == pids["shard-1"]
-    assert within(BACK_S, lambda: three_shards.pay() == 201)
-    assert all(three_shards.has(order_no) for order_no in acknowledged)
-    assert three_shards.restarts("shard") == 2
+    assert within(BACK_S, lambda: five_shards.restarts("shard") == 3)
+    assert within(BACK_S, lambda: five_shards.look("/readyz")[0] == 200)
+    assert five_shards.pid_of("shards-1") == pids["shards-1"]
+    assert within(BACK_S, lambda: five_shards.pay() == 201)
+    assert all(five_shards.has(order_no) for order_no in acknowledged)
+    assert five_shards.restarts("shard") == 3
 
 
-def test_a_store_that_is_refused_does_not_stop_its_neighbour(three_shards):
-    """One of two in a process cannot open: the other serves, and it comes back by itself."""
-    victim = "shard-2" if own_shard(three_shards) == "shard-0" else "shard-0"
-    store = three_shards.data / f"{victim}.db"
+def test_a_store_that_is_refused_does_not_stop_its_neighbour(five_shards):
+    """One of three in a process cannot open: the others serve; it comes back by itself."""
+    victim = "shard-2" if own_shard(five_shards) == "shard-0" else "shard-0"
+    store = five_shards.data / f"{victim}.db"
     away = store.with_suffix(".away")
-    before = three_shards.pid_of("shards-0")
+    before = five_shards.pid_of("shards-0")
 
     store.rename(away)
     store.write_bytes(b"a letter, not a database. " * 400)
     os.kill(before, signal.SIGKILL)
 
     def is_alone() -> bool:
-        text = three_shards.look("/readyz?verbose")[1]
-        others = {"shard-0", "shard-1", "shard-2"} - {victim}
+        text = five_shards.look("/readyz?verbose")[1]
+        others = {f"shard-{number}" for number in range(5)} - {victim}
         return f"[-]{victim} " in text and all(f"[+]{name} " in text for name in others)
 
-    assert within(BACK_S, is_alone), three_shards.look("/readyz?verbose")
-    assert within(BACK_S, lambda: three_shards.pay() == 201)
+    assert within(BACK_S, is_alone), five_shards.look("/readyz?verbose")
+    assert within(BACK_S, lambda: five_shards.pay() == 201)
     process = next(
         each
-        for each in three_shards.family()
+        for each in five_shards.family()
         if each.is_running() and each.pid != before and "ray::shards-0" in " ".join(each.cmdline())
     )
 
     store.unlink()
     away.rename(store)
 
-    assert within(BACK_S, lambda: three_shards.look("/readyz")[0] == 200)
+    assert within(BACK_S, lambda: five_shards.look("/readyz")[0] == 200)
     assert process.is_running(), "the neighbour was not restarted for it"
-    assert three_shards.pay() == 201
+    assert five_shards.pay() == 201

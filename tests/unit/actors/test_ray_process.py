@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from actors.system import EXIT_FATAL
 
@@ -11,7 +14,7 @@ from actors.process import Spec
 from actors.system import BoxRefused, RayProcess
 from payments.storage.base import StoreRefused
 
-ran = []
+ran, networks = [], []
 
 class Box:
     is_supervised = True
@@ -24,11 +27,14 @@ class Box:
             raise StoreRefused("this store is newer than the release")
         if self.name == "failing":
             raise OSError("the disk is gone")
+        listener = await self.network.listen("unix:living", lambda wire: wire.bind(self))
+        await self.network.dial("unix:living")
         while "stop" not in ran:
             await asyncio.sleep(0.01)
 
 def build(spec, network):
     ran.append(spec.name)
+    networks.append(network)
     return Box(spec.name, network)
 
 def place(network, *_):
@@ -46,19 +52,30 @@ process = RayProcess()
 """
 
 
-def run(text: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", BEGINNING + text], capture_output=True, text=True, timeout=120
-    )
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run what follows the beginning in a process of its own."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+
+    def running(text):
+        return subprocess.run(
+            [sys.executable, "-c", BEGINNING + text],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=tmp_path,
+        )
+
+    return running
 
 
-def test_a_box_that_fails_ends_the_process_and_its_neighbours():
+def test_a_box_that_fails_ends_the_process_and_its_neighbours(run):
     done = run("start(process, 'living'); start(process, 'failing'); time.sleep(100)")
     assert done.returncode == EXIT_FATAL, done.stderr
     assert "failing: OSError: the disk is gone" in done.stderr
 
 
-def test_a_box_that_is_refused_says_why_and_its_neighbour_goes_on():
+def test_a_box_that_is_refused_says_why_and_its_neighbour_goes_on(run):
     done = run(
         "neighbour = start(process, 'living')\n"
         "try:\n    process.run(build, place, spec('refused'))\n"
@@ -74,7 +91,7 @@ def test_a_box_that_is_refused_says_why_and_its_neighbour_goes_on():
     assert done.returncode == 0
 
 
-def test_a_loop_that_ends_ends_the_process():
+def test_a_loop_that_ends_ends_the_process(run):
     """Whoever waits for its boxes would wait for ever."""
     done = run(
         "start(process, 'living')\n"
@@ -83,3 +100,14 @@ def test_a_loop_that_ends_ends_the_process():
     )
     assert done.returncode == EXIT_FATAL, done.stderr
     assert "the loop of the boxes ended" in done.stderr
+
+
+def test_a_box_that_ended_has_no_wires_while_its_process_goes_on(run):
+    """Frames would still come to a store that is closed."""
+    done = run(
+        "box = start(process, 'living')\n"
+        "while not networks or len(networks[0]._open) < 2: time.sleep(0.01)\n"
+        "ran.append('stop'); box.join(); time.sleep(0.2)\n"
+        "print(len(networks[0]._open), process._loop.is_running())\n"
+    )
+    assert done.stdout.split() == ["0", "True"], done.stderr
