@@ -182,17 +182,22 @@ class _Process:
 
         # Ray writes the class's name into the process's title: `ray::shard-0.run` in ps and top.
         named = type(name, (RayProcess,), {})
-        self.actor: Any = (
+        actor: Any = (
             ray.remote(named)
             .options(
                 name=f"{name}.{generation}",
                 num_cpus=0,
                 max_restarts=0,
                 max_task_retries=0,
-                max_concurrency=boxes + 1,  # A thread for each life, and one more for pid().
+                # One call at a time runs in the main thread, which then does nothing else. Left
+                # to itself it wakes a hundred times a second to look for signals, each time with
+                # the interpreter's lock. Several lives need a thread each.
+                max_concurrency=boxes,
             )
             .remote()
         )
+        self.actor = actor
+        self.pid = actor.pid.remote()  # Before the first life, which may block all others.
         self.is_gone = False
         self._boxes = boxes
 
@@ -237,7 +242,7 @@ class RayHandle:
 
     async def started(self) -> int:
         """Wait for the process. Its pid."""
-        self.pid = int(await self._process.actor.pid.remote())
+        self.pid = int(await self._process.pid)
         return self.pid
 
     async def ended(self) -> str | None:

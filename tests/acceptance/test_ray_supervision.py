@@ -151,6 +151,14 @@ class OnRay:
         self.process.stdout.close()
 
 
+def wakes_of_main_thread(pid: int) -> int:
+    """How often it has waited for something so far."""
+    for line in Path(f"/proc/{pid}/task/{pid}/status").read_text().splitlines():
+        if line.startswith("voluntary_ctxt_switches"):
+            return int(line.split()[1])
+    raise AssertionError(pid)
+
+
 def within(seconds: float, condition: Callable[[], Any]) -> bool:
     """Whether it came true in time."""
     deadline = time.monotonic() + seconds
@@ -180,6 +188,12 @@ def test_every_victim_comes_back_and_nothing_stays_behind(gateway):
     assert any(folder.exists() and any(folder.iterdir()) for folder in gateway.folders())
     for connection in psutil.Process(gateway.pid_of("shard-0")).net_connections():
         assert connection.laddr.ip.endswith("127.0.0.1"), "boxes listen on loopback alone"
+
+    before_rest = {name: wakes_of_main_thread(gateway.pid_of(name)) for name in VICTIMS}
+    time.sleep(1)
+    for name, before in before_rest.items():
+        woken = wakes_of_main_thread(gateway.pid_of(name)) - before
+        assert woken < 20, f"{name}: Ray looks for signals a hundred times a second"
 
     for name in VICTIMS:
         role = name.rstrip("-0").replace("-", "_").replace("lane_simulated", "lane")
