@@ -1,6 +1,6 @@
 """Ray: starts, places and watches the boxes. The only file that knows it.
 
-Ray is the control plane alone: one long `run` call an actor, never a call a payment. Actors are
+Ray is the control plane alone: one long `run` call a box, never a call a payment. Actors are
 never restarted by Ray (`max_restarts=0`: a restart would run the constructor alone); the supervisor
 starts the next incarnation. Nothing secret is an argument.
 """
