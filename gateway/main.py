@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import msgspec
 import uvloop
-from msgspec.structs import replace
 
 from actors.link import Identity
 from actors.local import LocalNetwork, LocalSystem
@@ -28,7 +27,7 @@ from actors.placement import (
     lane_name,
     shard_name,
 )
-from actors.process import Spec
+from actors.process import Shared, Spec
 from actors.shared_processes import processes_for, processors, shared
 from actors.supervision import Supervisor, System
 from gateway.admin import AdminServer
@@ -395,8 +394,10 @@ class Gateway:
         settings = self.settings
         shards = settings.shards
 
-        def spec(role: str, name: str, number: int, account: str = "") -> Spec:
-            return Spec(role, name, number, 1, str(settings_path), run_dir, account)
+        def spec(
+            role: str, name: str, number: int, account: str = "", lives: Shared | None = None
+        ) -> Spec:
+            return Spec(role, name, number, 1, str(settings_path), run_dir, account, lives)
 
         processes = processes_for(shards.count, processors(), shards.processes)
         specs = [spec("directory", DIRECTORY, 0), spec("courier", COURIER, 0)]
@@ -409,8 +410,8 @@ class Gateway:
                 name = lane_name(account.account, lane)
                 specs.append(spec("lane", name, lane, account.account))
         for number in range(shards.count):
-            alone = spec("shard", shard_name(number), number)
-            specs.append(replace(alone, shared=shared(number, shards.count, processes)))
+            lives = shared(number, shards.count, processes)
+            specs.append(spec("shard", shard_name(number), number, lives=lives))
         for number in range(settings.http.front_doors):
             specs.append(spec("front_door", front_door_name(number), number))
         return specs

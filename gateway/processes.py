@@ -488,7 +488,7 @@ BUILDERS: Final = {
 def place_in_process(
     network: Network, spec: Spec, clock: SystemClock, exit_process: Callable[[str], None]
 ) -> Place:
-    """The place of a box in a process of its own: Unix sockets, logs as JSON on stderr."""
+    """The place of a box in a process of Ray's: Unix sockets, logs as JSON on stderr."""
     settings = read_settings(spec.settings_path)
     setup_logging(True, hash_key=load_secrets(settings, Entropy()).digest[:64])
     return Place(network, UnixAddresses(spec.run_dir).of, clock, exit_process)

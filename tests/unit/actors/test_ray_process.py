@@ -107,7 +107,9 @@ def test_a_box_that_ended_has_no_wires_while_its_process_goes_on(run):
     done = run(
         "box = start(process, 'living')\n"
         "while not networks or len(networks[0]._open) < 2: time.sleep(0.01)\n"
-        "ran.append('stop'); box.join(); time.sleep(0.2)\n"
+        "ran.append('stop'); box.join()\n"
+        "until = time.monotonic() + 30\n"
+        "while networks[0]._open and time.monotonic() < until: time.sleep(0.01)\n"
         "print(len(networks[0]._open), process._loop.is_running())\n"
     )
     assert done.stdout.split() == ["0", "True"], done.stderr
