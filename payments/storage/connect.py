@@ -72,6 +72,14 @@ def scratch(path: Path) -> apsw.Connection:
     return connection
 
 
+def leave_commits_unsynced(connection: apsw.Connection) -> None:
+    """From now on its owner syncs the log after each COMMIT, before anybody learns of it.
+
+    The log is still synced before it is copied into the file, and its head before a new start.
+    """
+    connection.pragma("synchronous", "normal")
+
+
 def _opened(path: Path, flags: int, cache_kib: int, vfs: str | None) -> apsw.Connection:
     connection = apsw.Connection(str(path), flags=flags, vfs=vfs, statementcachesize=64)
     connection.set_busy_timeout(BUSY_MS)

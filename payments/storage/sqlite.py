@@ -1,8 +1,10 @@
 """The embedded store: one SQLite file per shard, with a log (WAL) that is synced at every commit.
 
 The statements of a batch run in the caller's thread (they only touch memory: handing each row to
-another thread would cost more than the row). The COMMIT, which waits for the disk, runs in the
-store's own thread, unless the disk is so quick that handing it over would take longer (ADR 0008).
+another thread would cost more than the row). So does the COMMIT, which writes the log and does not
+wait for the disk: the kernel syncs it while the loop goes on (`log_sync.py`, ADR 0017). Until that
+is done nobody is answered, and this store's own reads do not see the batch. Where the kernel does
+not do that, the COMMIT syncs and waits, in the store's thread.
 Any failure poisons the store: what memory decided since then stood on it.
 """
 
@@ -25,26 +27,22 @@ from payments.storage.limits import (
     pack_nonces,
     unpack_marks,
 )
+from payments.storage.log_sync import LogSync, OpenLogSync, kernel_sync
 from payments.storage.owner import OwnerLock
 from payments.storage.read_ahead import read_ahead
 from payments.storage.seek import PENDING_MAX, Seek
-from payments.storage.sql import WRITE
+from payments.storage.sql import READ, WRITE
 from payments.storage.sqlite_reads import SqliteReads
 
 SYNC_SAMPLES_MAX: Final = 256
 """So many of the last commits' sync times are kept for metrics."""
 
-SYNC_HERE_MAX_S: Final = 0.001
-"""While commits take less than this on average, the caller waits for the disk itself."""
-
-SYNC_MEMORY: Final = 8
-"""Over about so many commits the average goes: one stall is enough to hand the next ones over."""
-
 
 class SqliteStore(SqliteReads):
     """`Store` on a file. `shards`: how many the deployment has, fixed at the first open.
 
-    `vfs` names a registered SQLite file layer (tests plant faults with it).
+    `vfs` names a registered SQLite file layer (tests plant faults with it), `open_log_sync` opens
+    what syncs the log.
     """
 
     def __init__(
@@ -58,7 +56,7 @@ class SqliteStore(SqliteReads):
         vfs: str | None = None,
         wal_pages: int = WAL_PAGES_START,
         pending_max: int = PENDING_MAX,
-        sync_here_max_s: float = SYNC_HERE_MAX_S,
+        open_log_sync: OpenLogSync = kernel_sync,
     ) -> None:
         self.path = Path(path)
         self._wanted = migrate.Stamp(0, livemode, shard, shards)
@@ -66,8 +64,8 @@ class SqliteStore(SqliteReads):
         self._vfs = vfs
         self._wal_pages_start = wal_pages
         self._pending_max = pending_max
-        self._sync_here_max_s = sync_here_max_s
-        self._sync_average_s = SYNC_HERE_MAX_S
+        self._open_log_sync = open_log_sync
+        self._log_sync: LogSync | None = None
         self._lock = OwnerLock(self.path)
         self._poison: str | None = "it is not open"
         self._syncs_s: deque[float] = deque(maxlen=SYNC_SAMPLES_MAX)
@@ -106,6 +104,9 @@ class SqliteStore(SqliteReads):
                 WRITE["take_ownership"], (self._clock.real_ms(),)
             ).fetchone()  # type: ignore[misc]
         self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._log_sync = self._open_log_sync(Path(f"{self.path}-wal"))
+        if self._log_sync is not None:
+            connect.leave_commits_unsynced(self._writer)
         self._reader = connect.reader(self.path, vfs=self._vfs)
         self._checkpointer = Checkpointer(self.path, self._vfs, self._wal_pages_start)
         self._commits = ThreadPoolExecutor(1, "store-commit")
@@ -145,6 +146,9 @@ class SqliteStore(SqliteReads):
         for name in ("_checkpointer", "_read_ahead"):
             if beside := state.pop(name, None):
                 beside.close()
+        if log_sync := self._log_sync:
+            self._log_sync = None
+            log_sync.close()
         for name in ("_reader", "_scanner"):
             if reader := state.pop(name, None):
                 reader.close()
@@ -166,11 +170,10 @@ class SqliteStore(SqliteReads):
             raise StoreError(f"{self.path} takes no more: {self._poison}")
         try:
             self._write(batch)
-            if self._sync_average_s < self._sync_here_max_s:
-                self._sync()
-                await asyncio.sleep(0)  # Others' frames and answers pass between two commits.
-            else:
+            if self._log_sync is None:
                 await asyncio.get_running_loop().run_in_executor(self._commits, self._sync)
+            else:
+                await self._sync_beside(self._log_sync)
             if self._checkpointer.is_last_step_due(self._wal_pages):
                 await asyncio.get_running_loop().run_in_executor(
                     self._commits, self._checkpointer.last_step, self._writer
@@ -239,11 +242,26 @@ class SqliteStore(SqliteReads):
         self._oldest_commit_no = first + gone.connection.changes()
 
     def _sync(self) -> None:
-        """Wait for the disk, in whatever thread that is done."""
+        """Write the log and wait for the disk, in the store's thread."""
         began = self._clock.monotonic()
         self._writer.execute("COMMIT")
+        self._synced(began)
+
+    async def _sync_beside(self, log_sync: LogSync) -> None:
+        """Write the log, and let the loop go on until it is durable.
+
+        Meanwhile our reads stay with what was durable before, and for ever if the sync fails.
+        """
+        began = self._clock.monotonic()
+        self._reader.execute(READ["begin"])
+        self._reader.execute(READ["hold"]).fetchone()
+        self._writer.execute("COMMIT")
+        await log_sync.sync()
+        self._reader.execute(READ["let_go"])
+        self._synced(began)
+
+    def _synced(self, began: float) -> None:
         self.last_sync_s = self._clock.monotonic() - began
-        self._sync_average_s += (self.last_sync_s - self._sync_average_s) / SYNC_MEMORY
         self._syncs_s.append(self.last_sync_s)
 
     def facts(self) -> dict[str, Any]:

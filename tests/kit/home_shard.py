@@ -19,6 +19,7 @@ from payments.ids import IdMint, SeededEntropy
 from payments.storage.memory import Disk, MemoryStore
 from payments.storage.sqlite import SqliteStore
 from payments.testing import DIGESTS, ManualClock, a_policy, an_account
+from sync_now import SyncNow
 
 ROLES = ("operator", "maker", "checker")
 
@@ -70,7 +71,7 @@ class HomeShard:
         if self.path is None:
             self.store = MemoryStore(disk=self.disk, clock=self.clock)
         else:
-            self.store = SqliteStore(self.path, clock=self.clock)
+            self.store = SqliteStore(self.path, clock=self.clock, open_log_sync=SyncNow)
         name = f"shard-{self.number}"
         options = ShardOptions(
             name, self.number, (an_account("wx"),), a_policy(), home=self.options

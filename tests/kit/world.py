@@ -46,6 +46,7 @@ from payments.storage.base import StoreError
 from payments.storage.memory import Disk, MemoryStore
 from payments.storage.sqlite import SqliteStore
 from payments.testing import DIGESTS, NOW_MS, a_merchant, a_policy, an_account
+from sync_now import SyncNow
 from virtual_loop import Crashed, Inline, LoopClock, VirtualLoop, is_only
 
 ACCOUNTS = ("sim-a", "sim-b")
@@ -216,7 +217,8 @@ class World:
 
     def _store(self) -> MemoryStore | SqliteStore:
         if self.path is not None:
-            return SqliteStore(self.path / "shard-0.db", clock=self.clock)
+            path = self.path / "shard-0.db"
+            return SqliteStore(path, clock=self.clock, open_log_sync=SyncNow)
         if self.sync is not None:
             return MemoryStore(disk=self.disk, clock=self.clock, sync=self.sync)
         return MemoryStore(disk=self.disk, clock=self.clock)

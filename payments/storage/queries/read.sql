@@ -1,3 +1,13 @@
+-- begin --
+BEGIN;
+
+-- hold --
+-- The first read of a database transaction fixes what all of it sees.
+SELECT epoch FROM owner;
+
+-- let_go --
+COMMIT;
+
 -- payments_at --
 -- The array drives the look-up (CROSS JOIN keeps that order): one probe for each number.
 SELECT p.no, p.id, p.merchant_no, p.partition, p.key_hash, p.order_hash, p.auth_hash, p.due_ms, p.body

@@ -12,6 +12,7 @@ import pytest
 from payments.clock import ManualClock
 from payments.storage import check
 from payments.storage.base import Batch, StoreError
+from payments.storage.log_sync import KernelSync
 from payments.storage.sqlite import SqliteStore
 
 PER_BATCH = 3
@@ -137,6 +138,10 @@ class FaultyDisk(apsw.VFS):
         ):
             raise apsw.IOError(f"planned failure of {operation}")
 
+    def log_sync(self, path: Path) -> "FaultyLogSync":
+        """What syncs a log beside SQLite, on this disk."""
+        return FaultyLogSync(self, path)
+
     def xOpen(self, name: Any, flags: list[int]) -> Any:
         return FaultyFile(self, name, flags)
 
@@ -166,6 +171,20 @@ class FaultyFile(apsw.VFSFile):
     def xSync(self, flags: int) -> None:
         self.disk.note("sync")
         super().xSync(flags)
+        self.shadow.sync()
+
+
+class FaultyLogSync(KernelSync):
+    """The kernel's sync, which fails as planned; what it has synced is surely on the disk."""
+
+    def __init__(self, disk: FaultyDisk, path: Path) -> None:
+        self.disk = disk
+        self.shadow = disk.shadows[str(path)]
+        super().__init__(path)
+
+    async def sync(self) -> None:
+        self.disk.note("sync")
+        await super().sync()
         self.shadow.sync()
 
 

@@ -13,10 +13,11 @@ OPTIONS = {"wal_pages": 40, "pending_max": 20}
 """Small limits: a dozen batches see checkpoints, a new start of the log and moves to the table."""
 
 
-@pytest.fixture(params=[0.0, 1.0], ids=["handed_over", "in_place"], autouse=True)
-def sync_here_max_s(request, monkeypatch):
+@pytest.fixture(params=["by_the_kernel", "in_a_thread"], autouse=True)
+def open_log_sync(request, monkeypatch, disk):
     """Both ways to wait for the disk."""
-    monkeypatch.setitem(OPTIONS, "sync_here_max_s", request.param)
+    by_kernel = request.param == "by_the_kernel"
+    monkeypatch.setitem(OPTIONS, "open_log_sync", disk.log_sync if by_kernel else lambda _: None)
 
 
 def a_store(path, disk):

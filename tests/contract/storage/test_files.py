@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import apsw
@@ -234,35 +233,3 @@ def test_the_file_is_for_its_owner_alone(tmp_path):
 
     assert set(modes) >= {"shard-0.db", "shard-0.db-wal"}
     assert {0} == {mode for name, mode in modes.items() if not name.endswith(".owner")}
-
-
-class SlowClock(ManualClock):
-    """Says that whatever was timed last took `took_s`."""
-
-    took_s = 0.0
-
-    def monotonic(self):
-        self.advance(self.took_s)
-        return super().monotonic()
-
-
-async def test_a_quick_disk_is_waited_for_in_place(path, monkeypatch):
-    """And a slow one in the store's own thread, from the first stall on until it is over."""
-    clock = SlowClock()
-    store = SqliteStore(path, clock=clock)
-    threads = []
-    sync = store._sync
-    monkeypatch.setattr(
-        store, "_sync", lambda: (threads.append(threading.current_thread().name), sync())
-    )
-    store.open()
-    for took_s in (0.0, 0.0, 0.5, 0.5, *[0.0] * 60):
-        clock.took_s = took_s
-        batch = Batch.empty()
-        batch.marks = {"x": 1}
-        await store.commit(batch)
-    store.close()
-
-    ways = ["here" if name == threading.main_thread().name else "there" for name in threads]
-    assert ways[:5] == ["there", "here", "here", "there", "there"]
-    assert ways[-1] == "here"
