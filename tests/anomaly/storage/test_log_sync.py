@@ -172,6 +172,22 @@ async def test_results_that_cannot_be_read_fail_the_sync(synced, monkeypatch):
             await asyncio.wait_for(synced.sync(), 5)
 
 
+async def test_a_sync_that_was_not_taken_is_an_error(synced, monkeypatch):
+    """It would never end."""
+
+    class Busy:
+        def __init__(self, inner):
+            self.fileno = inner.fileno
+
+        def submit(self, _):
+            return 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(synced, "_context", Busy(synced._context))
+        with pytest.raises(OSError, match="did not take"):
+            await asyncio.wait_for(synced.sync(), 5)
+
+
 async def test_a_cancelled_sync_is_waited_for_by_close(log):
     """What the kernel lent is given back: no more open files, and no error in the loop."""
     errors = []
