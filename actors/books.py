@@ -1,9 +1,9 @@
 """A shard's ledger in memory: the ends of the hash chains and the balances, both recomputable.
 
-Entries are the truth. Balances and chain ends are folds of them; a few of those that changed are
-written with each commit (the longest waiting first), and the commit notes the *floor*: the entry up
-to which every stored fold is complete. After a crash the entries above the floor are folded again,
-so there is no snapshot to stop for and none to lose.
+Entries are the truth. Balances and chain ends are folds of them; a few of those that have waited for
+long are written with each commit (the longest waiting first), and the commit notes the *floor*: the
+entry up to which every stored fold is complete. After a crash the entries above the floor are folded
+again, so there is no snapshot to stop for and none to lose.
 """
 
 from operator import itemgetter
@@ -14,6 +14,10 @@ from payments.storage.base import Batch, EntryRow, Store
 
 FOLDS_PER_COMMIT_MAX: Final = 24
 """Balances (and as many chain ends) written with a commit: bounds what a commit costs extra."""
+
+FOLDS_WAIT: Final = 2_000
+"""Entries that may follow the first one that a stored fold lacks, before the fold is written again:
+a busy account's is written once for so many entries, and recovery folds so many more."""
 
 BALANCES_KEPT_MAX: Final = 200_000
 """Clean balances kept in memory; others are read again when they are needed."""
@@ -127,17 +131,21 @@ class Books:
             if key not in dirty:
                 dirty[key] = no
 
-    def flush(self, batch: Batch, most: int = FOLDS_PER_COMMIT_MAX) -> None:
-        """Put the longest waiting folds and the floor into a batch that is about to be written."""
+    def flush(self, batch: Batch, most: int = FOLDS_PER_COMMIT_MAX, wait: int = FOLDS_WAIT) -> None:
+        """Put the longest waiting folds and the floor into a batch that is about to be written.
+
+        At most so many of a kind, and only those that lack an entry `wait` or more before the last.
+        """
         if len(self._balances) > BALANCES_KEPT_MAX:
             # Before this batch takes folds: what is clean now is durable and can be read again.
             self._balances = {key: self._balances[key] for key in self._dirty}
         no = self.entry_no
-        self._leaving = _first(self._dirty, most)
+        upto = no - wait
+        self._leaving = _first(self._dirty, most, upto)
         for key in self._leaving:
             del self._dirty[key]
             batch.balances.append((key[0], key[1], self._balances[key], no))
-        for partition in _first(self._dirty_heads, most):
+        for partition in _first(self._dirty_heads, most, upto):
             del self._dirty_heads[partition]
             seq, chain = self._heads[partition]
             batch.heads.append((partition, seq, chain, no))
@@ -170,5 +178,11 @@ class Books:
         return sums
 
 
-def _first(waiting: dict[_K, int], most: int) -> list[_K]:
-    return [key for key, _ in zip(waiting, range(most), strict=False)]
+def _first(waiting: dict[_K, int], most: int, upto: int) -> list[_K]:
+    """At most so many of those that wait since entry `upto` or longer; they stand in that order."""
+    found: list[_K] = []
+    for key, since in waiting.items():
+        if since > upto or len(found) == most:
+            break
+        found.append(key)
+    return found

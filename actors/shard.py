@@ -484,7 +484,7 @@ class MerchantShard:
         core.merchants.passivate(core.batch, core.payment_no, everybody=True)
         core.records.flush(core.batch)
         while True:
-            core.books.flush(core.batch, DRAIN_FOLDS)
+            core.books.flush(core.batch, DRAIN_FOLDS, 0)
             if core.batch:
                 batch, core.batch = core.batch, Batch.empty()
                 await core.store.commit(batch)

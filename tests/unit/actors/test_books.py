@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.books import BALANCE_FLOOR, FOLDS_PER_COMMIT_MAX, Books
+from actors.books import BALANCE_FLOOR, FOLDS_PER_COMMIT_MAX, FOLDS_WAIT, Books
 from payments import bookings
 from payments.ledger import fold, verify_chain
 from payments.storage.base import Batch
@@ -37,8 +37,8 @@ class Ledger:
         entry = bookings.payment_entry_id(source)
         self.books.book(self.batch, partition, entry, source, NOW_MS, "cny", postings)
 
-    def commit(self, most):
-        self.books.flush(self.batch, most)
+    def commit(self, most, wait=0):
+        self.books.flush(self.batch, most, wait)
         asyncio.run(self.store.commit(self.batch))
         self.batch = Batch.empty()
 
@@ -51,7 +51,7 @@ steps = st.lists(
         st.tuples(
             st.just("book"), st.integers(0, 6), st.integers(2, 900), st.sampled_from(PARTITIONS)
         ),
-        st.tuples(st.just("commit"), st.integers(1, 4)),
+        st.tuples(st.just("commit"), st.integers(1, 4), st.integers(0, 6)),
         st.tuples(st.just("crash")),
     ),
     max_size=40,
@@ -61,7 +61,7 @@ steps = st.lists(
 @settings(max_examples=120)
 @given(steps)
 def test_after_any_crash_the_balances_are_the_fold_of_the_entries(plan):
-    """However few folds each commit wrote, and wherever the owner died."""
+    """However few folds each commit wrote, however long they waited, wherever the owner died."""
     ledger = Ledger()
     for what, *arguments in plan:
         if what == "book":
@@ -102,7 +102,7 @@ def test_a_balance_on_its_way_to_the_store_is_found():
     """Flushed into a batch, and not yet durable."""
     ledger = Ledger()
     ledger.book(1, 100)
-    ledger.books.flush(ledger.batch)
+    ledger.books.flush(ledger.batch, wait=0)
 
     assert {("merchant:mch_1:pending", "cny"): -99} == ledger.books.under("merchant:mch_1:")
 
@@ -134,7 +134,7 @@ def test_a_commit_writes_a_bounded_number_of_folds_the_longest_waiting_first():
     ledger = Ledger()
     for merchant in range(FOLDS_PER_COMMIT_MAX * 2):
         ledger.book(merchant, 100)
-    ledger.books.flush(ledger.batch)
+    ledger.books.flush(ledger.batch, wait=0)
 
     assert FOLDS_PER_COMMIT_MAX == len(ledger.batch.balances)
     first = {"channel:sim:receivable#3", "fees:income#3", "merchant:mch_0:pending"}
@@ -142,6 +142,26 @@ def test_a_commit_writes_a_bounded_number_of_folds_the_longest_waiting_first():
     # Two accounts of the first entry are shared, so 22 merchants more were written.
     assert 22 == ledger.batch.marks[BALANCE_FLOOR]
     assert ledger.books.unwritten == FOLDS_PER_COMMIT_MAX * 2 + 2 - FOLDS_PER_COMMIT_MAX
+
+
+def test_a_fold_waits_until_enough_entries_followed_the_first_it_lacks():
+    """So a busy account is written once for many of its entries; the floor stays below them."""
+    ledger = Ledger()
+    for merchant in range(FOLDS_WAIT):
+        ledger.book(merchant, 100)
+        ledger.commit(24, FOLDS_WAIT)
+    assert [] == list(ledger.store.balances())
+    assert 0 == ledger.disk.marks[BALANCE_FLOOR]
+
+    ledger.book(FOLDS_WAIT, 100)
+    ledger.commit(24, FOLDS_WAIT)
+    stored = {account: (minor, at) for account, _, minor, at in ledger.store.balances()}
+    no = FOLDS_WAIT + 1
+    assert {
+        "channel:sim:receivable#3": (100 * no, no),
+        "fees:income#3": (-no, no),
+        "merchant:mch_0:pending": (-99, no),
+    } == stored
 
 
 def test_what_is_unbalanced_never_reaches_a_batch():
