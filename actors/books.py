@@ -1,9 +1,9 @@
 """A shard's ledger in memory: the ends of the hash chains and the balances, both recomputable.
 
-Entries are the truth. Balances and chain ends are folds of them; a few of those that have waited for
-long are written with each commit (the longest waiting first), and the commit notes the *floor*: the
-entry up to which every stored fold is complete. After a crash the entries above the floor are folded
-again, so there is no snapshot to stop for and none to lose.
+Entries are the truth. Balances and chain ends are folds of them; a few of those that have waited
+for long are written with each commit (the longest waiting first), and the commit notes the *floor*:
+the entry up to which every stored fold is complete. After a crash the entries above the floor are
+folded again, so there is no snapshot to stop for and none to lose.
 """
 
 from operator import itemgetter
