@@ -42,6 +42,7 @@ class Books:
         """Balances in the newest batch, which may not be in the store yet."""
         self._drift = 0
         self.entry_no = 0
+        self.folds_wait = FOLDS_WAIT
 
     def recover(self, entry_no: int, floor: int) -> None:
         """Load chain ends and fold every entry above `floor` that a stored fold lacks."""
@@ -131,16 +132,19 @@ class Books:
             if key not in dirty:
                 dirty[key] = no
 
-    def flush(self, batch: Batch, most: int = FOLDS_PER_COMMIT_MAX, wait: int = FOLDS_WAIT) -> None:
+    def flush(
+        self, batch: Batch, most: int = FOLDS_PER_COMMIT_MAX, wait: int | None = None
+    ) -> None:
         """Put the longest waiting folds and the floor into a batch that is about to be written.
 
-        At most so many of a kind, and only those that lack an entry `wait` or more before the last.
+        At most so many of a kind, and only those that lack an entry `wait` or more before the last
+        (`folds_wait` if that is not said).
         """
         if len(self._balances) > BALANCES_KEPT_MAX:
             # Before this batch takes folds: what is clean now is durable and can be read again.
             self._balances = {key: self._balances[key] for key in self._dirty}
         no = self.entry_no
-        upto = no - wait
+        upto = no - (self.folds_wait if wait is None else wait)
         self._leaving = _first(self._dirty, most, upto)
         for key in self._leaving:
             del self._dirty[key]

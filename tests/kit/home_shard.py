@@ -79,6 +79,7 @@ class HomeShard:
         reference = Reference(self.clock)
         reference.take(Changes(1, self.records, True))
         self.core = Core(options, self.store, self.clock, DIGESTS, reference, self._fatal)
+        self.core.books.folds_wait = 2
         self.core.reach = self._reached
         self.shard = MerchantShard(self.core)
         self.desk = self.shard.home

@@ -55,6 +55,9 @@ SCHEDULE = Schedule(late_checks=(5_000, 20_000))
 
 WINDOW = 64
 
+FOLDS_WAIT = 2
+"""Worlds book few entries: written and waiting folds are among them all the same."""
+
 
 DIALS_MAX = 10
 
@@ -191,6 +194,7 @@ class World:
         records = (*self.merchants, *self.stores, *self.terminals, *self.receivers, self.rule)
         reference.take(Changes(1, records, True))
         core = Core(options, store, self.clock, DIGESTS, reference, self._die)
+        core.books.folds_wait = FOLDS_WAIT
         core.reach = self._reached
         shard = MerchantShard(core)
         self.core, self.shard, self.store = core, shard, store
