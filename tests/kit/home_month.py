@@ -17,7 +17,7 @@ from payments import chart
 from payments.calendar import DAY_MS, business_date
 from payments.clearing import batch as batches
 from payments.ids import partition_of
-from payments.ledger import GENESIS, Entry, row_of, unpack_postings
+from payments.ledger import GENESIS, Entry, fold, row_of, unpack_postings
 from payments.settlement import cover, entries
 from payments.settlement.instruction import State as Told
 from payments.storage.base import Batch
@@ -163,8 +163,10 @@ class Month(World):
         store = SqliteStore(path, **stamp_of(path))
         opened = store.open()
         batch, no = Batch.empty(), opened.entry_no
-        heads = {partition: (seq, chain) for partition, seq, chain, _ in store.heads()}
-        sums = {(account, currency): minor for account, currency, minor, _ in store.balances()}
+        # Stored folds may lack the last entries: the entries are the truth.
+        rows = store.entries_after(0, opened.entry_no + 1)
+        heads = {row[1]: (row[2], row[8]) for row in rows}
+        sums = fold({}, rows)
         touched = {}
         for commit in self.journal:
             for each in commit.entries:
