@@ -4,7 +4,8 @@ Each shard commits as soon as something waits. Alone in its process that is righ
 is under way, the next fills. Several shards of one process each get a part of its payments, so that
 each would commit as often for fewer of them, and a commit has a price of its own. The next commit
 of a busy one waits until it is due, while the loop serves the others: later answers, by
-milliseconds, for fewer and fuller commits. docs/adr/0016.
+milliseconds, for fewer and fuller commits. All are due at the same moments, one after the other
+through code and answers that are warm from the one before. docs/adr/0016.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 SHARD_S: Final = 0.008
-"""So far apart the busy commits of a shard begin, for each shard of its process."""
+"""So far apart are the moments when busy commits begin, for each shard of the process."""
 
 GATHER_MAX_S: Final = 0.040
 """Never further apart, however many they are."""
@@ -25,7 +26,7 @@ WAIT_MIN_S: Final = 0.0003
 
 
 def gather_s(boxes: int) -> float:
-    """Seconds from one busy commit's beginning to the next one's, with so many in the process.
+    """Seconds from one such moment to the next, with so many in the process.
 
     >>> gather_s(1), gather_s(2), gather_s(4), gather_s(64)
     (0.0, 0.016, 0.032, 0.04)
@@ -49,7 +50,10 @@ class Gathering:
 
     def committed(self, rows: int, began: float) -> None:
         """A commit of so many rows, begun then, is durable."""
-        self._due = began + self._every_s if rows >= BUSY_ROWS else 0.0
+        every_s, self._due = self._every_s, 0.0
+        if every_s and rows >= BUSY_ROWS:
+            # Counted from the clock's zero, so that neighbours who never met agree.
+            self._due = (began // every_s + 1) * every_s
 
     async def wait(self) -> None:
         """Let others go on until the next commit may begin."""
