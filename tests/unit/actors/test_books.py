@@ -7,11 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.books import BALANCE_FLOOR, FOLDS_PER_COMMIT_MAX, FOLDS_WAIT, Books
+from actors.core import Core, ShardOptions
+from actors.shard import MerchantShard
+from actors.snapshot import Reference
 from payments import bookings
 from payments.ledger import fold, verify_chain
 from payments.storage.base import Batch
 from payments.storage.memory import Disk, MemoryStore
-from payments.testing import NOW_MS, an_id
+from payments.testing import DIGESTS, NOW_MS, ManualClock, a_policy, an_id
 
 PARTITIONS = (3, 4, 5)
 
@@ -186,3 +189,25 @@ def test_balances_that_are_clean_leave_memory_and_are_read_again(monkeypatch):
     assert len(ledger.books._balances) <= 4 + 3
     truth = fold({}, ledger.entries())
     assert truth == {key: ledger.books.balance(*key) for key in truth}
+
+
+def test_a_shard_that_ends_writes_all_its_folds(monkeypatch):
+    """However few a commit takes, and though none has waited for long."""
+    monkeypatch.setattr("actors.shard.DRAIN_FOLDS", 4)
+    ledger = Ledger()
+    options = ShardOptions("shard-0", 0, (), a_policy())
+    clock = ManualClock()
+    core = Core(options, ledger.store, clock, DIGESTS, Reference(clock), lambda why: None)
+    ledger.books, ledger.batch = core.books, core.batch
+    for merchant in range(20):
+        ledger.book(merchant, 100)
+
+    async def end():
+        async with asyncio.timeout(10):
+            await MerchantShard(core).finish()
+
+    asyncio.run(end())
+    truth = fold({}, ledger.entries())
+    assert len(truth) == 22
+    assert truth == {(row[0], row[1]): row[2] for row in ledger.disk.balances.values()}
+    assert 20 == ledger.disk.marks[BALANCE_FLOOR]
