@@ -2,7 +2,7 @@
 BEGIN;
 
 -- hold --
--- The first read of a database transaction fixes what all of it sees, if it reads no row.
+-- The first read of a database transaction fixes what all of it sees, even one of no row.
 SELECT epoch FROM owner LIMIT 0;
 
 -- let_go --
