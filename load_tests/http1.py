@@ -53,6 +53,23 @@ def parse(received: bytes) -> Answer | None:
     return Answer(int(head[9:12]), body, _CLOSE.search(head) is not None)
 
 
+_USUAL_LENGTH: Final = b"\r\nContent-Length: "
+
+
+def size_of(received: bytes) -> int | None:
+    """Bytes of the whole answer that begins here, None while its head is incomplete.
+
+    Quickly, for the usual spelling; the others are `parse`'s.
+    """
+    end = received.find(b"\r\n\r\n")
+    at = received.find(_USUAL_LENGTH, 0, end)
+    if end < 0 or at < 0:
+        answer = parse(received)
+        return None if answer is None else len(received)
+    at += len(_USUAL_LENGTH)
+    return end + 4 + int(received[at : received.find(b"\r", at)])
+
+
 class Connection(asyncio.Protocol):
     """One connection with at most one request under way."""
 

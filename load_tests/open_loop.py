@@ -4,29 +4,34 @@ Latency is counted twice: from the moment a request was due (corrected: a stall 
 of this generator shows) and from the moment it was sent (uncorrected, what most tools print). A
 request that is due while `in_flight_max` are unanswered is skipped and counted, never queued.
 
+It shares its processors with what it measures, so it does little while it runs: plain sockets, no
+event loop, and an answer is only looked at as far as to see that it is whole. What answers say is
+read afterwards.
+
 `tillway bench --target-rate 2000 --arrivals poisson` and `--sweep 500:6000:500` use it.
 """
 
-import asyncio
 import gc
 import random
 import re
+import select
+import socket
 import time
 from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-import uvloop
 from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
 
-from load_tests.http1 import Answer, Connection, connect, host_and_port
+from load_tests.http1 import host_and_port, parse, size_of
 from load_tests.timer import Timer
 
 IN_FLIGHT_MAX: Final = 512
 DRAIN_TIMEOUT_S: Final = 15.0
 START_DELAY_S: Final = 0.1
+CONNECT_TIMEOUT_S: Final = 10.0
+RECEIVE_BYTES: Final = 65_536
 LATENCY_US_MAX: Final = 120_000_000
 DIGITS: Final = 3
 PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9, 100.0)
@@ -34,6 +39,7 @@ PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9, 100.0)
 Moments: TypeAlias = "array[float]"
 """When requests are due, in seconds from the start of the run."""
 
+_CLOSE: Final = b"\r\nConnection: close\r\n"
 _PAYMENT_ID: Final = re.compile(rb'"id":\s*"(pay_[^"]+)"')
 
 
@@ -96,129 +102,161 @@ class OpenLoopResult:
         return self.acknowledged / self.seconds
 
 
-class _Run:
-    """The state of one run; times in seconds of the loop's clock."""
+class _Carrier:
+    """One connection, with at most one request under way. `number`: which; negative: none."""
 
-    def __init__(self, requests: Sequence[bytes], due: Moments, pool: list[Connection]):
+    __slots__ = ("number", "received", "socket")
+
+    def __init__(self, host: str, port: int) -> None:
+        self.socket = socket.create_connection((host, port), CONNECT_TIMEOUT_S)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.setblocking(False)
+        self.number = -1
+        self.received = b""
+
+    def send(self, request: bytes) -> None:
+        """Hand the whole request to the kernel. OSError: it was lost."""
+        sent = self.socket.send(request)
+        if sent < len(request):  # A server that reads nothing: waited for, and seen as our lag.
+            self.socket.settimeout(CONNECT_TIMEOUT_S)
+            self.socket.sendall(request[sent:])
+            self.socket.setblocking(False)
+
+
+class _Run:
+    """The state of one run; times in seconds of `time.perf_counter`."""
+
+    def __init__(self, requests: Sequence[bytes], due: Moments, carriers: list[_Carrier]):
         assert len(requests) >= len(due), "fewer requests than arrivals"
         self.requests = requests
         self.due = due
-        self.idle = pool
+        self.idle = list(carriers)
+        self.carriers = {carrier.socket.fileno(): carrier for carrier in carriers}
         self.sent_at = array("d", bytes(8 * len(due)))
         self.done_at = array("d", bytes(8 * len(due)))
-        self.payments: list[tuple[int, str]] = []
+        self.answers: list[tuple[int, bytes]] = []
         self.in_flight = 0
         self.skipped = 0
-        self.refused = 0
         self.lost = 0
         self.start = 0.0
         self.next = 0
-        self.all_fired = asyncio.Event()
-        self.drained = asyncio.Event()
+        self.poll = select.epoll()
 
-    def fire(self, number: int) -> None:
-        """Send the request that is due, or skip it if nothing is free to carry it."""
-        connection = self.idle.pop() if self.idle else None
-        while connection is not None and not connection.is_open:
-            connection = self.idle.pop() if self.idle else None
-        if connection is None:
-            self.skipped += 1
-            return
-        self.send(number, connection)
-
-    def send(self, number: int, connection: Connection) -> None:
-        """Send one request and note when."""
-        self.in_flight += 1
-        self.sent_at[number] = time.perf_counter()
-        connection.send(
-            self.requests[number], lambda answer: self.finish(number, connection, answer)
-        )
-
-    def finish(self, number: int, connection: Connection, answer: Answer) -> None:
-        """Note an answer and free its connection."""
-        self.done_at[number] = time.perf_counter()
-        self.in_flight -= 1
-        if connection.is_open:
-            self.idle.append(connection)
-        if answer.acknowledged:
-            found = _PAYMENT_ID.search(answer.body)
-            self.payments.append((number, found[1].decode() if found else ""))
-        elif answer.status:
-            self.refused += 1
-        else:
-            self.lost += 1
-        if self.all_fired.is_set() and not self.in_flight:
-            self.drained.set()
-
-    async def send_all(self) -> None:
+    def send_all(self) -> None:
         """Send everything when it is due, then wait for the answers."""
-        self.start = time.perf_counter() + START_DELAY_S
-        loop = asyncio.get_running_loop()
-        with Timer() as timer:
+        for file in self.carriers:
+            self.poll.register(file, select.EPOLLIN)
+        with self.poll, Timer() as timer:
+            clock_file = timer.fileno()
+            # Told once each time it goes off, so that nobody has to read it.
+            self.poll.register(clock_file, select.EPOLLIN | select.EPOLLET)
+            self.start = time.perf_counter() + START_DELAY_S
             timer.set(START_DELAY_S)
-            loop.add_reader(timer.fileno(), self.fire_due, timer)
-            await self.all_fired.wait()
-            loop.remove_reader(timer.fileno())
-        if self.in_flight:
-            with suppress(TimeoutError):  # What is still unanswered then is counted as such.
-                await asyncio.wait_for(self.drained.wait(), DRAIN_TIMEOUT_S)
+            while self.next < len(self.due):
+                for file, _ in self.poll.poll():
+                    if file == clock_file:
+                        self.fire_due(timer)
+                    else:
+                        self.hear(self.carriers[file])
+            deadline = time.perf_counter() + DRAIN_TIMEOUT_S
+            while self.in_flight and (left_s := deadline - time.perf_counter()) > 0:
+                for file, _ in self.poll.poll(left_s):
+                    self.hear(self.carriers[file])
 
     def fire_due(self, timer: Timer) -> None:
         """The timer went off: send what is due, set it to what is due next."""
-        timer.clear()
+        due, count = self.due, len(self.due)
         elapsed = time.perf_counter() - self.start
-        while self.next < len(self.due) and self.due[self.next] <= elapsed:
+        while self.next < count and due[self.next] <= elapsed:
             self.fire(self.next)
             self.next += 1
-        if self.next < len(self.due):
-            timer.set(self.due[self.next] - elapsed)
+            elapsed = time.perf_counter() - self.start
+        if self.next < count:
+            timer.set(due[self.next] - elapsed)
+
+    def fire(self, number: int) -> None:
+        """Send the request that is due, or skip it if nothing is free to carry it."""
+        if not self.idle:
+            self.skipped += 1
+            return
+        carrier = self.idle.pop()
+        carrier.number = number
+        self.in_flight += 1
+        self.sent_at[number] = time.perf_counter()
+        try:
+            carrier.send(self.requests[number])
+        except OSError:
+            self.lose(carrier)
+
+    def hear(self, carrier: _Carrier) -> None:
+        """Take what has arrived; an answer that is whole frees its connection."""
+        try:
+            data = carrier.socket.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.lose(carrier)
+            return
+        received = carrier.received + data if carrier.received else data
+        size = size_of(received)
+        if size is None or len(received) < size:
+            carrier.received = received
+            return
+        number = carrier.number
+        self.done_at[number] = time.perf_counter()
+        self.answers.append((number, received))
+        self.in_flight -= 1
+        carrier.number, carrier.received = -1, b""
+        if _CLOSE in received:
+            self.lose(carrier)
         else:
-            self.all_fired.set()
+            self.idle.append(carrier)
+
+    def lose(self, carrier: _Carrier) -> None:
+        """A connection that ended; what it carried is not answered."""
+        if carrier.number >= 0:
+            self.lost += 1
+            self.in_flight -= 1
+        elif carrier in self.idle:
+            self.idle.remove(carrier)
+        self.poll.unregister(carrier.socket)
+        carrier.socket.close()
 
     def result(self, target_rate: float, duration_s: float) -> OpenLoopResult:
-        """Add up."""
-        answered = [number for number, _ in self.payments]
-        corrected = histogram_of(
-            [int((self.done_at[n] - self.start - self.due[n]) * 1e6) for n in answered]
-        )
-        uncorrected = histogram_of(
-            [int((self.done_at[n] - self.sent_at[n]) * 1e6) for n in answered]
-        )
-        lag = histogram_of(
-            [int((self.sent_at[n] - self.start - self.due[n]) * 1e6) for n in answered]
-        )
+        """Read the answers and add up."""
+        payments: list[tuple[int, str]] = []
+        refused = 0
+        for number, received in self.answers:
+            answer = parse(received)
+            assert answer is not None, "only whole answers are kept"
+            if answer.acknowledged:
+                found = _PAYMENT_ID.search(answer.body)
+                payments.append((number, found[1].decode() if found else ""))
+            else:
+                refused += 1
+        start, due, sent_at, done_at = self.start, self.due, self.sent_at, self.done_at
+        answered = [number for number, _ in payments]
+        corrected = histogram_of([int((done_at[n] - start - due[n]) * 1e6) for n in answered])
+        uncorrected = histogram_of([int((done_at[n] - sent_at[n]) * 1e6) for n in answered])
+        lag = histogram_of([int((sent_at[n] - start - due[n]) * 1e6) for n in answered])
         return OpenLoopResult(
             target_rate=target_rate,
             seconds=duration_s,
-            due=len(self.due),
-            sent=len(self.due) - self.skipped,
+            due=len(due),
+            sent=len(due) - self.skipped,
             skipped=self.skipped,
             acknowledged=len(answered),
-            refused=self.refused,
+            refused=refused,
             unanswered=self.lost + self.in_flight,
             corrected_ms=percentiles_ms(corrected),
             uncorrected_ms=percentiles_ms(uncorrected),
             send_lag_p99_ms=lag.get_value_at_percentile(99.0) / 1e3,
-            payments=self.payments,
+            payments=payments,
             corrected=corrected,
             uncorrected=uncorrected,
         )
-
-
-async def _run(url: str, requests: Sequence[bytes], due: Moments, in_flight_max: int) -> _Run:
-    host, port = host_and_port(url)
-    pool = [await connect(host, port) for _ in range(in_flight_max)]
-    run = _Run(requests, due, list(pool))
-    # A collection in the middle of a run would be seen as latency of the server.
-    gc.collect()
-    gc.disable()
-    try:
-        await run.send_all()
-    finally:
-        gc.enable()
-        for connection in pool:
-            connection.close()
-    return run
 
 
 def run(
@@ -231,5 +269,16 @@ def run(
     in_flight_max: int = IN_FLIGHT_MAX,
 ) -> OpenLoopResult:
     """Send `requests[i]` at `due[i]` seconds over at most `in_flight_max` connections."""
-    done = uvloop.run(_run(url, requests, due, in_flight_max))
-    return done.result(target_rate, duration_s)
+    host, port = host_and_port(url)
+    carriers = [_Carrier(host, port) for _ in range(in_flight_max)]
+    offered = _Run(requests, due, carriers)
+    # A collection in the middle of a run would be seen as latency of the server.
+    gc.collect()
+    gc.disable()
+    try:
+        offered.send_all()
+    finally:
+        gc.enable()
+        for carrier in carriers:
+            carrier.socket.close()
+    return offered.result(target_rate, duration_s)
