@@ -12,8 +12,9 @@ NO_MAX: Final = (1 << 63) - 1
 
 NONCE_KEPT_MS: Final = 900_000
 """A nonce may be asked about for twice its window of 300 s; commits stay half as long again."""
-PRUNED_PER_COMMIT_MAX: Final = 4
-"""Old commits go a few at a time, faster than new ones come."""
+PRUNE_EVERY_COMMITS: Final = 16
+PRUNED_AT_ONCE_MAX: Final = 64
+"""Old commits go with one commit in a few, faster than new ones come."""
 
 Found: TypeAlias = tuple[list[PaymentRow], list[PaymentRow], list[PaymentRow], list[RefundRow]]
 """What `probe` answers: payments by key, by order, by auth code, and refunds by key."""

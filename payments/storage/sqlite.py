@@ -22,7 +22,8 @@ from payments.storage.base import Batch, Fenced, Opened, StoreError, StoreRefuse
 from payments.storage.checkpoint import WAL_PAGES_START, Checkpointer
 from payments.storage.limits import (
     NONCE_KEPT_MS,
-    PRUNED_PER_COMMIT_MAX,
+    PRUNE_EVERY_COMMITS,
+    PRUNED_AT_ONCE_MAX,
     pack_marks,
     pack_nonces,
     unpack_marks,
@@ -236,8 +237,10 @@ class SqliteStore(SqliteReads):
         self._prune(now_ms - NONCE_KEPT_MS)
 
     def _prune(self, before_ms: int) -> None:
+        if self._commit_no % PRUNE_EVERY_COMMITS:
+            return
         first = self._oldest_commit_no
-        last = min(first + PRUNED_PER_COMMIT_MAX - 1, self._commit_no)
+        last = min(first + PRUNED_AT_ONCE_MAX - 1, self._commit_no)
         gone = self._writer.execute(WRITE["prune_commits"], (first, last, before_ms))
         self._oldest_commit_no = first + gone.connection.changes()
 
@@ -253,11 +256,10 @@ class SqliteStore(SqliteReads):
         Meanwhile our reads stay with what was durable before, and for ever if the sync fails.
         """
         began = self._clock.monotonic()
-        self._reader.execute(READ["begin"])
-        self._reader.execute(READ["hold"]).fetchone()
+        held = self._reader.execute(READ["hold"])
         self._writer.execute("COMMIT")
         await log_sync.sync()
-        self._reader.execute(READ["let_go"])
+        held.close()
         self._synced(began)
 
     def _synced(self, began: float) -> None:

@@ -1,5 +1,7 @@
 """Every look-up of a store, on memory and on SQLite alike."""
 
+from payments.storage.limits import PRUNE_EVERY_COMMITS
+
 
 async def test_a_payment_is_found_by_all_that_names_it(store, rows, batch):
     """By id, number, key, order and auth code; a column that differs does not match."""
@@ -201,7 +203,7 @@ async def test_nonces_are_remembered_for_their_window(place, store, batch):
     assert [(112, 2_000), (113, 2_500)] == sorted(store.recent_nonces(2_000))
 
     place.clock.advance(901)
-    for _ in range(3):
+    for _ in range(PRUNE_EVERY_COMMITS + 1):
         await store.commit(batch(nonces=[(114, 3_000)]))
     assert {(114, 3_000)} == set(store.recent_nonces(0))
 
