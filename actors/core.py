@@ -147,6 +147,8 @@ class Core:
         self.reach: Callable[[str], None] | None = None
         """Told when a named point between two steps is reached; a test may end it all there.
         Looked at once a commit and once a question, never once a payment. Names: `crash.py`."""
+        self.links: dict[Link, None] = {}
+        """Those that are up, in the order in which they came."""
 
     def opened(self, opened: Opened) -> None:
         """Start where the last owner stopped."""
@@ -358,6 +360,18 @@ class Core:
         self.refund_by_key.pop(live.refund.key_digest, None)
         live.of.refunds -= 1
         self.forget(live.of)
+
+    def reached(self, points: Callable[[Batch], tuple[str, ...]], batch: Batch) -> None:
+        """Tell `reach` of the points around a commit."""
+        if self.reach is not None:
+            for point in points(batch):
+                self.reach(point)
+
+    def flush_links(self) -> None:
+        """Let the answers of a commit leave before the next one is written: a part of a millisecond
+        for everybody who waits for them."""
+        for link in self.links:
+            link.flush()
 
     def part(self) -> None:
         """After a commit: let go whoever was to leave while it was under way."""

@@ -40,6 +40,9 @@ class LocalWire:
         if other is not None and not self._lost:
             self._loop.call_soon(other._deliver, frame)
 
+    def send_now(self, frame: bytes) -> None:
+        self.send(frame)
+
     def _deliver(self, frame: bytes) -> None:
         if self._lost:
             return

@@ -41,7 +41,14 @@ class Wire(Protocol):
         ...
 
     def bind(self, events: WireEvents) -> None: ...
-    def send(self, frame: bytes) -> None: ...
+    def send(self, frame: bytes) -> None:
+        """Sent when the loop's turn is over."""
+        ...
+
+    def send_now(self, frame: bytes) -> None:
+        """Sent before this returns, as far as the wire takes it."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -61,7 +68,9 @@ class Network(Protocol):
 class SocketWire(asyncio.Protocol):
     """Frames over a stream: four bytes of length, then the frame."""
 
-    __slots__ = ("_accept", "_events", "_open", "_pending", "_rest", "_transport", "writable")
+    __slots__ = (
+        "_accept", "_events", "_file", "_open", "_pending", "_rest", "_transport", "writable",
+    )  # fmt: skip
 
     def __init__(
         self, opened: "set[SocketWire]", accept: Callable[[Wire], None] | None = None
@@ -72,6 +81,7 @@ class SocketWire(asyncio.Protocol):
         self._open = opened
         self._events: WireEvents | None = None
         self._transport: asyncio.Transport | None = None
+        self._file = -1
         self._rest = b""
         self._pending: list[bytes] = []
 
@@ -84,6 +94,7 @@ class SocketWire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport = transport  # type: ignore[assignment]
+        self._file = transport.get_extra_info("socket").fileno()
         self._open.add(self)
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)  # type: ignore[attr-defined]
         if self._accept is not None:
@@ -133,6 +144,22 @@ class SocketWire(asyncio.Protocol):
         assert len(frame) <= FRAME_MAX, len(frame)
         if self._transport is not None:
             self._transport.write(len(frame).to_bytes(HEADER, "big") + frame)
+
+    def send_now(self, frame: bytes) -> None:
+        assert len(frame) <= FRAME_MAX, len(frame)
+        transport = self._transport
+        if transport is None:
+            return
+        data = len(frame).to_bytes(HEADER, "big") + frame
+        # Never past what waits already, and never to a number that may be another file's by now.
+        if not transport.get_write_buffer_size() and not transport.is_closing():
+            try:
+                data = data[os.write(self._file, data) :]
+            except OSError as error:
+                # Full, or gone: the transport finds out the same, and knows what to do.
+                log.debug("not written at once", exc_info=error)
+        if data:
+            transport.write(data)
 
     def close(self) -> None:
         if self._transport is not None:

@@ -6,7 +6,6 @@ happened: send the same command again, its id makes that safe.
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Final
 
 from actors import crash, sharing
@@ -149,7 +148,7 @@ class MerchantShard:
         if batch:
             core.books.flush(batch)
             core.merchants.flush(batch, core.payment_no)
-            self._reach(crash.before, batch)
+            core.reached(crash.before, batch)
             began = core.clock.monotonic()
             core.committing = True
             await core.store.commit(batch)
@@ -157,7 +156,7 @@ class MerchantShard:
             rows = len(fresh) + len(dirty) + len(fresh_refunds) + len(dirty_refunds)
             core.numbers.committed(len(fresh), rows, began, core.store.last_sync_s)
             core.gathering.committed(rows, began)
-            self._reach(crash.after, batch)
+            core.reached(crash.after, batch)
             if batch.events:
                 self.tailing.committed()
         core.records.committed()
@@ -184,12 +183,7 @@ class MerchantShard:
             link.send(message)
         if core.reach is not None and releases.answers:
             core.reach(crash.AFTER_ANSWER)
-
-    def _reach(self, points: Callable[[Batch], tuple[str, ...]], batch: Batch) -> None:
-        reach = self.core.reach
-        if reach is not None:
-            for point in points(batch):
-                reach(point)
+        core.flush_links()
 
     def _take_queued(self) -> None:
         by_link: dict[Link, list[Pay]] = {}
@@ -209,6 +203,7 @@ class MerchantShard:
         if link.peer_role == "directory":
             core = self.core
             link.send(Subscribe(core.options.name, core.reference.number))
+        self.core.links[link] = None
         self.home.on_link(link)
 
     def on_messages(self, link: Link, messages: list[Message]) -> None:
@@ -376,6 +371,7 @@ class MerchantShard:
 
     def _lost(self, link: Link) -> None:
         core = self.core
+        core.links.pop(link, None)
         self.tailing.lost(link)
         self.home.on_link_lost(link)
         peer = core.lanes.lost(link)
