@@ -94,7 +94,6 @@ class SocketWire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport = transport  # type: ignore[assignment]
-        self._file = transport.get_extra_info("socket").fileno()
         self._open.add(self)
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)  # type: ignore[attr-defined]
         if self._accept is not None:
@@ -153,6 +152,8 @@ class SocketWire(asyncio.Protocol):
         data = len(frame).to_bytes(HEADER, "big") + frame
         # Never past what waits already, and never to a number that may be another file's by now.
         if not transport.get_write_buffer_size() and not transport.is_closing():
+            if self._file < 0:
+                self._file = transport.get_extra_info("socket").fileno()
             try:
                 data = data[os.write(self._file, data) :]
             except OSError as error:

@@ -46,6 +46,9 @@ class Tap:
     def send(self, frame):
         self.frames.append(frame)
 
+    def send_now(self, frame):
+        self.frames.append(frame)
+
     def close(self):
         self.closed = True
 
@@ -197,6 +200,28 @@ def test_what_is_said_in_one_tick_is_one_frame_in_order(loop):
     loop.run_until_complete(say())
     assert 1 == len(tap.frames)
     assert list(range(100)) == [message.ref for message in tap.messages()]
+
+
+def test_what_is_flushed_has_left_before_the_tick_is_over(loop):
+    """Once: the tick's own end has nothing left to send. A slow peer's messages stay."""
+    tap = Tap()
+    link, _ = up(loop, tap)
+
+    async def say():
+        link.send(Ping(1))
+        link.flush()
+        link.flush()
+        assert [1] == [message.ref for message in tap.messages()]
+        tap.writable = False
+        link.send(Ping(2))
+        link.flush()
+        assert 1 == link.queued
+        tap.writable = True
+        await asyncio.sleep(0)
+
+    loop.run_until_complete(say())
+    assert [1, 2] == [message.ref for message in tap.messages()]
+    assert 2 == len(tap.frames)
 
 
 def test_a_batch_over_a_frame_is_split_and_keeps_its_order(loop):

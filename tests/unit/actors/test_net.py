@@ -1,6 +1,7 @@
 """Sockets: frames over a stream however it is cut, bounded, and an address that is never empty."""
 
 import asyncio
+import fcntl
 import os
 import resource
 import socket
@@ -78,6 +79,89 @@ async def test_frames_are_whole_however_the_stream_is_cut(size):
         wire.data_received(stream[at : at + size])
 
     assert frames == ear.heard
+
+
+@pytest.fixture
+async def dialed(tmp_path):
+    """A wire, and the other end of it as a plain socket that nobody reads."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        wire = await SocketNetwork().dial(f"unix:{tmp_path / 's'}")
+        wire.bind(Ear())
+        other, _ = listener.accept()
+        with other:
+            other.setblocking(False)
+            yield wire, other
+            wire.close()
+            await asyncio.sleep(0)
+
+
+async def read_until(other, size):
+    """So many bytes, while the loop writes them."""
+    got = b""
+    async with asyncio.timeout(60):
+        while len(got) < size:
+            got += await asyncio.get_running_loop().sock_recv(other, 1 << 20)
+    return got
+
+
+async def test_what_is_sent_now_is_there_before_the_loop_turns(dialed):
+    """An ordinary frame leaves when the loop gets to it; with uvloop that is later."""
+    wire, other = dialed
+    wire.send_now(b"at once")
+
+    assert framed(b"at once") == other.recv(100)
+
+
+async def test_nothing_sent_now_overtakes_what_waits(dialed):
+    """The other end is slow: what does not fit waits, and all of it arrives in its order."""
+    wire, other = dialed
+    frames = [letter * (FRAME_MAX - 10) for letter in (b"a", b"b", b"c")]
+    for frame in frames:
+        wire.send_now(frame)
+    got = b""
+    with pytest.raises(BlockingIOError):
+        while True:
+            got += other.recv(1 << 20)
+    assert 100 < len(got) < FRAME_MAX, "there is room now, and the loop has not turned"
+    wire.send(b"last")
+    wire.send_now(b"very last")
+    whole = framed(*frames, b"last", b"very last")
+
+    assert whole == got + await read_until(other, len(whole) - len(got))
+
+
+async def test_a_lost_wire_writes_into_nobody_elses_file(dialed):
+    """The number of its socket may be another file's by now."""
+    wire, other = dialed
+    wire.send_now(b"x")
+    number = wire._file
+    wire.close()
+    other.close()
+    await asyncio.sleep(0.01)
+    read, write = os.pipe2(os.O_NONBLOCK)
+    try:
+        # Whichever of them got the number, or a copy of the end that takes bytes.
+        reader = fcntl.fcntl(read, fcntl.F_DUPFD_CLOEXEC, number + 1)
+        os.dup2(write, number)
+        wire.send_now(b"a secret")
+        with pytest.raises(BlockingIOError):
+            os.read(reader, 100)
+    finally:
+        for file in {read, write, number, reader}:
+            os.close(file)
+
+
+async def test_a_wire_whose_peer_is_gone_is_lost_not_raised(dialed):
+    """The transport meets the same error, and tells."""
+    wire, other = dialed
+    ear = wire._events
+    other.close()
+    wire.send_now(b"x")
+    await ear.until(lambda: ear.lost)
+
+    assert 1 == len(ear.lost)
 
 
 async def test_a_frame_over_the_limit_cuts_the_wire():
