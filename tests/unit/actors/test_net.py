@@ -1,6 +1,7 @@
 """Sockets: frames over a stream however it is cut, bounded, and an address that is never empty."""
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import resource
@@ -121,7 +122,7 @@ async def test_nothing_sent_now_overtakes_what_waits(dialed):
     for frame in frames:
         wire.send_now(frame)
     got = b""
-    with pytest.raises(BlockingIOError):
+    with contextlib.suppress(BlockingIOError):  # Everything that was there is read.
         while True:
             got += other.recv(1 << 20)
     assert 100 < len(got) < FRAME_MAX, "there is room now, and the loop has not turned"
