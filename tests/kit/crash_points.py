@@ -19,7 +19,7 @@ ACTORS = ROOT / "actors"
 DISPATCHERS = ("channel.py", "lane_sharing.py")
 """Who tells questions apart by their `op`."""
 
-HOOKS = {"reach", "_reach", "_unheard"}
+HOOKS = {"reach", "_reach", "reached", "_unheard"}
 SIDE_COMMITS = ("BEFORE_COMMIT", "AFTER_COMMIT")
 """How the boxes beside the shards call the points around their own commits."""
 
