@@ -190,14 +190,16 @@ class _Run:
 
     def hear(self, carrier: _Carrier) -> None:
         """Take what has arrived; an answer that is whole frees its connection."""
+        if carrier.socket.fileno() < 0:
+            return  # Lost a moment ago, by a request that could not be sent.
         try:
             data = carrier.socket.recv(RECEIVE_BYTES)
         except BlockingIOError:
             return
         except OSError:
             data = b""
-        if not data:
-            self.lose(carrier)
+        if not data or carrier.number < 0:
+            self.lose(carrier)  # The end, or words that nobody asked for before it.
             return
         received = carrier.received + data if carrier.received else data
         size = size_of(received)

@@ -74,6 +74,7 @@ class SqliteStore(SqliteReads):
         self._marks: dict[str, int] = {}
         self._epoch = self._commit_no = self._oldest_commit_no = self._wal_pages = 0
         self._is_fully_checked = False
+        self._held: apsw.Cursor | None = None
 
     # --- open and close ----------------------------------------------------------------------
 
@@ -150,6 +151,8 @@ class SqliteStore(SqliteReads):
         if log_sync := self._log_sync:
             self._log_sync = None
             log_sync.close()
+        if self._held is not None:
+            self._held.close(True)
         for name in ("_reader", "_scanner"):
             if reader := state.pop(name, None):
                 reader.close()
@@ -256,10 +259,11 @@ class SqliteStore(SqliteReads):
         Meanwhile our reads stay with what was durable before, and for ever if the sync fails.
         """
         began = self._clock.monotonic()
-        held = self._reader.execute(READ["hold"])
+        # Ours to keep: a query that nobody holds any more would end, and its snapshot with it.
+        self._held = self._reader.execute(READ["hold"])
         self._writer.execute("COMMIT")
         await log_sync.sync()
-        held.close()
+        self._held.close()
         self._synced(began)
 
     def _synced(self, began: float) -> None:

@@ -128,3 +128,21 @@ def test_a_server_that_dies_leaves_unanswered_requests(keys, tmp_path):
         )
 
     assert (0, 0, 2) == (result.acknowledged, result.refused, result.unanswered)
+
+
+def test_words_that_nobody_asked_for_are_nobodys_answer(keys, tmp_path):
+    """A server that hangs up on an idle connection may say why: a 408 answers no request."""
+    chatty = SLOW.replace(
+        "async def answer(reader, writer):",
+        "async def answer(reader, writer):\n    writer.write("
+        'b"HTTP/1.1 408 x\\r\\nContent-Length: 0\\r\\n\\r\\n")'
+        "\n    await asyncio.sleep(0)",
+    )
+    due = array("d", [0.1, 0.2])
+
+    with Server([sys.executable, "-c", chatty, "0"], tmp_path / "log") as server:
+        result = open_loop.run(
+            server.url, requests_of(keys, 2), due, 0.5, target_rate=1, in_flight_max=2
+        )
+
+    assert (0, 0, 2) == (result.acknowledged, result.refused, result.skipped)
