@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from load_tests import compare, history, report
+from load_tests import compare, history, open_loop, report
 from load_tests.audit import Audit
 from load_tests.console import Progress
 from load_tests.figures import (
@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--target-rate", type=float, help="open loop: payments a second")
     command.add_argument("--sweep", help="open loop: FROM:TO:STEP payments a second")
     command.add_argument("--arrivals", choices=["poisson", "uniform"], default="poisson")
-    command.add_argument("--max-in-flight", type=int, default=512)
+    command.add_argument("--max-in-flight", type=int, default=open_loop.IN_FLIGHT_MAX)
     command.add_argument("--channel-latency-ms", type=int, default=20, help="open loop only")
     command.add_argument("--json", action="store_true", help="end with one line of JSON")
     return command

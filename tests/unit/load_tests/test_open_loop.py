@@ -1,6 +1,7 @@
 """Requests leave when they are due; what cannot leave is counted; stalls are not hidden."""
 
 import itertools
+import subprocess
 import sys
 from array import array
 
@@ -146,3 +147,25 @@ def test_words_that_nobody_asked_for_are_nobodys_answer(keys, tmp_path):
         )
 
     assert (0, 0, 2) == (result.acknowledged, result.refused, result.skipped)
+
+
+def test_a_generator_takes_the_files_that_it_needs_or_says_what_to_do():
+    """A soft limit is raised as far as needed and no further; a hard one is told."""
+    code = """
+import resource
+from load_tests.open_loop import TooFewFiles, allow_files
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 128))
+for wanted in (32, 100, 200):
+    try:
+        allow_files(wanted)
+    except TooFewFiles as error:
+        print(error)
+    print(resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+    enough, raised, refused, unchanged = said.stdout.splitlines()
+    assert ("(64, 128)", "(100, 128)", "(100, 128)") == (enough, raised, unchanged)
+    assert "200 open files are needed and 128 are allowed: lower --max-in-flight" in refused
