@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from actors.fair import FairQueue
 from actors.messages import Message
-from payments.channels.base import Declined, Outcome, Unknown
+from payments.channels.base import Declined, Outcome, PayOrder, Unknown
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +96,9 @@ class Peer(Protocol):
 class Call:
     """One call to the channel, from its admission to its answer.
 
-    `key`: the merchant of a payment, empty for questions. `ticket`: the circuit's. `soon`: asks a
-    channel that will call back, in time; where it says no, `start` makes the awaitable instead.
+    `key`: the merchant of a payment, empty for questions. `order`, `ticket`: what a payment asks
+    for, and the circuit's leave to ask. `soon`: asks a channel that will call back, in time; where
+    it says no, `start` makes the awaitable instead.
     """
 
     __slots__ = (
@@ -106,10 +107,10 @@ class Call:
         "key",
         "number",
         "op",
+        "order",
         "peer",
         "ref",
         "running",
-        "scripted",
         "soon",
         "start",
         "task",
@@ -135,7 +136,7 @@ class Call:
         self.timeout_ms = timeout_ms
         self.key = ""
         self.ticket = 0
-        self.scripted = False
+        self.order: PayOrder | None = None
         self.began_s = 0.0
         self.answered = False
         self.running = False
@@ -153,6 +154,7 @@ class Calls:
 
     def __init__(self, limits: LaneLimits, answer: Callable[[Call, Outcome], None]) -> None:
         self._limits = limits
+        self._window = limits.window
         self._answer = answer
         self._pays: FairQueue[Call] = FairQueue(
             total_max=limits.pays_queued_max,
@@ -199,7 +201,7 @@ class Calls:
 
     def _refuse_pay(self, call: Call) -> Outcome | None:
         in_flight = self._in_flight.get(call.peer, 0)
-        if in_flight >= self._limits.window:
+        if in_flight >= self._window:
             self.counts["refused_window"] += 1
             return FULL
         if not self._pays.put(call.key, call):
@@ -308,7 +310,7 @@ class Calls:
         self._answer(call, outcome)
         if not self._open:
             self._idle.set()
-        elif self.queued:
+        elif self._pays or self._asks or self._queries:
             self._pump()
 
     def _release_pay(self, call: Call) -> None:

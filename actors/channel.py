@@ -232,7 +232,7 @@ class ChannelLane:
         )
         call.key = message.merchant
         call.ticket = ticket
-        call.scripted = self._payers.is_scripted(order)
+        call.order = order
         if self._soon is not None:
             call.soon = functools.partial(self._soon.pay_soon, order, self._limits.pay_timeout_ms)
         self._calls.admit(call)
@@ -334,11 +334,9 @@ class ChannelLane:
         if call.running:
             took_s = asyncio.get_running_loop().time() - call.began_s
             self._latency(call.op, type(outcome)).observe(took_s)
-        if call.ticket and outcome is not FULL:
-            ok = call.scripted or _is_healthy(outcome)
+        if call.order is not None and outcome is not FULL:
             now = int(self._clock.monotonic() * 1000)
-            self._circuit.report(call.ticket, ok=ok, now_ms=now)
-            self._watch_circuit()
+            self._judge(call.ticket, outcome, now, call.order)
         self._unheard(call.op)
         if not call.peer.send(LaneReply(call.ref, call.number, outcome)):
             self._replies_lost += 1
@@ -410,9 +408,10 @@ class ChannelLane:
 
     def _settled(self) -> None:
         """Something ended: is all quiet now?"""
+        if not self._unquiet:
+            return
         asking = self._calls or self._sharing or self._hearing
-        busy = asking or self._notices or self._clock_moving
-        if self._unquiet and not busy:
+        if not (asking or self._notices or self._clock_moving):
             for link, step, _ in tuple(self._unquiet):
                 self._say_quiet(link, step)
 

@@ -87,8 +87,9 @@ class SimulatedChannel:
         self._books = books
         self._wallets = frozenset((*settings.wallets, None))
         self._at_once = settings.latency.is_none
+        self._longest_ms = settings.latency.longest_ms
         self._by_rate = settings.decline_ppm + settings.error_ppm > 0
-        self._plain_barcodes = self._at_once and not self._by_rate and "barcode" in settings.ways
+        self._plain_barcodes = not self._by_rate and "barcode" in settings.ways
         self._calls = 0
         self._held = HeldAnswers(self._leave)
         self._notices: list[Notice] = []
@@ -103,6 +104,10 @@ class SimulatedChannel:
 
         `flush` must return before the outcome leaves the process.
         """
+        return self._pay_here(order) if self._at_once else None
+
+    def _pay_here(self, order: PayOrder) -> Outcome | None:
+        """The hot path first: a new barcode payment with nothing special about it."""
         number = order.out_trade_no
         code = order.auth_code
         books = self._books
@@ -117,23 +122,21 @@ class SimulatedChannel:
         ):
             books.take(number, order.amount, crc32(f"barcode {order.currency} {code}".encode()))
             return Approved(number, order.amount, f"sim{number}")
-        if not self._at_once or self._ending_of(order).answer == "silent":
-            return None
-        return self._pay(order)
+        return None if self._ending_of(order).answer == "silent" else self._pay(order)
 
     def pay_soon(self, order: PayOrder, within_ms: int, answer: Callable[[Outcome], None]) -> bool:
         """Pay now and have `answer` called once the latency is over, before `within_ms`.
 
         False when it may take longer, or for ever: then nothing happened, `await pay(order)`.
         """
-        latency = self._settings.latency
-        if latency.is_none or latency.longest_ms >= within_ms or self._is_full:
+        if self._at_once or self._longest_ms >= within_ms or self._is_full:
             return False
-        if self._ending_of(order).answer == "silent" or (outcome := self._pay(order)) is None:
+        if (outcome := self._pay_here(order)) is None:
             return False
         self._calls += 1
         self._flush_soon()
-        self._held.hold(latency.draw_ms(self._random) / 1000, answer, outcome)
+        wait_s = self._settings.latency.draw_ms(self._random) / 1000
+        self._held.hold(wait_s, answer, outcome)
         return True
 
     def _leave(self, held: list[Held]) -> None:

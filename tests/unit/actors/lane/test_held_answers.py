@@ -146,7 +146,7 @@ async def test_a_lane_that_is_killed_answers_nobody(make_house):
 async def test_a_connector_that_raises_is_unknown_for_that_payment_alone(make_house, monkeypatch):
     house = make_house(settings=SLOW)
     numbers = [house.number(), house.number()]
-    house.break_for(numbers[0], "_pay", monkeypatch)
+    house.break_for(numbers[0], "_pay_here", monkeypatch)
     house.frame(house.pay(1, numbers[0]), house.pay(2, numbers[1]))
     await house.settled(2)
 
