@@ -72,6 +72,20 @@ async def test_with_latency_a_payment_needs_time(make_world):
     assert await call == PAID
 
 
+@pytest.mark.parametrize("latency_ms", [0, 5])
+async def test_what_is_never_answered_is_left_to_the_call_that_waits(make_world, latency_ms):
+    """Neither of the short ways does anything: they would leave a charge that nobody waits for."""
+    world = make_world(latency=Latency(ms=latency_ms))
+    order = world.order("9006")
+
+    assert world.channel.pay_now(order) is None
+    assert not world.channel.pay_soon(order, 1000, print)
+    assert world.book() is None
+
+    assert await world.pay(order) is None
+    assert world.book() == Book("N1", 3800, 0, "paid", 1)
+
+
 async def test_the_take_is_written_before_the_answer_and_once_a_tick(make_world, tmp_path):
     """With latency all that one loop tick brings is one write."""
     path = tmp_path / "books"
