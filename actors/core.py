@@ -17,7 +17,7 @@ from actors.gathering import Gathering
 from actors.home_options import HomeOptions
 from actors.lanes import Lanes
 from actors.link import Link
-from actors.live import LivePayment, LiveRefund, Releases
+from actors.live import Decided, LivePayment, LiveRefund, Releases
 from actors.merchant import Merchants
 from actors.messages import Answer, Message, Refusal
 from actors.nonces import Nonces
@@ -322,6 +322,37 @@ class Core:
             live.dirty = True
             self.dirty_refunds.append(live)
         self.wake.set()
+
+    def decided(self) -> Decided:
+        """Everything decided since the last commit began, as the rows of the next one.
+
+        Entries and events are in the batch already; without the rows that they are about they must
+        never be written: the next owner would decide the same again, and book it twice.
+        """
+        batch, self.batch = self.batch, Batch.empty()
+        fresh, self.fresh = self.fresh, []
+        dirty, self.dirty = self.dirty, []
+        fresh_refunds, self.fresh_refunds = self.fresh_refunds, []
+        dirty_refunds, self.dirty_refunds = self.dirty_refunds, []
+        for live in fresh:
+            live.fresh = False
+            batch.payments.append(live.row())
+        for live in dirty:
+            live.dirty = False
+            row = live.row()
+            batch.payment_changes.append((row[7], row[8], row[0]))
+        for entry in fresh_refunds:
+            entry.fresh = False
+            batch.refunds.append(entry.row())
+        for entry in dirty_refunds:
+            entry.dirty = False
+            refund_row = entry.row()
+            batch.refund_changes.append((refund_row[6], refund_row[7], refund_row[0]))
+        if self.records:
+            self.records.flush(batch)
+        dirty += fresh
+        fresh_refunds += dirty_refunds
+        return Decided(batch, dirty, fresh_refunds, len(fresh))
 
     def forget(self, live: LivePayment) -> None:
         """Let a settled payment leave memory, if nothing holds it.

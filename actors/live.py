@@ -13,7 +13,7 @@ from actors.link import Link
 from actors.messages import Message
 from payments.payment import Payment
 from payments.refund import Refund
-from payments.storage.base import PaymentRow, RefundRow
+from payments.storage.base import Batch, PaymentRow, RefundRow
 
 encode: Final = Encoder().encode
 decode_payment: Final = Decoder(Payment).decode
@@ -146,6 +146,25 @@ class LiveRefund:
             refund.next_action_at,
             encode(refund),
         )
+
+
+class Decided:
+    """What one commit writes, and whose rows are in it."""
+
+    __slots__ = ("batch", "payments", "refunds", "started")
+
+    def __init__(
+        self, batch: Batch, payments: list[LivePayment], refunds: list[LiveRefund], started: int
+    ) -> None:
+        self.batch = batch
+        self.payments = payments
+        self.refunds = refunds
+        self.started = started
+        """How many of the payments are new."""
+
+    @property
+    def rows(self) -> int:
+        return len(self.payments) + len(self.refunds)
 
 
 class Releases:

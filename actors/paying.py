@@ -181,6 +181,8 @@ class Paying:
             return False
         if attempt.number + 1 >= ATTEMPTS_PER_PAYMENT_MAX:
             return False
+        if payment.page is not None:
+            return False  # Its payer chooses again: the wallet named them to this account alone.
         if payment.way is Way.BARCODE and live.auth_code is None:
             return False
         tried = (*(earlier.account for earlier in payment.earlier), attempt.account)

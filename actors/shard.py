@@ -49,12 +49,12 @@ from actors.reading import Reading
 from actors.refunding import Refunding
 from actors.tailing import Tailing
 from actors.timers import TICK_S, Timers
-from payments.channels.base import Outcome, Unknown
+from payments.channels.base import Unknown
 from payments.clock import SystemClock
 from payments.errors import Overloaded, PaymentError, QuotaExceeded
 from payments.ids import MalformedId, out_trade_no, payment_of_out_trade_no
 from payments.payment import Payment
-from payments.storage.base import Batch, Opened
+from payments.storage.base import Opened
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +85,7 @@ class MerchantShard:
         self._step: tuple[Link, ClockSet] | None = None
         self._busy = False
         self._failure: Exception | None = None
+        self._ended = False
 
     def open(self) -> Opened:
         """Take ownership of the store and recover what a snapshot would otherwise hold."""
@@ -123,28 +124,9 @@ class MerchantShard:
     async def _commit(self) -> None:
         """Write everything decided so far, then let out what stood on it."""
         core = self.core
-        batch, core.batch = core.batch, Batch.empty()
+        decided = core.decided()
+        batch = decided.batch
         releases, core.releases = core.releases, type(core.releases)()
-        fresh, core.fresh = core.fresh, []
-        dirty, core.dirty = core.dirty, []
-        fresh_refunds, core.fresh_refunds = core.fresh_refunds, []
-        dirty_refunds, core.dirty_refunds = core.dirty_refunds, []
-        for live in fresh:
-            live.fresh = False
-            batch.payments.append(live.row())
-        for live in dirty:
-            live.dirty = False
-            row = live.row()
-            batch.payment_changes.append((row[7], row[8], row[0]))
-        for entry in fresh_refunds:
-            entry.fresh = False
-            batch.refunds.append(entry.row())
-        for entry in dirty_refunds:
-            entry.dirty = False
-            refund_row = entry.row()
-            batch.refund_changes.append((refund_row[6], refund_row[7], refund_row[0]))
-        if core.records:
-            core.records.flush(batch)
         if batch:
             core.books.flush(batch)
             core.merchants.flush(batch, core.payment_no)
@@ -153,18 +135,17 @@ class MerchantShard:
             core.committing = True
             await core.store.commit(batch)
             core.committing = False
-            rows = len(fresh) + len(dirty) + len(fresh_refunds) + len(dirty_refunds)
-            core.numbers.committed(len(fresh), rows, began, core.store.last_sync_s)
-            core.gathering.committed(rows, began)
+            core.numbers.committed(decided.started, decided.rows, began, core.store.last_sync_s)
+            core.gathering.committed(decided.rows, began)
             core.reached(crash.after, batch)
             if batch.events:
                 self.tailing.committed()
         core.records.committed()
         self._release(releases)
-        for live in (*dirty, *fresh):
+        for live in decided.payments:
             if live.payment.is_final:
                 core.forget(live)
-        for entry in (*fresh_refunds, *dirty_refunds):
+        for entry in decided.refunds:
             core.forget_refund(entry)
         core.part()
         if len(self._queue):
@@ -195,6 +176,9 @@ class MerchantShard:
             by_link.setdefault(link, []).append(command)
         for link, commands in by_link.items():
             self.opening.take(link, commands)
+        if len(self._queue):
+            # Those taken may all wait for payments under way, which needs no commit.
+            self.core.wake.set()
 
     # --- frames ----------------------------------------------------------------------------------
 
@@ -208,7 +192,7 @@ class MerchantShard:
 
     def on_messages(self, link: Link, messages: list[Message]) -> None:
         """Take a frame. What fails beyond one command's decision ends the process."""
-        if self._failure is None:
+        if self._failure is None and not self._ended:
             try:
                 self._take_frame(link, messages)
                 if self._step is not None:
@@ -276,7 +260,7 @@ class MerchantShard:
         if live.payment.earlier and message.out_trade_no != _number_of(live.payment):
             # A ref names the payment, not the attempt: of an earlier one only its money matters.
             if ref & REF_MASK in (PAY, INQUIRE, LOOK):
-                self._heard_earlier(live, message.out_trade_no, message.outcome)
+                self._heard_earlier(live, ref & REF_MASK, message)
             core.forget(live)
             return
         if attempt is not None and ref & REF_MASK == PAY:
@@ -351,19 +335,23 @@ class MerchantShard:
                 core.forget(live)
         core.answer(link, NoticeTaken(message.ref))
 
-    def _heard_earlier(self, live: LivePayment, number: str, outcome: Outcome) -> None:
+    def _heard_earlier(self, live: LivePayment, op: int, message: LaneReply) -> None:
         try:
-            identifier, attempt_no = payment_of_out_trade_no(number)
+            identifier, attempt_no = payment_of_out_trade_no(message.out_trade_no)
         except MalformedId:
             return
-        if identifier == live.payment.id:
-            self.news.of_attempt(live, attempt_no, outcome)
+        if identifier != live.payment.id:
+            return
+        attempt = live.payment.attempt_of(attempt_no)
+        if op == PAY and attempt is not None:
+            self.core.lanes.give_back(attempt.account, live.partition)
+        self.news.of_attempt(live, attempt_no, message.outcome)
 
     # --- losses ----------------------------------------------------------------------------------
 
     def on_link_lost(self, link: Link) -> None:
         """A lane that died leaves its calls unknown; a front door's waiters are gone."""
-        if self._failure is None:
+        if self._failure is None and not self._ended:
             try:
                 self._lost(link)
             except Exception as error:
@@ -475,14 +463,17 @@ class MerchantShard:
             await asyncio.sleep(TICK_S / 4)
 
     async def finish(self) -> None:
-        """After `run` was cancelled: write the last folds and close."""
+        """After `run` was cancelled: write what is decided and the last folds, and close.
+
+        Nothing is decided any more, and nobody is answered: front doors ask the next owner.
+        """
         core = self.core
+        self._ended = True
         core.merchants.passivate(core.batch, core.payment_no, everybody=True)
-        core.records.flush(core.batch)
         while True:
-            core.books.flush(core.batch, DRAIN_FOLDS, 0)
-            if core.batch:
-                batch, core.batch = core.batch, Batch.empty()
+            batch = core.decided().batch
+            core.books.flush(batch, DRAIN_FOLDS, 0)
+            if batch:
                 await core.store.commit(batch)
             if not core.books.unwritten:
                 break
