@@ -39,7 +39,7 @@ class Canceling:
 
     def _cancel(self, link: Link, command: CancelPayment) -> None:
         core, refunding = self._core, self._refunding
-        refunding.take_nonce(command.nonce, command.nonce_at)
+        core.take_nonce(command.nonce, command.nonce_at)
         live = refunding.find_payment(command.merchant, command.payment, command.store)
         payment = live.payment
         digest = command.key_digest

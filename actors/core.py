@@ -310,6 +310,13 @@ class Core:
         if total:
             self.refund_holds[merchant] = total
 
+    def take_nonce(self, nonce: int, created: int) -> None:
+        """Spend a signature's nonce in the next commit; 0 is none. Unauthorized if it was spent."""
+        if nonce:
+            self.nonces.spend(nonce, created)
+            self.batch.nonces.append((nonce, created))
+            self.wake.set()
+
     def touch(self, live: LivePayment) -> None:
         """The payment changed: its row follows with the next commit."""
         if not live.dirty and not live.fresh:

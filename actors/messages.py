@@ -150,13 +150,12 @@ class Act(Struct, array_like=True, tag=15, gc=False):
     merchant: str
     payment: str
     verb: str
+    nonce: int = 0
+    nonce_at: int = 0
 
 
 class ReadBooks(Struct, array_like=True, tag=16, gc=False):
-    """Test helper: what a channel really took. `account`: its or an account's name.
-
-    `after`: a page of those with greater numbers, in order; None: all, if they fit one answer.
-    """
+    """Test helper: what a channel or account really took, all of it or a page after a number."""
 
     ref: int
     account: str

@@ -44,6 +44,8 @@ PAGE_BYTES_MAX: Final = 768 * 1024
 TIMELINE_MAX: Final = 2_000
 """Lines of a time line, the oldest: likewise."""
 
+REFUND_ENDS: Final = frozenset({"refund_succeeded", "refund_failed"})
+
 PLAIN_FILTERS: Final = (
     "order_no", "store", "terminal", "status", "way", "wallet", "order_ref", "entry",
 )  # fmt: skip
@@ -258,18 +260,20 @@ class Reading:
             moments += [m for m in refund.history if not (told and m.kind == "refund_succeeded")]
             sources.append(refund.id)
         for moment in moments:
-            add(moment.at, 3, moment.kind, detail=moment.detail)
+            # The end of a refund is told by its payment, its sending by itself, maybe at once.
+            rank = 4 if moment.kind in REFUND_ENDS else 3
+            add(moment.at, rank, moment.kind, detail=moment.detail)
         for source in sources:
             for entry in core.store.entries_of(source):
                 postings = [
                     {"account": account, "amount": minor}
                     for account, minor in unpack_postings(entry[7])
                 ]
-                add(entry[5], 4, "entry", id=entry[3], postings=postings)
+                add(entry[5], 5, "entry", id=entry[3], postings=postings)
         # An automatic refund shares the body of its payment's id, and so the range of its events.
         events = {event[3]: event for each in sources for event in core.store.events_of(each)}
         for event in events.values():
-            add(event[5], 5, "event", id=event[3], type=event[4])
+            add(event[5], 6, "event", id=event[3], type=event[4])
         lines.sort(key=lambda line: line[:2])
         del lines[TIMELINE_MAX:]
         view = {"object": "timeline", "payment": payment.id, "data": [line[2] for line in lines]}
@@ -300,6 +304,11 @@ class Reading:
         live = self._paying.find(command.payment)
         if live is None or live.payment.merchant != command.merchant:
             core.refuse(link, command.ref, NotFound(f"no payment {command.payment[:40]!r}"))
+            return
+        try:
+            core.take_nonce(command.nonce, command.nonce_at)
+        except PaymentError as error:
+            core.refuse(link, command.ref, error)
             return
         attempt = live.payment.attempt
         self._ref += 1

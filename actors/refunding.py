@@ -134,7 +134,7 @@ class Refunding(RefundWaiting):
             status = 202 if stored.status is RefundStatus.PROCESSING else 201
             core.say(link, command.ref, status, refund_json(stored, core.presentation))
             return True
-        self.take_nonce(command.nonce, command.nonce_at)
+        self._core.take_nonce(command.nonce, command.nonce_at)
         return self._replayed(link, command, stored)
 
     def begin(self, live: LivePayment, command: MakeRefund, amount: int) -> LiveRefund:
@@ -237,13 +237,6 @@ class Refunding(RefundWaiting):
         self.hold(live, refund, now)
 
     # --- keys and nonces -------------------------------------------------------------------------
-
-    def take_nonce(self, nonce: int, created: int) -> None:
-        core = self._core
-        if nonce:
-            core.nonces.spend(nonce, created)
-            core.batch.nonces.append((nonce, created))
-            core.wake.set()
 
     def stored_by_key(self, digest: bytes) -> Refund | None:
         for row in self._core.store.refunds_by_key([index_of(digest)]):

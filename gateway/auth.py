@@ -183,9 +183,15 @@ def place(caller: Caller, store: str | None, terminal: str | None) -> tuple[str 
 
 
 def nonce_digest(caller: Caller) -> int:
-    """63 bits that stand for (key, nonce) in the nonce store; 0 where there is none."""
+    """63 bits that stand for (key, merchant, nonce) in the nonce store; 0 where there is none.
+
+    A merchant's own key stands for its merchant; a platform's or operator's acts for many.
+    """
     if caller.nonce is None:
         return 0
-    text = f"{caller.key.id}\n{caller.nonce}".encode()
+    key = caller.key
+    is_own = key.owner is KeyOwner.MERCHANT or key.owner is KeyOwner.TERMINAL
+    whose = key.id if is_own else f"{key.id}\n{caller.merchant}"
+    text = f"{whose}\n{caller.nonce}".encode()
     digest = hashlib.blake2b(text, digest_size=8).digest()
     return int.from_bytes(digest, "big") & NONCE_BITS or 1

@@ -9,7 +9,7 @@ at exactly.
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
 from msgspec import DecodeError, Struct, ValidationError, convert
 from msgspec.json import Decoder
@@ -103,22 +103,39 @@ def _unreadable(body: bytes, error: Exception) -> NoReturn:
         raise Malformed(_TOO_DEEP)
     if isinstance(error, UnicodeDecodeError):
         raise Malformed("The body is not UTF-8.")
+    if "out of range" in str(error):
+        raise Malformed("A number in the body is too large.")
     raise Malformed("The body is not JSON.")
 
 
-class _Twice(ValueError):
-    """A key that came twice."""
+class _Twice(NamedTuple):
+    """A key that came twice, and the JSON pointer to it from the value around it."""
+
+    key: str
+    pointer: str
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise _Twice(key)
-            seen.add(key)
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Twice:
+    """The object of these members, or which key in it comes twice."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            return _Twice(key, f"/{_escaped(key)}")
+        inner = _twice_in(value)
+        if inner is not None:
+            return _Twice(inner.key, f"/{_escaped(key)}{inner.pointer}")
+        found[key] = value
     return found
+
+
+def _twice_in(value: Any) -> _Twice | None:
+    """What `_unique` found in a value, through arrays."""
+    if type(value) is list:
+        for index, part in enumerate(value):
+            inner = _twice_in(part)
+            if inner is not None:
+                return _Twice(inner.key, f"/{index}{inner.pointer}")
+    return value if type(value) is _Twice else None
 
 
 def _refuse_duplicates(raw: dict[str, Any], body: bytes) -> None:
@@ -129,13 +146,13 @@ def _refuse_duplicates(raw: dict[str, Any], body: bytes) -> None:
     if len(_MEMBER.findall(body)) == members:
         return
     try:
-        json.loads(body, object_pairs_hook=_unique, parse_int=len, parse_float=len)
-    except _Twice as error:
-        raise Malformed(
-            f"The key {error.args[0][:40]!r} comes twice.", param="/" + _escaped(error.args[0])
-        ) from None
+        twice = _twice_in(
+            json.loads(body, object_pairs_hook=_unique, parse_int=len, parse_float=len)
+        )
     except (ValueError, RecursionError):
         raise Malformed("The body is not JSON, or nested too deep.") from None
+    if twice is not None:
+        raise Malformed(f"The key {twice.key[:40]!r} comes twice.", param=twice.pointer)
 
 
 def _refuse_depth(raw: dict[str, Any]) -> None:

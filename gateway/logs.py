@@ -11,7 +11,7 @@ import logging
 import sys
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 from msgspec.json import Encoder
 
@@ -63,7 +63,7 @@ def setup_logging(
     `json`: lines for machines; None decides by whether the stream is a terminal. `hash_key`: keys
     the hashes of codes, so that lines of several processes compare; without it each has its own.
     """
-    out = stream or sys.stderr
+    out = SteadyStream(stream or sys.stderr)
     clock = clock or SystemClock()
     number = LEVELS[level]
     redactor = Redactor(hash_key or Entropy().bytes(32))
@@ -79,7 +79,7 @@ def setup_logging(
     structlog.configure(
         processors=[structlog.processors.add_log_level, *finish],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(out),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, out)),
         cache_logger_on_first_use=True,
     )
     handler = _Foreign(finish, out)
@@ -92,10 +92,45 @@ def setup_logging(
         logging.getLogger(name).setLevel(max(lowest, number))
 
 
+class SteadyStream:
+    """A log's stream that a full disk does not turn into an error of whoever says something.
+
+    A line that cannot be written is counted; the first that can be again says how many were lost.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.lost = 0
+
+    def write(self, text: str) -> int:
+        if not self.lost:
+            return self._try(text)
+        line = _encode(
+            {"level": "error", "event": "log lines could not be written", "lines": self.lost}
+        )
+        return self._try(f"{line.decode()}\n{text}")
+
+    def _try(self, text: str) -> int:
+        try:
+            written = self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            self.lost += 1
+            return 0
+        self.lost = 0
+        return written
+
+    def flush(self) -> None:
+        """Each write was flushed, or counted as lost."""
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+
 class _Foreign(logging.Handler):
     """What others log by the standard module, through the same processors."""
 
-    def __init__(self, processors: "list[Processor]", stream: TextIO) -> None:
+    def __init__(self, processors: "list[Processor]", stream: SteadyStream) -> None:
         super().__init__()
         self._processors = processors
         self._stream = stream

@@ -4,6 +4,7 @@
 threshold was missed.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Mapping
@@ -18,6 +19,18 @@ import typer
 from gateway.cli import client
 from gateway.cli.output import EXIT_CHECK_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, complain
 from gateway.settings import SettingsError, forbid_color
+
+USERS_TO_MEND: Final = {
+    errno.EACCES: "change its owner or mode, or choose another place",
+    errno.EPERM: "change its owner or mode, or choose another place",
+    errno.EROFS: "choose a place that can be written",
+    errno.ENOTDIR: "choose a folder",
+    errno.EISDIR: "choose a file",
+    errno.ENOENT: "look at its name",
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "make room, or raise the quota",
+}
+"""Errors of files that a user named, and what to do about them."""
 
 NO_COLOR: Final = "--no-color"
 RUN: Final = "Run"
@@ -154,3 +167,8 @@ def main() -> None:
         with suppress(UnsupportedOperation):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_CHECK_FAILED)
+    except OSError as error:
+        if error.filename is None or error.errno not in USERS_TO_MEND:
+            raise
+        complain(f"{error.filename}: {error.strerror}; {USERS_TO_MEND[error.errno]}")
+        sys.exit(EXIT_USAGE)

@@ -1,5 +1,6 @@
 """`tillway config …`: the settings, masked; whether they are right; what there is to set."""
 
+import json
 from typing import Any, Final
 
 import typer
@@ -40,14 +41,15 @@ def check(config: ConfigFile = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def schema() -> None:
+def schema(as_json: AsJson = False) -> None:
     """The JSON Schema of a settings file, for editors and checkers.
 
     Example: tillway config schema > tillway.schema.json
     """
     from gateway.settings import schema as json_schema
 
-    say(json_schema(), as_json=True)
+    found = json_schema()
+    say(found, as_json=as_json, text=json.dumps(found, indent=2))
 
 
 def _check(settings: Any) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from gateway.cli.logs import DEMO_LOG
 from gateway.cli.options import AsJson, ConfigFile, DataDir, settings_from
+from gateway.cli.output import note
 from gateway.cli.server import (
     RATE_MAX,
     AdminPort,
@@ -99,7 +100,7 @@ def _run(
 ) -> int:
     """Until Ctrl-C. The exit code."""
     from gateway.main import run
-    from gateway.settings import demo_seed
+    from gateway.settings import demo_seed, make_data_dir
 
     words: dict[str, Any] = {
         "demo": True,
@@ -110,8 +111,6 @@ def _run(
     }
     if as_json:
         if lan is not None:
-            from gateway.cli.output import note
-
             note(f"warning: open to the local network at {lan}; leave --lan out to close it")
         return run(settings, json_ready=True, **words)
     from rich.console import Console
@@ -119,7 +118,7 @@ def _run(
     from gateway.cli.demo_screen import DemoScreen
 
     screen = DemoScreen(Console(file=sys.stdout), lan)
-    with _log_beside(settings.data_path):
+    with _log_beside(make_data_dir(settings)):
         return run(settings, screen=screen, **words)
 
 
@@ -127,14 +126,27 @@ def _run(
 def _log_beside(data: Path) -> Iterator[None]:
     """Logs go to a file in the data directory while the screen is shown; begun anew each time.
 
-    Errors that end us come after it, on the real standard error.
+    Errors that end us come after it, on the real standard error. Another demo's log is left alone:
+    ours will not get further than that one's lock.
     """
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    from gateway.main import LOCK
+    from payments.storage.owner import owner_of
+
+    if owner_of(data / LOCK) is not None:
+        yield
+        return
     log = data / DEMO_LOG
     log.unlink(missing_ok=True)
     log.touch(mode=0o600)
-    with log.open("w", encoding="utf-8", buffering=1) as file, redirect_stderr(file):
-        yield
+    file = log.open("w", encoding="utf-8", buffering=1)
+    try:
+        with redirect_stderr(file):
+            yield
+    finally:
+        try:
+            file.close()
+        except OSError as error:
+            note(f"warning: the last lines of {log} are lost: {error.strerror}")
 
 
 def _lan_address() -> str:
@@ -148,11 +160,32 @@ def _lan_address() -> str:
 
 
 def _reset(data: Path) -> None:
-    """Remove a data directory of ours; anything else is left alone."""
+    """Empty a test data directory of ours that nobody uses; anything else is left alone.
+
+    StoreRefused names who uses it. The lock's own file stays: without it, two owners would lock two
+    different files.
+    """
     import shutil
+
+    from gateway.main import LOCK
+    from payments.storage.migrate import is_live
+    from payments.storage.owner import OwnerLock
 
     if not data.exists():
         return
-    if not (data / "directory.db").exists() and any(data.iterdir()):
+    if not data.is_dir() or (not (data / "directory.db").exists() and any(data.iterdir())):
         raise typer.BadParameter(f"{data} is not a data directory of ours", param_hint="--reset")
-    shutil.rmtree(data)
+    lock = OwnerLock(data / LOCK)
+    lock.take()
+    try:
+        if any(is_live(file) for file in data.glob("shard-*.db")):
+            raise typer.BadParameter(f"{data} holds live money, not a demo", param_hint="--reset")
+        for each in data.iterdir():
+            if each == lock.path:
+                continue
+            if each.is_dir() and not each.is_symlink():
+                shutil.rmtree(each)
+            else:
+                each.unlink()
+    finally:
+        lock.release()

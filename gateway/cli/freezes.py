@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import typer
 
 from gateway.cli.client import Asking, call
-from gateway.cli.options import AsJson, DataDir, Limit, StartingAfter, query_of
+from gateway.cli.options import AsJson, DataDir, Limit, StartingAfter, minor_units, query_of
 from gateway.cli.output import say, say_rows
 from gateway.cli.payments import new_key
 
@@ -20,7 +20,9 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept.")]
 
 @app.command(cls=Asking)
 def create(
-    amount: Annotated[int, typer.Option("--amount", min=1, help="Minor units.")],
+    amount: Annotated[
+        int, typer.Option("--amount", parser=minor_units, metavar="<int>", help="Minor units.")
+    ],
     reason: Reason,
     receiver: Receiver = None,
     currency: Annotated[str, typer.Option("--currency")] = "cny",

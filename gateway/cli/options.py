@@ -22,6 +22,14 @@ StartingAfter = Annotated[
 ]
 
 
+def minor_units(given: str | int) -> int:
+    """An amount as it is asked for: 3800 for 38.00. A decimal point is a slip, never rounded."""
+    text = str(given)
+    if not (text.isascii() and text.isdigit()) or int(text) == 0:
+        raise typer.BadParameter(f"{text!r} is no amount in minor units: 3800 is 38.00")
+    return int(text)
+
+
 def query_of(**wanted: str | int | None) -> dict[str, str]:
     """Parameters of a request: what was given, as text."""
     return {name: str(value) for name, value in wanted.items() if value is not None}

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from gateway.cli.client import Asking, call
-from gateway.cli.options import AsJson, DataDir, Limit, StartingAfter, query_of
+from gateway.cli.options import AsJson, DataDir, Limit, StartingAfter, minor_units, query_of
 from gateway.cli.output import is_terminal, say, say_rows
 
 app: Final = typer.Typer(no_args_is_help=True)
@@ -21,7 +21,12 @@ Words = Annotated[list[str] | None, typer.Option("--metadata", help="name=value;
 
 @app.command(cls=Asking)
 def create(
-    amount: Annotated[int, typer.Option("--amount", min=1, help="In minor units: 3800 is 38.00.")],
+    amount: Annotated[
+        int,
+        typer.Option(
+            "--amount", parser=minor_units, metavar="<int>", help="In minor units: 3800 is 38.00."
+        ),
+    ],
     way: Annotated[str, typer.Option("--way", help="barcode, qr, cashier, jsapi, app or h5.")] = (
         "barcode"
     ),
@@ -120,7 +125,10 @@ def list_payments(
 @app.command(cls=Asking)
 def refund(
     payment: PaymentId,
-    amount: Annotated[int | None, typer.Option("--amount", min=1, help="Default: all.")] = None,
+    amount: Annotated[
+        int | None,
+        typer.Option("--amount", parser=minor_units, metavar="<int>", help="Default: all."),
+    ] = None,
     reason: Annotated[str | None, typer.Option("--reason")] = None,
     idempotency_key: Key = None,
     data: DataDir = None,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli.client import call
-from gateway.cli.options import DataDir
+from gateway.cli.options import AsJson, DataDir
 from gateway.cli.output import is_terminal, say
 
 Path = Annotated[str, typer.Argument(help="/v1/payments, or without the slash: v1/payments")]
@@ -16,13 +16,13 @@ Pairs = Annotated[
 Key = Annotated[str | None, typer.Option("-i", "--idempotency-key", help="Default: a new one.")]
 
 
-def get(path: Path, fields: Pairs = None, data: DataDir = None) -> None:
+def get(path: Path, fields: Pairs = None, data: DataDir = None, as_json: AsJson = False) -> None:
     """Read something. -d gives the parameters of the query.
 
     Example: tillway get /v1/payments -d limit=3 -d status=succeeded
     """
     query = dict(_split(pair) for pair in fields or ())
-    _say(call("GET", _rooted(path), data=data, query=query))
+    _say(call("GET", _rooted(path), data=data, query=query), as_json=as_json)
 
 
 def post(path: Path, fields: Pairs = None, key: Key = None, data: DataDir = None) -> None:
@@ -88,9 +88,9 @@ def _value(text: str) -> Any:
     return text
 
 
-def _say(answer: dict[str, Any]) -> None:
+def _say(answer: dict[str, Any], *, as_json: bool = False) -> None:
     """JSON always: one line for programs, with shape for people."""
-    if not is_terminal():
+    if as_json or not is_terminal():
         say(answer, as_json=True)
         return
     from rich.console import Console

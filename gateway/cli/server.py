@@ -21,6 +21,9 @@ LatencyMs = Annotated[int | None, typer.Option("--channel-latency-ms", min=0)]
 SeedFile = Annotated[Path | None, typer.Option("--seed-file", help="Merchants to start with.")]
 Host = Annotated[str | None, typer.Option("--host")]
 
+BENCH_NEEDS: Final = ("hdrh",)
+"""Modules of the extra `bench` without which the load tests cannot even tell their flags."""
+
 
 def serve(
     config: ConfigFile = None,
@@ -71,7 +74,16 @@ def bench(context: typer.Context) -> None:
     """
     import subprocess
     import sys
+    from importlib.util import find_spec
 
+    from gateway.cli.output import EXIT_USAGE, complain
+
+    if missing := [name for name in BENCH_NEEDS if find_spec(name) is None]:
+        complain(
+            f"the load tests need {', '.join(missing)}: pip install 'tillway[bench]', "
+            "or `make bench` in a checkout"
+        )
+        raise typer.Exit(EXIT_USAGE)
     command = [sys.executable, "-m", "load_tests.bench", *context.args]
     raise typer.Exit(subprocess.run(command, check=False).returncode)  # noqa: S603 - our module
 

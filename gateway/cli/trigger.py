@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from gateway.cli.client import call
-from gateway.cli.options import AsJson, DataDir
+from gateway.cli.options import AsJson, DataDir, minor_units
 from gateway.cli.output import EXIT_CHECK_FAILED, complain, note, say
 from gateway.cli.triggers import PAID, PAYMENT_TRIGGERS, TIMEOUT_S, Make, barcode, until
 from gateway.cli.triggers_home import ELSEWHERE, HOME_TRIGGERS, how_else, newest
@@ -21,7 +21,9 @@ TRIGGERS: Final[dict[str, Make]] = {**PAYMENT_TRIGGERS, **HOME_TRIGGERS}
 
 def trigger(
     event: Annotated[str, typer.Argument(help="E.g. payment.succeeded; --list shows all.")] = "",
-    amount: Annotated[int, typer.Option("--amount", min=1, help="In minor units.")] = AMOUNT,
+    amount: Annotated[
+        int, typer.Option("--amount", parser=minor_units, metavar="<int>", help="In minor units.")
+    ] = AMOUNT,
     timeout: Annotated[int, typer.Option("--timeout", min=1, help="Seconds.")] = TIMEOUT_S,
     ending: Annotated[
         str | None,

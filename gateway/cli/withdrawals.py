@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import typer
 
 from gateway.cli.client import Asking, call
-from gateway.cli.options import AsJson, DataDir, Limit, StartingAfter, query_of
+from gateway.cli.options import AsJson, DataDir, Limit, StartingAfter, minor_units, query_of
 from gateway.cli.output import say, say_rows
 from gateway.cli.payments import new_key
 
@@ -19,7 +19,12 @@ Receiver = Annotated[str | None, typer.Option("--receiver", help="rcv_…; else 
 
 @app.command(cls=Asking)
 def create(
-    amount: Annotated[int, typer.Option("--amount", min=1, help="What is to arrive, minor units.")],
+    amount: Annotated[
+        int,
+        typer.Option(
+            "--amount", parser=minor_units, metavar="<int>", help="What is to arrive, minor units."
+        ),
+    ],
     receiver: Receiver = None,
     currency: Annotated[str, typer.Option("--currency")] = "cny",
     idempotency_key: Annotated[

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from actors.messages import Act, ReadBooks
-from gateway.auth import require, require_merchant
+from gateway.auth import nonce_digest, require, require_merchant
 from gateway.decode import decode
 from gateway.edge import Reply
 from gateway.errors import RouteNotFound
@@ -35,7 +35,9 @@ def acting(verb: str) -> Callable[[Call], Awaitable[Reply]]:
         no_parameters(call.query)
         partition = partition_in(call.params[0], "pay")
         door = call.door
-        command = Act(0, merchant, call.params[0], verb)
+        caller = call.caller
+        nonce = nonce_digest(caller)
+        command = Act(0, merchant, call.params[0], verb, nonce, caller.nonce_created)
         return answered(call, await door.ask(door.shard(partition), command, PATIENCE_S))
 
     return act

@@ -57,6 +57,20 @@ def read_stamp(connection: apsw.Connection) -> Stamp | None:
     )
 
 
+def is_live(path: Path) -> bool:
+    """Whether a store file holds real money. StoreRefused where that cannot be read."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        stamp = read_stamp(connection)
+    except apsw.Error as error:
+        raise StoreRefused(
+            f"cannot tell whether {path} holds live money: {error}; look at it before it is removed"
+        ) from error
+    finally:
+        connection.close()
+    return stamp is not None and stamp.livemode
+
+
 def prepare(connection: apsw.Connection, wanted: Stamp) -> Stamp:
     """Stamp a new file or check an old one's stamp, then migrate. Raise StoreRefused."""
     found = read_stamp(connection)

@@ -17,17 +17,17 @@ class OwnerLock:
 
     def __init__(self, store: Path) -> None:
         self._store = store
-        self._path = store.with_name(store.name + ".owner")
+        self.path = store.with_name(store.name + ".owner")
         self._handle: int | None = None
 
     def take(self) -> None:
         """Lock and sign, or raise StoreRefused naming the process that owns the store."""
         assert self._handle is None, "taken already"
         try:
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreRefused(
-                f"cannot write {self._path}: {error.strerror}; "
+                f"cannot write {self.path}: {error.strerror}; "
                 "check the owner and the mode of the data directory"
             ) from error
         try:

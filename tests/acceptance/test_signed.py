@@ -278,3 +278,15 @@ def test_nobody_grants_what_he_has_not(gateway, shop, kit, expect_problem):
     assert client.post("/v1/keys", {"type": "bearer", "scopes": ["payments:read"]}).status == 201
     wish = {"type": "bearer", "scopes": ["refunds:write"]}
     expect_problem(client.post("/v1/keys", wish), 403, "insufficient_scope")
+
+
+def test_a_test_helpers_nonce_counts_once_as_well(signed, shop, expect_problem):
+    """The payer's act is a POST like any other: a recorded one is not played back."""
+    code = signed.post(
+        "/v1/payments", shop.order(way="qr", wallet="alipay", auth_code=None), key=uuid.uuid4().hex
+    )
+    signed.nonce = uuid.uuid4().hex
+    act = f"/v1/test_helpers/payments/{code['id']}/pay_late"
+    assert signed.post(act, {}).status == 200
+
+    expect_problem(signed.post(act, {}), 401, "unauthorized")

@@ -236,3 +236,10 @@ def test_a_nonce_is_stored_as_63_bits_of_it_and_its_key(kit):
     assert all(0 < digest < 1 << 63 for digest in digests)
     assert nonce_digest(Caller(first, "", "a")) == nonce_digest(Caller(first, "x", "a", 5))
     assert 0 == nonce_digest(Caller(first, ""))
+
+
+def test_a_platforms_nonce_counts_once_for_each_of_its_merchants(kit):
+    """A merchant's own key stands for its merchant."""
+    for owner, count in ((KeyOwner.PLATFORM, 2), (KeyOwner.OPERATOR, 2), (KeyOwner.MERCHANT, 1)):
+        key = kit.a_key("key_1", owner=owner)
+        assert count == len({nonce_digest(Caller(key, merchant, "a")) for merchant in "xy"}), owner

@@ -17,6 +17,7 @@ from payments.ids import partition_of
 from payments.ledger import GENESIS, Entry, row_of
 from payments.payment import AttemptState
 from payments.storage.base import Batch
+from payments.storage.owner import OwnerLock
 from payments.storage.sqlite import SqliteStore
 from payments.testing import DIGESTS, MERCHANT_ID, NOW_MS, a_payment
 from payments.view import event_id
@@ -397,3 +398,102 @@ def test_config_check_reads_the_channels_keys(run, tmp_path):
     code, out, err = run("config", "check", "--config", file, "--json")
     assert (CHECK_FAILED, False) == (code, json.loads(out)["ok"])
     assert "none.pem" in err
+
+
+@pytest.mark.parametrize("amount", ["38.00", "1_000", "1e3", "0", "-1", "many", "３８"])
+def test_an_amount_is_whole_minor_units(run, amount):
+    """38.00 is a slip for 3800: it must not become 38 fen."""
+    code, _, said = run("payments", "create", "--amount", amount, "--way", "cashier")
+
+    assert code == USAGE
+    assert "minor units" in said
+
+
+def a_demos_folder(path, livemode=False):
+    """What a demo leaves: its stores, a log, a folder."""
+    store = SqliteStore(path / "shard-0.db", livemode=livemode)
+    store.open()
+    store.close()
+    (path / "directory.db").touch()
+    (path / "demo.log").write_text("one\n")
+    (path / "ray").mkdir()
+    (path / "deployment.owner").touch()
+    return path
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """What the demo would have been started with."""
+    calls = []
+
+    def start(settings, **words):
+        calls.append(settings)
+        return 0
+
+    monkeypatch.setattr("gateway.main.run", start)
+    return calls
+
+
+def test_a_reset_empties_a_folder_that_nobody_uses(run, runs, tmp_path):
+    """All but the lock's own file, which two owners would otherwise both make."""
+    folder = a_demos_folder(tmp_path)
+
+    assert run("demo", "--reset", "--json", "--data", folder)[0] == OK
+    assert [each.name for each in folder.iterdir()] == ["deployment.owner"]
+    assert len(runs) == 1
+
+
+def test_a_reset_leaves_a_running_deployment_alone(run, runs, tmp_path):
+    """Its files, its secrets and its log, for a refused second demo without a reset as well."""
+    folder = a_demos_folder(tmp_path)
+    before = sorted(folder.iterdir())
+    lock = OwnerLock(folder / "deployment")
+    lock.take()
+
+    code, _, said = run("demo", "--reset", "--data", folder)
+    assert code == CHECK_FAILED
+    assert "is owned by process" in said
+    assert run("demo", "--data", folder)[0] == OK  # The stand-in takes no lock.
+    lock.release()
+    assert sorted(folder.iterdir()) == before
+    assert (folder / "demo.log").read_text() == "one\n"
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize("kind", ["live", "stranger", "damaged", "file"])
+def test_a_reset_leaves_live_money_and_strangers_alone(run, runs, tmp_path, kind):
+    folder = tmp_path / "data"
+    if kind == "file":
+        folder.write_text("a file")
+    else:
+        folder.mkdir()
+        a_demos_folder(folder, livemode=kind == "live")
+    if kind == "stranger":
+        (folder / "directory.db").unlink()
+    if kind == "damaged":
+        (folder / "shard-0.db").write_bytes(b"no database" * 100)
+
+    code, _, said = run("demo", "--reset", "--json", "--data", folder)
+    assert code in (USAGE, CHECK_FAILED)
+    assert str(folder) in said.replace("\n", "").replace("│", "").replace(" ", "")
+    assert folder.is_file() or (folder / "demo.log").read_text() == "one\n"
+    assert runs == []
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_a_line(run, runs, tmp_path):
+    (tmp_path / "file").write_text("a file")
+
+    for command in ("demo", "demo --json"):
+        code, _, said = run(*command.split(), "--data", tmp_path / "file" / "below")
+        assert code == USAGE or (command == "demo --json" and code == OK)
+        assert "Traceback" not in said
+    code, _, said = run("recon", "rehearse", tmp_path / "file" / "below")
+    assert (code, "Traceback" in said) == (USAGE, False)
+
+
+def test_the_bench_names_the_extra_that_it_needs(run, monkeypatch):
+    monkeypatch.setattr("gateway.cli.server.BENCH_NEEDS", ("no_such_module",))
+
+    code, _, said = run("bench", "--help")
+    assert code == USAGE
+    assert "tillway[bench]" in said

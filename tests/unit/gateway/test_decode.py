@@ -292,6 +292,28 @@ def test_a_key_that_comes_twice_is_malformed(body):
     assert "twice" in error.detail
 
 
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        (b'{"amount":1,"amount":2}', "/amount"),
+        (b'{"metadata":{"amount":"1","amount":"2"}}', "/metadata/amount"),
+        (b'{"splits":[{"amount":1},{"amount":1,"amount":2}]}', "/splits/1/amount"),
+        (b'{"a":[[{"b/c":{"d":1,"d":2}}]]}', "/a/0/0/b~1c/d"),
+    ],
+)
+def test_a_key_that_comes_twice_is_pointed_at(body, pointer):
+    """Where it is, not where a field of its name is."""
+    assert pointer == refusal(CreatePayment, body).param
+
+
+@pytest.mark.parametrize("number", [b"1e400", b"9" * 4301])
+def test_a_number_that_nobody_can_read_is_called_so(number):
+    error = refusal(CreatePayment, b'{"amount":' + number + b"}")
+
+    assert isinstance(error, Malformed)
+    assert "number" in error.detail
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
     lambda inner: (

@@ -1,6 +1,7 @@
 """Logs: one JSON object a line, and nothing in it that must not be there."""
 
 import asyncio
+import errno
 import io
 import json
 import logging
@@ -142,6 +143,34 @@ def test_setting_up_again_does_not_write_twice(sink):
     logging.getLogger("lib").info("never")
 
     assert 1 == len(sink.lines())
+
+
+class FullDisk(Sink):
+    """A log on a disk that has no room for a while."""
+
+    is_full = False
+
+    def write(self, text):
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+def test_a_log_on_a_full_disk_stops_nobody(sink):
+    """Who has to start a box again must not fail by saying so; what is missing is told later."""
+    full = FullDisk()
+    setup_logging(True, clock=ManualClock(), stream=full)
+    full.is_full = True
+    get_logger("a").warning("box ended")
+    logging.getLogger("lib").warning("likewise")
+    assert [] == full.lines() == sink.lines()
+    full.is_full = False
+    get_logger("a").warning("there is room")
+    get_logger("a").warning("and again")
+
+    lost, *written = full.lines()
+    assert ("log lines could not be written", 2) == (lost["event"], lost["lines"])
+    assert ["there is room", "and again"] == [line["event"] for line in written]
 
 
 def test_a_terminal_gets_colors_and_a_pipe_gets_json(sink):
