@@ -173,9 +173,10 @@ def _reset(data: Path) -> None:
 
     if not data.exists():
         return
-    if not data.is_dir() or (not (data / "directory.db").exists() and any(data.iterdir())):
-        raise typer.BadParameter(f"{data} is not a data directory of ours", param_hint="--reset")
     lock = OwnerLock(data / LOCK)
+    is_ours = lock.path.exists() or (data / "directory.db").exists()
+    if not data.is_dir() or (not is_ours and any(data.iterdir())):
+        raise typer.BadParameter(f"{data} is not a data directory of ours", param_hint="--reset")
     lock.take()
     try:
         if any(is_live(file) for file in data.glob("shard-*.db")):

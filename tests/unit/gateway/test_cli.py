@@ -438,9 +438,10 @@ def test_a_reset_empties_a_folder_that_nobody_uses(run, runs, tmp_path):
     """All but the lock's own file, which two owners would otherwise both make."""
     folder = a_demos_folder(tmp_path)
 
-    assert run("demo", "--reset", "--json", "--data", folder)[0] == OK
-    assert [each.name for each in folder.iterdir()] == ["deployment.owner"]
-    assert len(runs) == 1
+    for _ in range(2):  # The second after a start that came to nothing.
+        assert run("demo", "--reset", "--json", "--data", folder)[0] == OK
+        assert [each.name for each in folder.iterdir()] == ["deployment.owner"]
+    assert len(runs) == 2
 
 
 def test_a_reset_leaves_a_running_deployment_alone(run, runs, tmp_path):
@@ -470,6 +471,7 @@ def test_a_reset_leaves_live_money_and_strangers_alone(run, runs, tmp_path, kind
         a_demos_folder(folder, livemode=kind == "live")
     if kind == "stranger":
         (folder / "directory.db").unlink()
+        (folder / "deployment.owner").unlink()
     if kind == "damaged":
         (folder / "shard-0.db").write_bytes(b"no database" * 100)
 
@@ -483,12 +485,9 @@ def test_a_reset_leaves_live_money_and_strangers_alone(run, runs, tmp_path, kind
 def test_a_folder_that_cannot_be_written_is_told_in_a_line(run, runs, tmp_path):
     (tmp_path / "file").write_text("a file")
 
-    for command in ("demo", "demo --json"):
-        code, _, said = run(*command.split(), "--data", tmp_path / "file" / "below")
-        assert code == USAGE or (command == "demo --json" and code == OK)
-        assert "Traceback" not in said
-    code, _, said = run("recon", "rehearse", tmp_path / "file" / "below")
-    assert (code, "Traceback" in said) == (USAGE, False)
+    for command in (("demo", "--data"), ("recon", "rehearse")):
+        code, _, said = run(*command, tmp_path / "file" / "below")
+        assert (code, "Traceback" in said) == (USAGE, False), said
 
 
 def test_the_bench_names_the_extra_that_it_needs(run, monkeypatch):
