@@ -1,16 +1,21 @@
 """What the figures share: where they work, what they return, the bars they must meet."""
 
+import errno
+import random
 import shutil
 import socket
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from load_tests.audit import Audit
 from load_tests.console import Progress
 from load_tests.gateway import Options, seed_file_of
+
+PORTS: Final = (20_000, 32_000)
+PORTS_TRIED_MAX: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +110,23 @@ class Lab:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A loopback port that nobody listens on now.
+
+    From below those that the kernel gives to outgoing connections: a server that is started on it
+    for a second time would find one of those there.
+    """
+    for _ in range(PORTS_TRIED_MAX):
+        port = random.randrange(*PORTS)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                continue
+        return port
+    raise RuntimeError(f"no free port between {PORTS[0]} and {PORTS[1]}; stop some servers")
 
 
 def median(values: Sequence[float]) -> float:
