@@ -17,7 +17,7 @@ from actors.gathering import Gathering
 from actors.home_options import HomeOptions
 from actors.lanes import Lanes
 from actors.link import Link
-from actors.live import Decided, LivePayment, LiveRefund, Releases
+from actors.live import Decided, LivePayment, LiveRefund, Releases, into_rows
 from actors.merchant import Merchants
 from actors.messages import Answer, Message, Refusal
 from actors.nonces import Nonces
@@ -341,20 +341,8 @@ class Core:
         dirty, self.dirty = self.dirty, []
         fresh_refunds, self.fresh_refunds = self.fresh_refunds, []
         dirty_refunds, self.dirty_refunds = self.dirty_refunds, []
-        for live in fresh:
-            live.fresh = False
-            batch.payments.append(live.row())
-        for live in dirty:
-            live.dirty = False
-            row = live.row()
-            batch.payment_changes.append((row[7], row[8], row[0]))
-        for entry in fresh_refunds:
-            entry.fresh = False
-            batch.refunds.append(entry.row())
-        for entry in dirty_refunds:
-            entry.dirty = False
-            refund_row = entry.row()
-            batch.refund_changes.append((refund_row[6], refund_row[7], refund_row[0]))
+        into_rows(fresh, dirty, batch.payments, batch.payment_changes)
+        into_rows(fresh_refunds, dirty_refunds, batch.refunds, batch.refund_changes)
         if self.records:
             self.records.flush(batch)
         dirty += fresh

@@ -4,8 +4,8 @@ A *live* object is the newest state, durable or about to be; its row follows wit
 It leaves memory when it is final, committed and nobody waits for it.
 """
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol, TypeVar
 
 from msgspec.msgpack import Decoder, Encoder
 
@@ -14,6 +14,11 @@ from actors.messages import Message
 from payments.payment import Payment
 from payments.refund import Refund
 from payments.storage.base import Batch, PaymentRow, RefundRow
+
+RowT = TypeVar("RowT", bound=tuple[Any, ...])
+RowT_co = TypeVar("RowT_co", bound=tuple[Any, ...], covariant=True)
+Change = tuple[int | None, bytes, int]
+"""`PaymentChange` or `RefundChange`: rows of both end with due_ms and body."""
 
 encode: Final = Encoder().encode
 decode_payment: Final = Decoder(Payment).decode
@@ -146,6 +151,31 @@ class LiveRefund:
             refund.next_action_at,
             encode(refund),
         )
+
+
+class _Live(Protocol[RowT_co]):
+    """A live payment or refund, as the next commit sees it."""
+
+    fresh: bool
+    dirty: bool
+
+    def row(self) -> RowT_co: ...
+
+
+def into_rows(
+    fresh: Sequence[_Live[RowT]],
+    dirty: Sequence[_Live[RowT]],
+    rows: list[RowT],
+    changes: list[Change],
+) -> None:
+    """Append what is new as whole rows, and of what changed due_ms, body and no."""
+    for live in fresh:
+        live.fresh = False
+        rows.append(live.row())
+    for live in dirty:
+        live.dirty = False
+        row = live.row()
+        changes.append((row[-2], row[-1], row[0]))
 
 
 class Decided:

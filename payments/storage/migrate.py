@@ -59,15 +59,16 @@ def read_stamp(connection: apsw.Connection) -> Stamp | None:
 
 def is_live(path: Path) -> bool:
     """Whether a store file holds real money. StoreRefused where that cannot be read."""
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
-        stamp = read_stamp(connection)
+        connection = connect.reader(path)
+        try:
+            stamp = read_stamp(connection)
+        finally:
+            connection.close()
     except apsw.Error as error:
         raise StoreRefused(
             f"cannot tell whether {path} holds live money: {error}; look at it before it is removed"
         ) from error
-    finally:
-        connection.close()
     return stamp is not None and stamp.livemode
 
 

@@ -83,15 +83,14 @@ def test_a_new_cancel_after_a_failed_one_is_tried_again(world):
     assert canceled(world, payment, "L").body["amount_refunded"] > 0
 
 
-def test_a_cancel_that_waited_for_anothers_refund_makes_none_when_asked_again():
+def test_a_cancel_that_waited_for_anothers_refund_makes_none_when_asked_again(world):
     """Its key is used up, though the refund that it waited for is the other's, and failed."""
-    world = World(settings=SimulatedSettings(refund_latency=Latency("fixed", 1_000))).start()
     payment = world.pay().body["id"]
     for channel in world.channels.values():
+        channel._settings = SimulatedSettings(refund_latency=Latency("fixed", 1_000))
         channel._refund = lambda asked: Declined("channel_error", "no money", "NOTENOUGH")
     asked = [world.cancel(payment, key=key) for key in "KL"]
     assert ["succeeded"] * 2 == [world.wait(each).body["status"] for each in asked]
 
     assert canceled(world, payment, "L").reply.replayed is True
     assert world.core.refund_no == 1
-    world.close()
